@@ -1,0 +1,118 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// The settings of every target of the house.
+let house: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "postern",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "postern", targets: ["postern"]),
+        .library(name: "MailMessage", targets: ["MailMessage"]),
+        .library(name: "DNS", targets: ["DNS"]),
+        .library(name: "SASL", targets: ["SASL"]),
+        .library(name: "SMTP", targets: ["SMTP"]),
+        .library(name: "IMAP", targets: ["IMAP"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+    ],
+    targets: [
+        // Level 0
+        .target(name: "MailMessage", dependencies: [nioCore]),
+        .systemLibrary(name: "CLibIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
+        .target(name: "DNS", dependencies: ["CLibIDN2"]),
+        .target(name: "SASL", dependencies: [crypto, cryptoExtras]),
+        // Level 1
+        .systemLibrary(name: "CUnbound", pkgConfig: "libunbound", providers: [.apt(["libunbound-dev"])]),
+        .target(name: "UnboundDNS", dependencies: ["DNS", "CUnbound", logging]),
+        .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
+        .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
+        .target(name: "MailStore", dependencies: ["MailMessage", "SASL", crypto, grdb, nioCore, nioPosix, logging]),
+        // Level 2
+        .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
+        .target(
+            name: "MailTransport",
+            dependencies: ["MailMessage", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioSSL, crypto, x509, asn1, logging]
+        ),
+        // Level 3
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "MailMessage", "DNS", "SASL", "UnboundDNS", "SMTP", "IMAP", "MailStore", "Journeys", "MailTransport",
+                nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle,
+            ]
+        ),
+        // Level 4
+        .target(
+            name: "Lab",
+            dependencies: ["MailMessage", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging]
+        ),
+        // Level 5
+        .executableTarget(
+            name: "postern",
+            dependencies: ["MailMessage", "MailStore", "SASL", "Journeys", "Gateway", "Lab", arguments, logging, lifecycle]
+        ),
+        // Tests
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore], path: "Tests/MailTesting"),
+        .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
+        .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
+        .testTarget(name: "SASLTests", dependencies: ["SASL", crypto]),
+        .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
+        .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
+        .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
+        .testTarget(name: "JourneysTests", dependencies: ["Journeys", "DNS", "SMTP", "MailMessage", "MailTesting"]),
+        .testTarget(
+            name: "MailTransportTests",
+            dependencies: [
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
+                crypto, logging,
+            ]
+        ),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport", "Journeys", "MailTesting", nioCore,
+                nioPosix, nioSSL, logging, crypto, x509, lifecycle,
+            ]
+        ),
+        .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + house
+}

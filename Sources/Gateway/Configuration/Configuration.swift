@@ -1,0 +1,148 @@
+public import DNS
+
+/// What `postern.yaml` says, checked. Every key has a default but `hostname` and `domains`.
+public struct Configuration: Sendable, Equatable {
+    /// The host's own name, as it says it in greetings, EHLO and Received fields.
+    public var hostname: String = ""
+    /// What this process is.
+    public var roles: Set<Role> = [.mx, .relay, .submission, .store]
+    /// The folder for spool, mailboxes and journeys (absolute, or relative to the configuration's folder).
+    public var dataFolder: String = "data"
+    /// The organisation's domains.
+    public var domains: [DomainName] = []
+    /// The certificate that clients and the internet see: PEM files. Missing: no TLS towards the outside.
+    public var certificate: CertificateFiles?
+    /// Certificate, key and authority for the links between Postern hosts.
+    public var link: LinkFiles?
+    /// Further authorities whose certificates `verified` targets may have (PEM); the system's are used as well.
+    public var authorities: [String] = []
+    public var listeners: [Listener] = []
+    /// The other hosts by role.
+    public var peers: [Role: Peer] = [:]
+    public var resolver: ResolverSettings = .init()
+    public var limits: LimitSettings = .init()
+    public var queue: QueueSettings = .init()
+    public var journeys: JourneySettings = .init()
+    public var logging: LoggingSettings = .init()
+    /// The local address that outbound connections come from, where it matters.
+    public var outboundAddress: IPAddress?
+    /// The port of other organisations' MTAs; 25 but in tests.
+    public var outboundPort: Int = 25
+    /// What separates a sub-address: `+`; empty switches them off.
+    public var subaddressSeparator: String = "+"
+
+    public init() {}
+
+    public enum Role: String, Sendable, Codable, CaseIterable, Hashable { case mx, relay, submission, store, `internal` }
+
+    public struct CertificateFiles: Sendable, Equatable {
+        public var certificate: String
+        public var key: String
+        public init(certificate: String, key: String) {
+            self.certificate = certificate
+            self.key = key
+        }
+    }
+
+    public struct LinkFiles: Sendable, Equatable {
+        public var certificate: String
+        public var key: String
+        public var authority: String
+        public init(certificate: String, key: String, authority: String) {
+            self.certificate = certificate
+            self.key = key
+            self.authority = authority
+        }
+    }
+
+    public struct Listener: Sendable, Equatable {
+        /// What is spoken: `smtp` (25), `submission` (587, STARTTLS), `submissions` (465, TLS), `imap` (143, STARTTLS), `imaps` (993, TLS),
+        /// `link` (SMTP between our hosts, mutual TLS), `control` (HTTP between our hosts, mutual TLS).
+        public enum Kind: String, Sendable, Codable, CaseIterable { case smtp, submission, submissions, imap, imaps, link, control }
+        public var kind: Kind
+        public var address: IPAddress
+        public var port: Int
+        public init(kind: Kind, address: IPAddress, port: Int) {
+            self.kind = kind
+            self.address = address
+            self.port = port
+        }
+    }
+
+    /// Where another of our hosts is reached.
+    public struct Peer: Sendable, Equatable {
+        /// The name in its link certificate.
+        public var host: String
+        public var address: IPAddress
+        /// Its `link` listener's port; nil where it has none for us.
+        public var linkPort: Int?
+        /// Its `control` listener's port; nil where we don't dial it.
+        public var controlPort: Int?
+        public init(host: String, address: IPAddress, linkPort: Int?, controlPort: Int?) {
+            self.host = host
+            self.address = address
+            self.linkPort = linkPort
+            self.controlPort = controlPort
+        }
+    }
+
+    public struct ResolverSettings: Sendable, Equatable {
+        /// A file with trust anchors; `nil`: the system's root key.
+        public var trustAnchorFile: String?
+        /// Recursive servers to ask (`127.0.0.1` or `127.0.0.1@5353`); empty: ask the authoritative servers from the root on.
+        public var forwarders: [String] = []
+        public var rootHintsFile: String?
+        /// A name that is known to be signed, and one that is known to be bogus: asked at start to prove that validation works.
+        public var secureProbe: DomainName?
+        public var bogusProbe: DomainName?
+        public var timeoutSeconds: Int = 10
+        public init() {}
+    }
+
+    public struct LimitSettings: Sendable, Equatable {
+        public var messageSizeBytes: Int = 50 * 1024 * 1024
+        public var recipients: Int = 1000
+        public var connections: Int = 10_000
+        public var connectionsPerNetwork: Int = 200
+        /// Messages larger than this are written to a file while they arrive.
+        public var memoryPerMessageBytes: Int = 256 * 1024
+        /// All bytes that sessions hold in memory; over it clients get 421.
+        public var memoryBudgetBytes: Int = 512 * 1024 * 1024
+        public var errorsPerSession: Int = 20
+        public var commandTimeoutSeconds: Int = 300
+        public var dataTimeoutSeconds: Int = 180
+        /// A whole message may take this long at most.
+        public var messageTimeoutSeconds: Int = 1800
+        /// Received fields beyond this mean a loop.
+        public var hops: Int = 50
+        public var greetingDelayMilliseconds: Int = 0
+        /// Networks (CIDR) whose clients may send bare LF.
+        public var bareLineFeedNetworks: [IPNetwork] = []
+        /// Networks without the limit of connections per network.
+        public var trustedNetworks: [IPNetwork] = []
+        public init() {}
+    }
+
+    public struct QueueSettings: Sendable, Equatable {
+        /// Waits between attempts, in seconds; the last one repeats.
+        public var retrySeconds: [Int] = [60, 300, 900, 1800, 3600, 7200, 14400]
+        public var expireSeconds: Int = 5 * 24 * 3600
+        public var delayWarningSeconds: Int = 4 * 3600
+        public var connectionsPerDestination: Int = 20
+        public var deliveries: Int = 200
+        public init() {}
+    }
+
+    public struct JourneySettings: Sendable, Equatable {
+        public var keepDays: Int = 30
+        /// How often the inside collects the others' journeys.
+        public var collectSeconds: Int = 5
+        public init() {}
+    }
+
+    public struct LoggingSettings: Sendable, Equatable {
+        public var level: String = "info"
+        public var json: Bool = false
+        public init() {}
+    }
+}

@@ -1,0 +1,61 @@
+/// The identity of a message's journey, the same on every host that the message passes: 128 random bits, written as 32
+/// hexadecimal digits in lower case. It is handed on by authenticated peers only.
+public struct TraceID: Hashable, Sendable, Codable, CustomStringConvertible, LosslessStringConvertible {
+    private let high: UInt64
+    private let low: UInt64
+
+    /// A new identity from the given source of randomness.
+    public init(using generator: inout some RandomNumberGenerator) {
+        high = generator.next()
+        low = generator.next()
+    }
+
+    /// A new identity from the system's source of randomness.
+    public static func random() -> TraceID {
+        var generator = SystemRandomNumberGenerator()
+        return TraceID(using: &generator)
+    }
+
+    /// Reads 32 hexadecimal digits; `nil` for anything else.
+    public init?(_ description: String) {
+        let digits = Array(description.utf8)
+        guard digits.count == 32 else { return nil }
+        func half(_ part: ArraySlice<UInt8>) -> UInt64? {
+            var value: UInt64 = 0
+            for digit in part {
+                switch digit {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - UInt8(ascii: "0"))
+                case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
+                default: return nil
+                }
+            }
+            return value
+        }
+        guard let high = half(digits[..<16]), let low = half(digits[16...]) else { return nil }
+        self.high = high
+        self.low = low
+    }
+
+    public var description: String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text = [UInt8]()
+        text.reserveCapacity(32)
+        for half in [high, low] {
+            for shift in stride(from: 60, through: 0, by: -4) { text.append(digits[Int(half >> UInt64(shift) & 15)]) }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let identity = TraceID(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "a trace identity has 32 hexadecimal digits")
+        }
+        self = identity
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
