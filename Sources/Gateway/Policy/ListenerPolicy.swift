@@ -97,7 +97,7 @@ struct SubmissionPolicy: ListenerPolicy {
         // A user's own address and the name of their machine are nobody else's business.
         var buffer = ReceivedTrace.field(for: transaction, trace: trace, hostname: hostname, showsClient: false, at: time)
         // RFC 6409 §8.2, §8.3: the submission server adds what the message lacks.
-        if !description.hasDate { buffer.writeString("Date: \(RFC5322Date.format(time))\r\n") }
+        if !description.hasDate { buffer.writeString("Date: \(MessageDate(time))\r\n") }
         if description.evidence.messageID == nil { buffer.writeString("Message-ID: <\(trace)@\(hostname)>\r\n") }
         return buffer
     }
