@@ -1,4 +1,4 @@
-public import MailMessage
+import MailMessage
 
 extension SMTPCommand {
     /// Reads one command line without its CRLF (RFC 5321 §4.1.1).

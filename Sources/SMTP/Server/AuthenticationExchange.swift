@@ -14,7 +14,6 @@ public struct AuthenticationExchange: Sendable {
         case failed(username: String)
     }
 
-    private var server: SASLServer
     /// What is sent where the client gave no initial response.
     let firstChallenge: Step
 

@@ -1,4 +1,5 @@
 import MailMessage
+import NIOCore
 
 extension SMTPServerSession {
     /// Runs one command line.

@@ -1,4 +1,4 @@
-public import MailMessage
+import MailMessage
 public import NIOCore
 
 /// The server's side of one SMTP connection, without any I/O: octets go in by ``receive(_:)``, ``next()`` says what to do.
