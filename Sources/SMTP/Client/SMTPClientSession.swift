@@ -188,6 +188,12 @@ public struct SMTPClientSession: Sendable {
         return actions
     }
 
+    /// Another transaction may begin now: the session is ready, and the peer's MAILMAX is not reached (RFC 9422 §4.1).
+    public var canBegin: Bool {
+        guard case .ready = state, transaction == nil else { return false }
+        return extensions.mailLimit.map { transactionCount < $0 } ?? true
+    }
+
     /// Takes the exchanges that happened since the last call.
     public mutating func takeExchanges() -> [SMTPClientExchange] {
         defer { exchanges = [] }
@@ -213,7 +219,7 @@ public struct SMTPClientSession: Sendable {
     /// What the session was doing, for the text of a failure.
     private var waitingText: String {
         switch state {
-        case .disconnected: "connecting"
+        case .disconnected: configuration.hasImplicitTLS ? "negotiating TLS" : "connecting"
         case .handshaking: "negotiating TLS"
         case .greeting, .introducing, .securing, .ready, .quitting, .closed, .authenticating:
             if let first = expectations.first {
@@ -342,7 +348,7 @@ public struct SMTPClientSession: Sendable {
     /// under TLS (RFC 3207 §6).
     private mutating func injected(_ actions: inout [Action]) -> [Action] {
         let text = "octets in plain text after the reply to STARTTLS: somebody injects commands"
-        fail(SMTPReply(451, EnhancedStatusCode(4, 7, 0), text), isLocal: true, &actions)
+        fail(SMTPReply(451, EnhancedStatusCode(4, 7, 0), text), stage: .startTLS, isLocal: true, &actions)
         actions.removeAll { action in
             if case .startTLS = action { true } else { false }
         }
@@ -414,7 +420,8 @@ public struct SMTPClientSession: Sendable {
 
     private var currentStage: SMTPClientFailure.Stage? {
         switch state {
-        case .disconnected, .greeting: .greeting
+        case .disconnected: configuration.hasImplicitTLS ? .handshake : .greeting
+        case .greeting: .greeting
         case .introducing: .introduction
         case .securing: .startTLS
         case .handshaking: .handshake

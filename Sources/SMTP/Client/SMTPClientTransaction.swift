@@ -50,6 +50,14 @@ public struct SMTPClientResult: Sendable {
     public var connectionIsUsable: Bool
     /// The connection ended before anything was answered: nothing has happened, and another connection may do better.
     public var nothingWasAnswered: Bool
+
+    /// Makes a result.
+    public init(answers: [Answer], peerHandlesDSN: Bool, connectionIsUsable: Bool, nothingWasAnswered: Bool) {
+        self.answers = answers
+        self.peerHandlesDSN = peerHandlesDSN
+        self.connectionIsUsable = connectionIsUsable
+        self.nothingWasAnswered = nothingWasAnswered
+    }
 }
 
 /// Why a session never became ready for a transaction.

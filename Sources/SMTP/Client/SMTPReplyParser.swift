@@ -76,13 +76,9 @@ public struct SMTPReplyParser: Sendable {
 
     /// The length of the first line with its LF, or `nil` if it isn't there yet.
     private mutating func lineLength() -> Int? {
-        let span = buffer.readableBytesUInt8Span
-        var index = searched
-        while index < span.count {
-            if span[index] == UInt8(ascii: "\n") { return index + 1 }
-            index += 1
-        }
-        searched = span.count
+        let view = buffer.readableBytesView
+        if let index = view.dropFirst(searched).firstIndex(of: UInt8(ascii: "\n")) { return index - view.startIndex + 1 }
+        searched = view.count
         return nil
     }
 
