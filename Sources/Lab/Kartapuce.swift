@@ -81,7 +81,8 @@ public actor Kartapuce {
                 plan: options.plan, folder: folder, provider: provider, hosts: hosts, authorityFile: authority.certificateFile, servers: servers,
                 keepsFolder: options.keepsFolder)
         } catch {
-            for stop in started.reversed() { await stop() }
+            let stops = started
+            await uncancelled { for stop in stops.reversed() { await stop() } }
             if !options.keepsFolder { LabFiles.remove(folder) }
             throw error
         }
@@ -99,9 +100,12 @@ public actor Kartapuce {
 
     /// Stops everything in reverse order, and removes the folder unless it shall stay.
     public func stop() async {
-        for host in hosts.reversed() { await host.stop() }
-        await provider.stop()
-        await servers.stop()
+        let (hosts, provider, servers) = (hosts, provider, servers)
+        await uncancelled {
+            for host in hosts.reversed() { await host.stop() }
+            await provider.stop()
+            await servers.stop()
+        }
         if !keepsFolder { LabFiles.remove(folder) }
     }
 
@@ -128,10 +132,8 @@ public actor Kartapuce {
         .init(host: "\(name).\(LabNames.domain)", address: address, port: port, security: security)
     }
 
-    /// The story of a message as `postern trace` tells it on the inside.
-    public nonisolated func journey(messageID: String) async throws -> String {
-        let told = try await host("imap").command(["trace", "--message-id", messageID])
-        guard told.succeeded else { throw LabError(.processFailed, "postern trace: \(told.errors)") }
-        return told.outputText
+    /// Runs the use case; see ``UseCase``.
+    public nonisolated func runUseCase(seed: UInt64 = 1, report: @escaping @Sendable (String) -> Void = { _ in }) async -> [ScenarioResult] {
+        await UseCase(self, seed: seed, report: report).run()
     }
 }

@@ -36,3 +36,8 @@ enum Waiting {
         }
     }
 }
+
+/// Does something to its end even where the task is cancelled already: what was started has to be stopped.
+func uncancelled(_ body: @escaping @Sendable () async -> Void) async {
+    await Task { await body() }.value
+}

@@ -7,6 +7,8 @@ public struct ScenarioResult: Sendable, Hashable {
     public var detail: String
     /// The message whose journey tells about it.
     public var messageID: String?
+    /// That journey, as `postern trace` tells it.
+    public var journey: String?
     public var seconds: Double
 
     public init(name: String, passed: Bool, detail: String, messageID: String? = nil, seconds: Double) {

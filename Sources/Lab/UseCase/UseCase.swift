@@ -30,6 +30,8 @@ public struct UseCase: Sendable {
     struct Finding {
         var detail: String
         var messageID: String?
+        /// The hosts that took part, as the message's journey must name them.
+        var hosts: [String] = []
     }
 
     private func scenario(_ name: String, _ body: () async throws -> Finding) async -> ScenarioResult {
@@ -39,9 +41,12 @@ public struct UseCase: Sendable {
         var result = ScenarioResult(name: name, passed: false, detail: "", seconds: 0)
         do {
             let finding = try await body()
-            result.passed = true
             result.detail = finding.detail
-            result.messageID = finding.messageID
+            if let messageID = finding.messageID {
+                result.messageID = messageID
+                result.journey = try await journey(of: messageID, through: finding.hosts)
+            }
+            result.passed = true
         } catch {
             result.detail = "\(error)"
         }
@@ -57,21 +62,21 @@ public struct UseCase: Sendable {
         let message = sample(from: Kartapuce.bob.user, to: Kartapuce.jack.user, subject: "Indicateurs de compromission – à bloquer aujourd’hui", 1, megabytes: 3)
         try await submit(message, to: [Kartapuce.jack.user], by: kartapuce.internalServer)
         try await expectInInbox(of: Kartapuce.jack, message, from: kartapuce.plan.jacksLaptop)
-        return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID)
+        return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID, hosts: ["internalsmtp", "imap"])
     }
 
     func bobToTom() async throws -> Finding {
         let message = sample(from: Kartapuce.bob.user, to: "tom@gmail.test", subject: "Für Tom: une pièce jointe", 2, megabytes: 4)
         try await submit(message, to: ["tom@gmail.test"], by: kartapuce.msaServer)
         try await expectAtProvider("tom", message)
-        return Finding(detail: "\(size(message)) in Tom's mailbox at his provider, unchanged", messageID: message.messageID)
+        return Finding(detail: "\(size(message)) in Tom's mailbox at his provider, unchanged", messageID: message.messageID, hosts: ["msa", "smtp"])
     }
 
     func tomToBob() async throws -> Finding {
         let message = sample(from: "tom@gmail.test", to: Kartapuce.bob.user, subject: "Re: Für Tom: merci, c’est noté ✓", 3, megabytes: 2)
         try await injectAtProvider(message, to: Kartapuce.bob.user)
         try await expectInInbox(of: Kartapuce.bob, message, from: kartapuce.plan.bobsLaptop)
-        return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID)
+        return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID, hosts: ["mail", "imap"])
     }
 
     // MARK: What must be refused
@@ -133,13 +138,29 @@ public struct UseCase: Sendable {
         report("  waits in the queue of smtp: \(waited)")
         try await kartapuce.provider.start()
         try await expectAtProvider("mike", message)
-        let emptied = try await Waiting.until("the queue of smtp being empty", timeout: .seconds(30), every: 200) { () -> Bool? in
+        try await Waiting.until("the queue of smtp being empty", timeout: .seconds(30), every: 200) { () -> Bool? in
             try await relay.command(["queue", "list"]).outputText.contains("mike@gmail.test") ? nil : true
         }
-        return Finding(detail: "queued while the provider was down, delivered when it was back; queue emptied: \(emptied)", messageID: message.messageID)
+        return Finding(
+            detail: "queued while the provider was down, delivered when it was back", messageID: message.messageID, hosts: ["msa", "smtp"])
     }
 
     // MARK: Steps
+
+    /// The story of a message, once the inside has collected it from every host that took part.
+    private func journey(of messageID: String, through hosts: [String]) async throws -> String {
+        let names = hosts.map { "\($0).\(LabNames.domain)" }
+        var latest = ""
+        do {
+            return try await Waiting.until("the journey", timeout: .seconds(20), every: 300) {
+                let told = try await kartapuce.host("imap").command(["trace", "--full", "--message-id", messageID])
+                latest = told.outputText + told.errors
+                return told.succeeded && names.allSatisfy(latest.contains) ? told.outputText : nil
+            }
+        } catch let error as LabError where error.code == .timedOut {
+            throw LabError(.timedOut, "the journey doesn't name \(names.joined(separator: " and ")) after 20 s; postern trace says:\n\(latest)")
+        }
+    }
 
     private func sample(from: String, to: String, subject: String, _ number: UInt64, megabytes: Int = 0) -> SampleMessage {
         .make(.init(from: from, to: to, subject: subject, seed: seed &* 1000 &+ number, attachmentBytes: megabytes * 1_000_000 + 2000))
