@@ -29,7 +29,7 @@ struct HeaderWriterTests {
     @Test("cannot be broken out of") func injection() {
         var writer = HeaderWriter()
         writer.unstructured("Subject", "a\r\nBcc: x@y.test\n\n\u{2028}body")
-        writer.structured("X-\r\nEvil: y", "v\r\n\r\nbody")
+        writer.structured("X-\r\nEvil: ", "v\r\n\r\nbody")
         writer.structured("X-Long", String(repeating: "x", count: 5000))
         writer.addresses("To", [HeaderMailbox(writtenDisplayName: "E\r\nvil \"q\"", localPart: "a\r\nb", domain: "x.test\r\nC: d")])
         writer.endSection()

@@ -82,8 +82,16 @@ struct EncodedWordTests {
         ("=?utf-8?q?open", "=?utf-8?q?open"),
         ("=?=?utf-8?q?x?=", "=?x"),
         ("1 = 2 =? 3", "1 = 2 =? 3"),
+        ("=?koi8-r?q?abc?=", "abc"),
+        ("=?iso-2022-jp?q?abc?=", "=?iso-2022-jp?q?abc?="),
     ])
     func decoding(written: String, text: String) { #expect(EncodedWord.decode(written) == text) }
+
+    @Test("a field full of beginnings or of words costs what its length costs", .timeLimit(.minutes(1))) func hostile() {
+        let beginnings = String(repeating: "=?a?q?x", count: 100_000)
+        #expect(EncodedWord.decode(beginnings) == beginnings)
+        #expect(EncodedWord.decode(String(repeating: "=?utf-8?q?x?= ", count: 50_000)).utf8.count == 50_001)
+    }
 }
 
 @Suite("Dates of RFC 5322 §3.3")

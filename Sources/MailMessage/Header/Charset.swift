@@ -18,6 +18,14 @@ enum Charset: Hashable, Sendable {
         }
     }
 
+    /// Reads ASCII octets of a set that is not decoded but is known to begin with ASCII; `nil` for others.
+    init?(name: some StringProtocol, ofASCII octets: [UInt8]) {
+        let name = name.lowercased()
+        let isSuperset = ["iso-8859-", "windows-125", "koi8-", "gb2312", "gbk", "big5", "euc-"].contains { name.hasPrefix($0) }
+        guard isSuperset, octets.allSatisfy({ $0 < 0x80 }) else { return nil }
+        self = .utf8
+    }
+
     /// Decodes octets; what is not valid becomes U+FFFD.
     func decode(_ octets: some Sequence<UInt8>) -> String {
         switch self {

@@ -13,15 +13,17 @@ public enum EncodedWord {
             pending = nil
         }
         while index < octets.count {
-            if octets[index] == UInt8(ascii: "="), let word = parse(octets, at: index), let charset = Charset(name: word.charset) {
+            if octets[index] == UInt8(ascii: "="), let word = parse(octets, at: index),
+                let charset = Charset(name: word.charset) ?? Charset(name: word.charset, ofASCII: word.octets)
+            {
                 let onlyBlanksBefore = plain.allSatisfy(\.isBlank)
                 if pending == nil || !onlyBlanksBefore {
                     flush()
                     result += Charset.headerText(plain)
                 }
                 plain.removeAll(keepingCapacity: true)
-                if let before = pending, before.charset == charset {
-                    pending = (charset, before.octets + word.octets)
+                if pending?.charset == charset {
+                    pending?.octets += word.octets
                 } else {
                     flush()
                     pending = (charset, word.octets)
@@ -56,12 +58,13 @@ public enum EncodedWord {
         let encoding = octets[index + 1].asciiLowercased
         index += 3
         let textStart = index
-        while index + 1 < octets.count, !(octets[index] == UInt8(ascii: "?") && octets[index + 1] == UInt8(ascii: "=")) {
+        while index < octets.count, octets[index] != UInt8(ascii: "?") {
             // Blanks inside of a Q word are wrong but common; a word of RFC 2047 §2 has 75 octets, those of real senders more.
             guard octets[index] >= 0x20, index - textStart < 4096 else { return nil }
             index += 1
         }
-        guard index + 1 < octets.count else { return nil }
+        // The text has no `?`, so that a search for its end never runs over the beginning of another word.
+        guard index + 1 < octets.count, octets[index + 1] == UInt8(ascii: "=") else { return nil }
         let name = String(decoding: charset.prefix { $0 != UInt8(ascii: "*") }, as: UTF8.self)
         let text = octets[textStart..<index]
         switch encoding {

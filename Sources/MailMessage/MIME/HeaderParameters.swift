@@ -31,22 +31,31 @@ public struct HeaderParameters: Hashable, Sendable {
     /// sender put into a plain one against RFC 2047 §5 is decoded too. `nil` where it is absent.
     public subscript(name: String) -> String? {
         let name = name.lowercased()
-        if let extended = first(name + "*") { return HeaderParameters.decodeExtended([(extended, true)]) }
+        // One walk, so that many sections cost no more than they have octets.
+        var plain: String?
+        var pieces: [String: String] = [:]
+        for parameter in written where parameter.name.hasPrefix(name) {
+            let suffix = String(parameter.name.dropFirst(name.count))
+            if suffix.isEmpty {
+                plain = plain ?? parameter.value
+            } else if suffix.hasPrefix("*"), pieces[suffix] == nil {
+                pieces[suffix] = parameter.value
+            }
+        }
+        if let extended = pieces["*"] { return HeaderParameters.decodeExtended([(extended, true)]) }
         var sections: [(text: String, isExtended: Bool)] = []
-        while sections.count < HeaderParameters.limit {
-            if let extended = first("\(name)*\(sections.count)*") {
+        while sections.count < pieces.count {
+            if let extended = pieces["*\(sections.count)*"] {
                 sections.append((extended, true))
-            } else if let plain = first("\(name)*\(sections.count)") {
-                sections.append((plain, false))
+            } else if let section = pieces["*\(sections.count)"] {
+                sections.append((section, false))
             } else {
                 break
             }
         }
         if !sections.isEmpty { return HeaderParameters.decodeExtended(sections) }
-        return first(name).map { EncodedWord.decode($0) }
+        return plain.map { EncodedWord.decode($0) }
     }
-
-    private func first(_ name: String) -> String? { written.first { $0.name == name }?.value }
 
     /// `charset'language'percent-encoded`, the charset in the first section only (RFC 2231 §4, §4.1).
     private static func decodeExtended(_ sections: [(text: String, isExtended: Bool)]) -> String {

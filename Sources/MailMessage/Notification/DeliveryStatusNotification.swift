@@ -123,7 +123,7 @@ public struct DeliveryStatusNotification: Sendable {
         header.date("Date", date)
         header.structured("Message-ID", HeaderWriter.bracketed(messageID))
         if let originalID = returned.messageID {
-            // RFC 3834 §3.1.5
+            // RFC 3834 §3.1.6
             header.structured("In-Reply-To", originalID)
             header.structured("References", originalID)
         }

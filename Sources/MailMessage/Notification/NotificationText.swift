@@ -29,7 +29,7 @@ struct NotificationText {
             if let diagnostic = recipient.diagnostic {
                 let who = recipient.remoteMTA.map { "The mail system \($0) said:" } ?? "The reason in detail:"
                 lines += NotificationText.wrapped(who, indent: "    ")
-                lines += NotificationText.wrapped(String(diagnostic.prefix(2000)), indent: "      ")
+                lines += NotificationText.wrapped(String(String.UnicodeScalarView(diagnostic.unicodeScalars.prefix(2000))), indent: "      ")
             }
         }
         lines += ["", "What follows is the same for programs, and your message or its header."]

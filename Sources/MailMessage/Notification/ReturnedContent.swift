@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The last part of a notification: the message that it is about, or its header section (RFC 6522 §3, RFC 3462 §2).
+/// The last part of a notification: the message that it is about, or its header section (RFC 6522 §3, §4).
 struct ReturnedContent {
     private let content: ByteBuffer
     private let isWholeMessage: Bool
