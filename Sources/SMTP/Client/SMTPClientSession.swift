@@ -276,7 +276,7 @@ public struct SMTPClientSession: Sendable {
         case .greeting: greeted(reply, &actions, now)
         case .ehlo: introduced(reply, &actions, now)
         case .helo:
-            guard reply.code == 250 else { return fail(reply, isLocal: false, &actions) }
+            guard reply.code == 250 else { return refused(reply, "HELO", &actions) }
             extensions = SMTPExtensions()
             proceed(&actions, now)
         case .startTLS: startTLSAnswered(reply, &actions, now)
@@ -289,8 +289,7 @@ public struct SMTPClientSession: Sendable {
     }
 
     private mutating func greeted(_ reply: SMTPReply, _ actions: inout [Action], _ now: Duration) {
-        guard reply.isPositive else { return fail(reply, isLocal: false, &actions) }
-        guard reply.code == 220 else { return violated("\(reply) is no greeting", &actions) }
+        guard reply.code == 220 else { return refused(reply, "a new connection", &actions) }
         introduce(now)
     }
 
@@ -305,10 +304,10 @@ public struct SMTPClientSession: Sendable {
             extensions = SMTPExtensions(ehloLines: reply.lines)
             proceed(&actions, now)
         case 500, 502, 504:
-            guard !configuration.isLMTP, configuration.startTLS != .required else { return fail(reply, isLocal: false, &actions) }
+            guard !configuration.isLMTP, configuration.startTLS != .required else { return refused(reply, "LHLO or EHLO", &actions) }
             // RFC 5321 §3.2: a server that doesn't know EHLO is asked again with HELO.
             send("HELO " + configuration.hostname, expecting: .helo, now)
-        default: fail(reply, isLocal: false, &actions)
+        default: refused(reply, "EHLO", &actions)
         }
     }
 
@@ -382,8 +381,7 @@ public struct SMTPClientSession: Sendable {
             state = .authenticating(exchange)
             send(response, expecting: .authentication, shownAs: "(authentication response)", now)
         default:
-            guard !reply.isPositive else { return violated("\(reply) as a reply to AUTH", &actions) }
-            fail(reply, isLocal: false, &actions)
+            refused(reply, "AUTH", &actions)
         }
     }
 
@@ -398,6 +396,14 @@ public struct SMTPClientSession: Sendable {
         }
         if reply.code == 421 { return fail(reply, isLocal: false, &actions) }
         violated("\(reply), which nobody asked for", &actions)
+    }
+
+    /// Ends the session with a 4yz or 5yz reply; a reply of another kind makes no sense here.
+    private mutating func refused(_ reply: SMTPReply, _ command: String, _ actions: inout [Action]) {
+        guard reply.isTransientFailure || reply.isPermanentFailure else {
+            return violated("\(reply) as a reply to \(command)", &actions)
+        }
+        fail(reply, isLocal: false, &actions)
     }
 
     mutating func violated(_ what: String, _ actions: inout [Action]) {
