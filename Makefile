@@ -1,0 +1,54 @@
+# Postern: what one can do with a fresh clone. `make run` and `make test` are the two that matter.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+SUITES ?= ../shared/suites
+SWIFT ?= swift
+LINTED := Package.swift Sources Tests
+
+.PHONY: help install run test conformance interop format lint arrows clean
+
+help:
+	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
+	@echo "make test           install what is missing, build, run every test"
+	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
+	@echo "make interop        run the tests with real clients and peers only"
+	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
+	@echo "make clean          remove what was built"
+
+install:
+	@scripts/install-dependencies.sh
+
+run: install
+	@echo "Building postern (release); the first time takes some minutes"
+	@$(SWIFT) build -c release --product postern
+	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once)
+
+test: install
+	@echo "Building Postern and its tests"
+	@$(SWIFT) build --build-tests
+	@$(SWIFT) test --skip-build
+
+# The suites are other people's data and stay outside the tree; the tests get the folder as an absolute path.
+conformance: install
+	@if [ ! -d "$(SUITES)" ]; then echo "conformance: no folder $(SUITES); nothing to run (set SUITES=folder)"; exit 0; fi; \
+	suites="$$(cd "$(SUITES)" && pwd)"; echo "conformance: data from $$suites"; \
+	$(SWIFT) build --build-tests; \
+	POSTERN_SUITES="$$suites" $(SWIFT) test --skip-build --filter Conformance
+
+interop: install
+	@$(SWIFT) build --build-tests
+	@$(SWIFT) test --skip-build --filter Interop
+
+format:
+	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)
+
+lint:
+	@$(SWIFT) format lint --strict --parallel --recursive $(LINTED)
+	@echo "lint: the sources are formatted as .swift-format says"
+
+arrows:
+	@scripts/check-arrows.py
+
+clean:
+	@$(SWIFT) package clean

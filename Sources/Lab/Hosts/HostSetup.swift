@@ -1,0 +1,54 @@
+import Foundation
+
+/// Does for each host what an operator does once: folder, certificates, configuration; and makes the accounts on the store.
+struct HostSetup: Sendable {
+    let options: Kartapuce.Options
+    let folder: String
+    let authority: PublicAuthority
+    let zones: SignedZones
+
+    private var pkiFolder: String { "\(folder)/pki" }
+
+    func make(report: @Sendable (String) -> Void) async throws -> [PosternHost] {
+        report("Links: making the internal authority and a certificate for each host (postern pki)")
+        try LabFiles.makeFolder(pkiFolder, permissions: 0o700)
+        try await Command.require(options.binary, ["pki", "init", "--folder", "\(pkiFolder)/authority"])
+        let plans = HostPlan.all(options.plan)
+        var hosts: [PosternHost] = []
+        for plan in plans {
+            let host = PosternHost(plan: plan, folder: "\(folder)/\(plan.name)", binary: options.binary)
+            try LabFiles.makeFolder("\(host.folder)/data", permissions: 0o700)
+            try await Command.require(
+                options.binary,
+                [
+                    "pki", "issue", "--folder", "\(pkiFolder)/authority", "--host", plan.hostname, "--role", plan.role, "--out",
+                    "\(host.folder)/link",
+                ])
+            if plan.hasPublicCertificate {
+                let issued = try await authority.issue(host: plan.hostname, names: [plan.hostname])
+                try LabFiles.write(try LabFiles.read(issued.certificate), to: "\(host.folder)/public.pem")
+                try LabFiles.write(try LabFiles.read(issued.key), to: "\(host.folder)/public-key.pem", permissions: 0o600)
+            }
+            try LabFiles.write(
+                plan.configuration(
+                    plan: options.plan, others: plans, trustAnchorFile: zones.trustAnchorFile, authorityFile: authority.certificateFile),
+                to: host.configurationFile)
+            let checked = try await host.command(["config", "check"])
+            guard checked.succeeded else {
+                throw LabError(.processFailed, "the configuration of \(plan.hostname) is refused:\n\(checked.errors)\(checked.outputText)")
+            }
+            hosts.append(host)
+        }
+        try await addPeople(hosts, report: report)
+        return hosts
+    }
+
+    private func addPeople(_ hosts: [PosternHost], report: @Sendable (String) -> Void) async throws {
+        guard let store = hosts.first(where: { $0.plan.role == "store" }) else { return }
+        report("Accounts: \(Kartapuce.people.map(\.user).joined(separator: ", ")) (postern user add)")
+        for person in Kartapuce.people {
+            let added = try await store.command(["user", "add", person.user, "--password-stdin"], input: person.password + "\n")
+            guard added.succeeded else { throw LabError(.processFailed, "postern user add \(person.user): \(added.errors)") }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+/// The zones of the laboratory's small internet, from a root of its own down to the organisations, signed with DNSSEC.
+///
+/// - `.`, `test.`, `kartapuce.test.` and `gmail.test.`: each signed, each vouched for by a DS record of its parent; the root's key is the trust anchor.
+/// - `bogus.test.`: signed, but its parent vouches for another key: a validating resolver must refuse every answer.
+struct SignedZones: Sendable {
+    let plan: AddressPlan
+    /// The folder for zone files and keys.
+    let folder: String
+
+    var trustAnchorFile: String { "\(folder)/root.key" }
+    var rootHintsFile: String { "\(folder)/root.hints" }
+
+    /// The file of a signed zone. Names are those of the zone without the final dot; `root` for the root.
+    func signedFile(_ zone: String) -> String { "\(folder)/\(zone).zone.signed" }
+
+    /// Writes and signs all zones, leaves first: a parent needs its children's DS records before it is signed.
+    func make() async throws {
+        try LabFiles.makeFolder(folder)
+        let kartapuce = try await sign(zone: LabNames.domain, records: kartapuceRecords)
+        let gmail = try await sign(zone: LabNames.providerDomain, records: gmailRecords)
+        _ = try await sign(zone: LabNames.bogusDomain, records: bogusRecords)
+        // Deliberate: the parent vouches for a key that never signed the zone.
+        let strangersKey = try await makeKey(zone: LabNames.bogusDomain)
+        let strangersDS = try LabFiles.readText("\(folder)/\(strangersKey).ds")
+        let test = try await sign(
+            zone: "test",
+            records: [kartapuce, gmail, strangersDS].map(trimmed)
+                + [LabNames.domain, LabNames.providerDomain, LabNames.bogusDomain].map { "\($0). IN NS ns.\($0)." }
+                + [LabNames.domain, LabNames.providerDomain, LabNames.bogusDomain].map { "ns.\($0). IN A \(plan.leafNameServer)" },
+            nameServerAddress: plan.testNameServer
+        )
+        _ = try await sign(
+            zone: ".",
+            records: [trimmed(test), "test. IN NS ns.test.", "ns.test. IN A \(plan.testNameServer)"],
+            nameServerAddress: plan.rootNameServer
+        )
+        try LabFiles.write(". 3600000 IN NS ns.\nns. 3600000 IN A \(plan.rootNameServer)\n", to: rootHintsFile)
+    }
+
+    private var kartapuceRecords: [String] {
+        [
+            "@ IN A \(plan.mail)",
+            "@ IN MX 10 mail",
+            "@ IN TXT \"v=spf1 ip4:\(plan.smtp) -all\"",
+            "mail IN A \(plan.mail)",
+            "smtp IN A \(plan.smtp)",
+            "nsresolve IN A \(plan.nsresolve)",
+            "msa IN A \(plan.msa)",
+            "internalsmtp IN A \(plan.internalsmtp)",
+            "imap IN A \(plan.imap)",
+        ] + ["mail", "smtp", "msa", "internalsmtp", "imap"].map { "\($0) IN TXT \"v=spf1 a -all\"" }
+    }
+
+    private var gmailRecords: [String] {
+        [
+            "@ IN A \(plan.provider)",
+            "@ IN MX 10 mail",
+            "@ IN TXT \"v=spf1 ip4:\(plan.provider) -all\"",
+            "mail IN A \(plan.provider)",
+            "mail IN TXT \"v=spf1 a -all\"",
+        ]
+    }
+
+    private var bogusRecords: [String] {
+        ["@ IN A \(plan.attacker)", "@ IN MX 10 mail", "mail IN A \(plan.attacker)"]
+    }
+
+    /// Writes a zone with its SOA and NS records, makes its key, signs it, and returns its DS record.
+    private func sign(zone: String, records: [String], nameServerAddress: String? = nil) async throws -> String {
+        let isRoot = zone == "."
+        let origin = isRoot ? "." : "\(zone)."
+        let nameServer = isRoot ? "ns." : "ns.\(zone)."
+        let name = isRoot ? "root" : zone
+        let text =
+            [
+                "$ORIGIN \(origin)", "$TTL 60",
+                "@ IN SOA \(nameServer) hostmaster.\(isRoot ? "" : origin) 1 3600 600 86400 60",
+                "@ IN NS \(nameServer)",
+                "\(nameServer) IN A \(nameServerAddress ?? plan.leafNameServer)",
+            ] + records
+        let file = "\(folder)/\(name).zone"
+        try LabFiles.write(text.joined(separator: "\n") + "\n", to: file)
+        let key = try await makeKey(zone: zone)
+        try await Command.require("ldns-signzone", ["-o", origin, "-f", signedFile(name), file, key], folder: folder)
+        if isRoot { try LabFiles.write(try LabFiles.readText("\(folder)/\(key).key"), to: trustAnchorFile) }
+        return try LabFiles.readText("\(folder)/\(key).ds")
+    }
+
+    /// Makes a key that signs a zone and its keys (one key for both is enough for a zone that never rolls over), and returns its base name.
+    private func makeKey(zone: String) async throws -> String {
+        let made = try await Command.require("ldns-keygen", ["-a", "ECDSAP256SHA256", "-k", zone], folder: folder)
+        return trimmed(made.outputText)
+    }
+
+    private func trimmed(_ text: String) -> String {
+        var text = Substring(text)
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        return String(text)
+    }
+}

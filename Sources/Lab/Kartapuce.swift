@@ -1,0 +1,139 @@
+import Foundation
+
+/// Kartapuce as in the picture: five Postern hosts in two zones, the private resolver, and a small internet with a provider, all on loopback addresses of one
+/// machine.
+///
+/// Every host is a process of its own with its own configuration, data folder and certificate; nothing here reaches into them but what an operator
+/// has too: configuration files, signals, the `postern` commands, and the ports.
+public actor Kartapuce {
+    /// What can be chosen.
+    public struct Options: Sendable {
+        /// The `postern` binary whose hosts are started.
+        public var binary: String
+        public var plan: AddressPlan
+        /// Where everything is kept; `nil` for a new folder for temporary files.
+        public var folder: String?
+        /// Whether the folder stays after ``Kartapuce/stop()``.
+        public var keepsFolder: Bool
+
+        public init(binary: String, plan: AddressPlan = .init(), folder: String? = nil, keepsFolder: Bool = false) {
+            self.binary = binary
+            self.plan = plan
+            self.folder = folder
+            self.keepsFolder = keepsFolder
+        }
+    }
+
+    /// The people of Kartapuce with their passwords. They are no secrets: the laboratory is reachable from this machine only.
+    public static let people = [
+        MailClient.Login(user: "bob@kartapuce.test", password: "bobs-lab-password"),
+        MailClient.Login(user: "jack@kartapuce.test", password: "jacks-lab-password"),
+    ]
+    public static var bob: MailClient.Login { people[0] }
+    public static var jack: MailClient.Login { people[1] }
+
+    public nonisolated let plan: AddressPlan
+    /// Everything that the laboratory writes is below this folder.
+    public nonisolated let folder: String
+    public nonisolated let provider: MailProvider
+    /// The hosts, in the order in which they were started.
+    public nonisolated let hosts: [PosternHost]
+    /// The authority of the certificates that mail clients see (PEM).
+    public nonisolated let authorityFile: String
+    private let servers: NameServers
+    private let keepsFolder: Bool
+
+    private init(plan: AddressPlan, folder: String, provider: MailProvider, hosts: [PosternHost], authorityFile: String, servers: NameServers, keepsFolder: Bool) {
+        self.plan = plan
+        self.folder = folder
+        self.provider = provider
+        self.hosts = hosts
+        self.authorityFile = authorityFile
+        self.servers = servers
+        self.keepsFolder = keepsFolder
+    }
+
+    /// Brings everything up, each part once those that it needs answer.
+    ///
+    /// - Parameter report: gets a line for each step.
+    /// - Throws: ``LabError``; what was started is stopped again.
+    public static func start(_ options: Options, report: @escaping @Sendable (String) -> Void = { _ in }) async throws -> Kartapuce {
+        let prerequisites = Prerequisites(plan: options.plan)
+        try await prerequisites.check()
+        let folder = try options.folder.map { try ownFolder($0) } ?? LabFiles.temporaryFolder("lab")
+        var started: [@Sendable () async -> Void] = []
+        do {
+            report("DNS: signing the zones; starting the name servers and the validating resolver at \(options.plan.nsresolve)")
+            let servers = try await NameServers(plan: options.plan, folder: "\(folder)/dns")
+            started.append { await servers.stop() }
+            let authority = try await PublicAuthority(folder: "\(folder)/public-authority")
+            report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider)")
+            let provider = try await MailProvider(plan: options.plan, folder: "\(folder)/provider", authority: authority)
+            started.append { await provider.stop() }
+            try await provider.start()
+            let hosts = try await HostSetup(options: options, folder: folder, authority: authority, zones: servers.zones).make(report: report)
+            for host in hosts {
+                report("Kartapuce: starting \(host.plan.hostname) (\(host.plan.role)) at \(host.plan.address)")
+                started.append { await host.stop() }
+                try await host.start()
+            }
+            return Kartapuce(
+                plan: options.plan, folder: folder, provider: provider, hosts: hosts, authorityFile: authority.certificateFile, servers: servers,
+                keepsFolder: options.keepsFolder)
+        } catch {
+            let stops = started
+            await uncancelled { for stop in stops.reversed() { await stop() } }
+            if !options.keepsFolder { LabFiles.remove(folder) }
+            throw error
+        }
+    }
+
+    /// A folder that somebody named has to be new or empty: the laboratory removes it at its end.
+    private static func ownFolder(_ path: String) throws -> String {
+        let absolute = path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+        guard LabFiles.list(absolute).isEmpty else {
+            throw LabError(.file, "\(absolute) isn't empty; name a new folder, because the laboratory fills it and removes it at its end")
+        }
+        try LabFiles.makeFolder(absolute)
+        return absolute
+    }
+
+    /// Stops everything in reverse order, and removes the folder unless it shall stay.
+    public func stop() async {
+        let (hosts, provider, servers) = (hosts, provider, servers)
+        await uncancelled {
+            for host in hosts.reversed() { await host.stop() }
+            await provider.stop()
+            await servers.stop()
+        }
+        if !keepsFolder { LabFiles.remove(folder) }
+    }
+
+    /// A host by its name in the picture, such as `mail`.
+    public nonisolated func host(_ name: String) throws -> PosternHost {
+        guard let host = hosts.first(where: { $0.name == name }) else { throw LabError(.processFailed, "there is no host \(name)") }
+        return host
+    }
+
+    /// People's mail program.
+    public nonisolated var client: MailClient { MailClient(plan: plan, authorityFile: authorityFile) }
+
+    public nonisolated var msaServer: MailClient.Server { server("msa", plan.msa, 465, .implicitTLS) }
+    public nonisolated var internalServer: MailClient.Server { server("internalsmtp", plan.internalsmtp, 465, .implicitTLS) }
+    public nonisolated var imapServer: MailClient.Server { server("imap", plan.imap, 993, .implicitTLS) }
+    /// Where the internet brings Kartapuce's mail.
+    public nonisolated var inboundServer: MailClient.Server { server("mail", plan.mail, 25, .startTLS) }
+    /// Where Tom submits: his provider, in whose network he is.
+    public nonisolated var providerServer: MailClient.Server {
+        .init(host: LabNames.providerHost, address: plan.provider, port: 25, security: .startTLS)
+    }
+
+    private nonisolated func server(_ name: String, _ address: String, _ port: Int, _ security: MailClient.Server.Security) -> MailClient.Server {
+        .init(host: "\(name).\(LabNames.domain)", address: address, port: port, security: security)
+    }
+
+    /// Runs the use case; see ``UseCase``.
+    public nonisolated func runUseCase(seed: UInt64 = 1, report: @escaping @Sendable (String) -> Void = { _ in }) async -> [ScenarioResult] {
+        await UseCase(self, seed: seed, report: report).run()
+    }
+}

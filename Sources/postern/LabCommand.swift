@@ -1,0 +1,79 @@
+import ArgumentParser
+import Dispatch
+import Foundation
+import Lab
+
+/// `postern lab`.
+struct LabCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lab", abstract: "Bring up Kartapuce, a whole mail infrastructure with a small internet, on this machine.",
+        subcommands: [LabRunCommand.self])
+}
+
+/// `postern lab run`.
+struct LabRunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Start Kartapuce, send the use case, tell the messages' journeys, and stay up until Ctrl-C.",
+        discussion: "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses.")
+
+    @Flag(help: "End after the use case: exit code 0 if all of it went well, 1 if not.")
+    var once = false
+    @Flag(help: "Leave configurations, logs and data behind.")
+    var keep = false
+    @Option(help: ArgumentHelp("A new folder for everything; a temporary one where it is absent.", valueName: "folder"), completion: .directory)
+    var folder: String?
+    @Option(help: ArgumentHelp("The second octet of all addresses, 1 to 254.", valueName: "number"))
+    var network = AddressPlan.defaultNetwork
+
+    func validate() throws {
+        guard (1...254).contains(network) else { throw ValidationError("--network must be a number from 1 to 254") }
+    }
+
+    func run() async throws {
+        // A pipe or a file gets the lines as they come, too.
+        let report: @Sendable (String) -> Void = { FileHandle.standardOutput.write(Data("\($0)\n".utf8)) }
+        let work = Task { try await runLab(report: report) }
+        let signals = [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                report("Stopping Kartapuce")
+                work.cancel()
+            }
+            source.resume()
+            return source
+        }
+        defer { for source in signals { source.cancel() } }
+        let succeeded: Bool
+        do {
+            succeeded = try await work.value
+        } catch is CancellationError {
+            succeeded = false
+        } catch let error as LabError {
+            FileHandle.standardError.write(Data("postern lab: \(error)\n".utf8))
+            succeeded = false
+        }
+        if !succeeded { throw ExitCode(1) }
+    }
+
+    private func runLab(report: @escaping @Sendable (String) -> Void) async throws -> Bool {
+        guard let binary = Bundle.main.executablePath else { throw LabError(.missingPrerequisite, "the path of this program can't be found out") }
+        let options = Kartapuce.Options(binary: binary, plan: AddressPlan(network: network), folder: folder, keepsFolder: keep)
+        let kartapuce = try await Kartapuce.start(options, report: report)
+        report("\nThe use case:")
+        let results = await kartapuce.runUseCase(report: report)
+        for result in results {
+            if let journey = result.journey { report("\nThe journey of “\(result.name)”:\n\(journey)") }
+        }
+        let failed = results.filter { !$0.passed }
+        report("\nUse case: \(results.count - failed.count) of \(results.count) scenarios passed")
+        for result in failed { report("  FAILED: \(result.name): \(result.detail)") }
+        if keep { report("Everything is kept in \(kartapuce.folder)") }
+        if !once, !Task.isCancelled {
+            report("\n\(kartapuce.invitation)\n\nCtrl-C ends it.")
+            while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+        }
+        await kartapuce.stop()
+        return failed.isEmpty
+    }
+}
