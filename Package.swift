@@ -84,7 +84,7 @@ let package = Package(
         // Level 5
         .executableTarget(
             name: "postern",
-            dependencies: ["MailMessage", "MailStore", "SASL", "Journeys", "Gateway", "Lab", arguments, logging, lifecycle]
+            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Lab", arguments, logging, lifecycle]
         ),
         // Tests
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore], path: "Tests/MailTesting"),

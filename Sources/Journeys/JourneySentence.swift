@@ -64,7 +64,7 @@ struct JourneySentence {
     }
 
     private static func secured(_ value: JourneyEvent.Secured) -> [String] {
-        let cipher = value.cipher.isEmpty ? "" : " with \(value.cipher)"
+        let cipher = value.cipher.isEmpty ? "" : ", \(value.cipher)"
         var identity =
             switch value.verification {
             case "verified": "its certificate is verified"
@@ -73,7 +73,7 @@ struct JourneySentence {
             }
         if let subject = value.peerSubject { identity += " (\(subject))" }
         if !value.peerRoles.isEmpty { identity += ", one of our hosts: \(value.peerRoles.joined(separator: ", "))" }
-        return ["\(value.version)\(cipher) with \(value.peer), \(identity)"]
+        return ["\(value.version)\(cipher), with \(value.peer), \(identity)"]
     }
 
     private static func exchanged(_ value: JourneyEvent.Exchanged) -> [String] {

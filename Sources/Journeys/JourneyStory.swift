@@ -40,6 +40,9 @@ public struct JourneyStory: Sendable {
         outcomes = JourneyOutcome.outcomes(of: self.events)
     }
 
+    /// One piece of foreign text, made fit for a terminal as the story does it.
+    public static func harmless(_ text: String) -> String { JourneyText.neutralise(text) }
+
     /// The whole story, ended by a line break.
     public var text: String {
         guard let first = events.first, let last = events.last else { return "There is no evidence of this journey.\n" }

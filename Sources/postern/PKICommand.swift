@@ -67,12 +67,8 @@ struct PKIInitCommand: PosternCommand {
 
     func execute() throws {
         let authority = try LinkAuthority.create(name: name, validity: Double(days) * 86_400)
-        try authority.save(folder: folder)
-        let summary = CertificateSummary(
-            try CertificateFacts(authority.certificate),
-            files: .init(
-                certificate: "\(folder)/\(LinkAuthority.certificateFile)", key: "\(folder)/\(LinkAuthority.keyFile)",
-                authority: "\(folder)/\(LinkAuthority.certificateFile)"))
+        let files = try authority.save(folder: folder)
+        let summary = CertificateSummary(try CertificateFacts(authority.certificate), files: files)
         try output.show(summary) { summary.text }
     }
 }

@@ -72,13 +72,17 @@ public struct LinkAuthority: Sendable {
     }
 
     /// Writes certificate and key, mode 0600. An authority that is there already is never overwritten.
-    public func save(folder: String) throws(PKIError) {
+    @discardableResult
+    public func save(folder: String) throws(PKIError) -> IssuedCertificate.Files {
         for file in [Self.certificateFile, Self.keyFile] where FileManager.default.fileExists(atPath: "\(folder)/\(file)") {
             throw PKIError(.exists, "\(folder)/\(file) is there already; an authority is never overwritten, choose another folder")
         }
         try PrivateFile.createFolder(folder)
-        try PrivateFile.write(key.pemRepresentation + "\n", to: "\(folder)/\(Self.keyFile)")
-        try PrivateFile.write(try pem + "\n", to: "\(folder)/\(Self.certificateFile)")
+        let files = IssuedCertificate.Files(
+            certificate: "\(folder)/\(Self.certificateFile)", key: "\(folder)/\(Self.keyFile)", authority: "\(folder)/\(Self.certificateFile)")
+        try PrivateFile.write(key.pemRepresentation + "\n", to: files.key)
+        try PrivateFile.write(try pem + "\n", to: files.certificate)
+        return files
     }
 
     /// The authority's certificate in PEM.
