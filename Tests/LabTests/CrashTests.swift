@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import Testing
 
 @testable import Lab
@@ -10,11 +9,17 @@ extension InteropKartapuceTests {
         /// Who writes to whom, so that the mail passes the host that crashes.
         enum Way: Sendable, CaseIterable { case bobToJack, bobToTom, strangerToBob }
 
+        /// The messages that got their 250.
+        private actor Accepted {
+            private(set) var messages: [SampleMessage] = []
+            func append(_ message: SampleMessage) { messages.append(message) }
+        }
+
         @Test(arguments: [("internalsmtp", Way.bobToJack), ("imap", .strangerToBob), ("imap", .bobToJack), ("mail", .strangerToBob), ("msa", .bobToTom), ("smtp", .bobToTom)])
         func nothingThatGotItsReplyIsLost(name: String, way: Way) async throws {
             let kartapuce = try LabRunning.kartapuce
             let host = try kartapuce.host(name)
-            let accepted = Mutex<[SampleMessage]>([])
+            let accepted = Accepted()
             let base = UInt64(10_000 + 1000 * (["internalsmtp", "imap", "mail", "msa", "smtp"].firstIndex(of: name) ?? 9)) + (way == .bobToJack ? 500 : 0)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for sender in 0..<3 {
@@ -22,20 +27,20 @@ extension InteropKartapuceTests {
                         for number in 0..<12 {
                             let message = message(way, seed: base + UInt64(sender * 100 + number))
                             // A refused connection is no loss: the sender knows, and still has the message.
-                            if try await send(message, way, kartapuce).accepted { accepted.withLock { $0.append(message) } }
+                            if try await send(message, way, kartapuce).accepted { await accepted.append(message) }
                         }
                     }
                 }
                 group.addTask {
                     try await Waiting.until("the first messages being accepted", timeout: .seconds(30), every: 5) { () -> Bool? in
-                        accepted.withLock { $0.count } >= 4 ? true : nil
+                        await accepted.messages.count >= 4 ? true : nil
                     }
                     await host.crash()
                     try await host.start()
                 }
                 try await group.waitForAll()
             }
-            let messages = accepted.withLock { $0 }
+            let messages = await accepted.messages
             #expect(messages.count >= 4)
             for message in messages { try await expectArrival(message, way, kartapuce) }
         }
