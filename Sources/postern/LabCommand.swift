@@ -34,7 +34,6 @@ struct LabRunCommand: AsyncParsableCommand {
         let report: @Sendable (String) -> Void = { FileHandle.standardOutput.write(Data("\($0)\n".utf8)) }
         let work = Task { try await runLab(report: report) }
         let signals = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
                 report("Stopping Kartapuce")

@@ -25,7 +25,7 @@ struct HostSetup: Sendable {
                     "\(host.folder)/link",
                 ])
             if plan.hasPublicCertificate {
-                let issued = try await authority.issue(host: plan.hostname, names: [plan.hostname])
+                let issued = try await authority.issue(host: plan.hostname, names: [plan.hostname], addresses: [plan.address])
                 try LabFiles.write(try LabFiles.read(issued.certificate), to: "\(host.folder)/public.pem")
                 try LabFiles.write(try LabFiles.read(issued.key), to: "\(host.folder)/public-key.pem", permissions: 0o600)
             }

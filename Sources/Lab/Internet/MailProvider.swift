@@ -14,7 +14,7 @@ public actor MailProvider {
     init(plan: AddressPlan, folder: String, authority: PublicAuthority) async throws {
         self.plan = plan
         self.folder = folder
-        let certificate = try await authority.issue(host: LabNames.providerHost, names: [LabNames.providerHost, LabNames.providerDomain])
+        let certificate = try await authority.issue(host: LabNames.providerHost, names: [LabNames.providerHost, LabNames.providerDomain], addresses: [plan.provider])
         try await writeConfiguration(certificate: certificate, authority: authority)
     }
 

@@ -18,8 +18,8 @@ struct PublicAuthority: Sendable {
             ])
     }
 
-    /// A server's certificate and key as PEM files.
-    func issue(host: String, names: [String]) async throws -> (certificate: String, key: String) {
+    /// A server's certificate and key as PEM files. Programs that can't be told another way to resolve names connect by address: hence both.
+    func issue(host: String, names: [String], addresses: [String]) async throws -> (certificate: String, key: String) {
         let base = "\(folder)/\(host)"
         try await Command.require(
             "openssl",
@@ -27,7 +27,7 @@ struct PublicAuthority: Sendable {
                 "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=\(host)", "-keyout", "\(base).key", "-out",
                 "\(base).csr",
             ])
-        let alternatives = names.map { "DNS:\($0)" }.joined(separator: ",")
+        let alternatives = (names.map { "DNS:\($0)" } + addresses.map { "IP:\($0)" }).joined(separator: ",")
         try LabFiles.write(
             "subjectAltName=\(alternatives)\nbasicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n",
             to: "\(base).ext")
