@@ -35,7 +35,9 @@ struct Host: Sendable {
         mailboxes =
             roles.contains(.store)
             ? try await MailboxStore.open(folder: configuration.dataFolder, subaddressSeparator: configuration.subaddressSeparator) : nil
-        digests = roles.contains(.mx) && !roles.contains(.store) ? RecipientDigestFile(folder: configuration.dataFolder) : nil
+        digests =
+            roles.contains(.mx) && !roles.contains(.store)
+            ? RecipientDigestFile(folder: configuration.dataFolder, subaddressSeparator: configuration.subaddressSeparator) : nil
         resolver = try UnboundResolver(configuration: .init(configuration.resolver))
         publicTLS = try configuration.certificate.map {
             try TLSServerContext(

@@ -25,7 +25,8 @@ struct Listeners: Sendable {
         let limits = host.configuration.limits
         budget = MemoryBudget(limit: limits.memoryBudgetBytes)
         limiter = ConnectionLimiter(total: limits.connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
-        authenticationSecret = SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
+        // The octets are copied while they are borrowed.
+        authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
     }
 
     /// An SMTP server for a listener; `nil` where the listener speaks something else.

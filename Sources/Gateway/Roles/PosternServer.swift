@@ -7,6 +7,7 @@ import MailTransport
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import UnixSignals
 import UnboundDNS
 
 /// A Postern host: all the roles that its configuration names, in one process.
@@ -97,8 +98,7 @@ public struct PosternServer: Sendable {
         if let edge = host.controlClient(of: .mx) {
             services.append(
                 RecipientPublisher(
-                    accounts: mailboxes, edge: edge, subaddressSeparator: configuration.subaddressSeparator, interval: interval,
-                    logger: logger))
+                    accounts: mailboxes, edge: edge, interval: interval, logger: logger))
         }
         return services
     }
