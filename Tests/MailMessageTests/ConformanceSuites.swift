@@ -2,7 +2,9 @@ import Foundation
 
 /// Where data of others lies that is no part of the project: the folder that the variable POSTERN_SUITES names.
 enum ConformanceSuites {
-    static let folder: URL? = ProcessInfo.processInfo.environment["POSTERN_SUITES"].map { URL(fileURLWithPath: $0, isDirectory: true) }
+    static let folder: URL? = ProcessInfo.processInfo.environment["POSTERN_SUITES"].map {
+        URL(fileURLWithPath: $0, isDirectory: true)
+    }
 
     static func has(_ path: String) -> Bool {
         guard let folder else { return false }

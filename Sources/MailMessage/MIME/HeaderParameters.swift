@@ -12,8 +12,8 @@ public struct HeaderParameter: Hashable, Sendable {
     }
 }
 
-/// The parameters of a structured field such as Content-Type (RFC 2045 §5.1), with the continuations and character sets of
-/// RFC 2231.
+/// The parameters of a structured field such as Content-Type (RFC 2045 §5.1), with the continuations and character sets
+/// of RFC 2231.
 public struct HeaderParameters: Hashable, Sendable {
     /// The parameters in order as they are written: what IMAP's BODYSTRUCTURE shows.
     public let written: [HeaderParameter]
@@ -27,8 +27,8 @@ public struct HeaderParameters: Hashable, Sendable {
     /// Whether there are none.
     public var isEmpty: Bool { written.isEmpty }
 
-    /// The decoded value of a parameter: `name*=utf-8''…` before `name*0*=…; name*1=…` before `name=…`; an encoded-word that a
-    /// sender put into a plain one against RFC 2047 §5 is decoded too. `nil` where it is absent.
+    /// The decoded value of a parameter: `name*=utf-8''…` before `name*0*=…; name*1=…` before `name=…`; an encoded-word
+    /// that a sender put into a plain one against RFC 2047 §5 is decoded too. `nil` where it is absent.
     public subscript(name: String) -> String? {
         let name = name.lowercased()
         // One walk, so that many sections cost no more than they have octets.
@@ -75,7 +75,8 @@ public struct HeaderParameters: Hashable, Sendable {
             }
             var position = text.startIndex
             while position < text.endIndex {
-                if text[position] == UInt8(ascii: "%"), position + 2 < text.endIndex, let high = text[position + 1].hexadecimalValue,
+                if text[position] == UInt8(ascii: "%"), position + 2 < text.endIndex,
+                    let high = text[position + 1].hexadecimalValue,
                     let low = text[position + 2].hexadecimalValue
                 {
                     octets.append(high << 4 | low)
@@ -109,7 +110,9 @@ public struct ContentType: Hashable, Sendable {
     /// Reads a field's unfolded value; `nil` where it is no `type/subtype`.
     public init?(parsing octets: [UInt8]) {
         var scanner = StructuredFieldScanner(octets)
-        guard let type = scanner.token(), scanner.take(UInt8(ascii: "/")), let subtype = scanner.token() else { return nil }
+        guard let type = scanner.token(), scanner.take(UInt8(ascii: "/")), let subtype = scanner.token() else {
+            return nil
+        }
         self.init(type: type, subtype: subtype, parameters: scanner.parameters())
     }
 
@@ -117,7 +120,10 @@ public struct ContentType: Hashable, Sendable {
     public var mediaType: String { "\(type)/\(subtype)" }
 
     static let plainText = ContentType(
-        type: "text", subtype: "plain", parameters: HeaderParameters([HeaderParameter(name: "charset", value: "us-ascii")]))
+        type: "text",
+        subtype: "plain",
+        parameters: HeaderParameters([HeaderParameter(name: "charset", value: "us-ascii")])
+    )
 }
 
 /// A Content-Disposition (RFC 2183 §2).
