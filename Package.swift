@@ -99,7 +99,7 @@ let package = Package(
             name: "MailTransportTests",
             dependencies: [
                 "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
-                crypto, logging,
+                asn1, crypto, logging,
             ]
         ),
         .testTarget(
