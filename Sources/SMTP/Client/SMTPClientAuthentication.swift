@@ -8,8 +8,8 @@ struct SMTPClientAuthentication: Sendable {
     let initialResponse: String?
     private var client: SASLClient
 
-    /// Chooses the best mechanism that the server offers. PLAIN and LOGIN show the password to the server and are used under TLS only;
-    /// SCRAM needs a nonce, and its bound form the TLS session's binding.
+    /// Chooses the best mechanism that the server offers. PLAIN and LOGIN show the password to the server and are used under
+    /// TLS only; SCRAM needs a nonce, and its bound form the TLS session's binding.
     /// - Returns: `nil` when the server offers none that may be used here.
     init?(_ credentials: SMTPCredentials, offered: [String], isEncrypted: Bool, binding: ChannelBinding?, nonce: String) {
         let known: [SASLMechanism] = [.scramSHA256Plus, .scramSHA256, .plain, .login]

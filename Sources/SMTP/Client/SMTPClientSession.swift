@@ -319,7 +319,9 @@ public struct SMTPClientSession: Sendable {
             extensions = SMTPExtensions(ehloLines: reply.lines)
             proceed(&actions, now)
         case 500, 502, 504:
-            guard !configuration.isLMTP, configuration.startTLS != .required else { return refused(reply, "LHLO or EHLO", &actions) }
+            guard !configuration.isLMTP, configuration.startTLS != .required else {
+                return refused(reply, "LHLO or EHLO", &actions)
+            }
             // RFC 5321 §3.2: a server that doesn't know EHLO is asked again with HELO.
             send("HELO " + configuration.hostname, expecting: .helo, now)
         default: refused(reply, "EHLO", &actions)
