@@ -98,7 +98,7 @@ struct ClientTLSTests {
 
     @Test("a handshake that never ends")
     func stalledHandshake() async throws {
-        let server = try await ScriptedServer.start(group, scripts: [[]], greeting: nil)
+        let server = try await ScriptedServer.start(group, scripts: [[.init("", .stall)]], greeting: nil)
         let pool = try pool { $0.timeouts.handshake = .milliseconds(150) }
         let report = await pool.deliver(message(), to: server.target(.link, role: "store"))
         #expect(report.outcomes.map(\.result) == [.deferred])

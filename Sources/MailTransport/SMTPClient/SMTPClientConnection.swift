@@ -64,8 +64,8 @@ final class SMTPClientConnection: Sendable {
         }
     }
 
-    /// Where the channel's initializer leaves the handler. The pipeline is no place to look for it: a peer that closes at once takes
-    /// the handlers away with the reason why.
+    /// Where the channel's initializer leaves the handler. The pipeline is no place to look for it: a peer that closes at
+    /// once takes the handlers away with the reason why.
     private final class HandlerBox: Sendable {
         let handler = Mutex<NIOLoopBound<SMTPClientHandler>?>(nil)
     }
