@@ -15,6 +15,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
@@ -65,7 +66,7 @@ let package = Package(
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
             name: "MailTransport",
-            dependencies: ["MailMessage", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioSSL, crypto, x509, asn1, logging]
+            dependencies: ["MailMessage", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1, logging]
         ),
         // Level 3
         .target(
@@ -83,7 +84,7 @@ let package = Package(
         // Level 5
         .executableTarget(
             name: "postern",
-            dependencies: ["MailMessage", "MailStore", "SASL", "Journeys", "Gateway", "Lab", arguments, logging, lifecycle]
+            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Lab", arguments, logging, lifecycle]
         ),
         // Tests
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore], path: "Tests/MailTesting"),
@@ -97,7 +98,7 @@ let package = Package(
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509, asn1,
                 crypto, logging,
             ]
         ),

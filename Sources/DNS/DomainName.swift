@@ -1,8 +1,135 @@
+import CLibIDN2
+
 /// A domain name in its ASCII form, in lower case, without the final dot (RFC 1035 §2.3.1, RFC 5890 §2.3.2.1).
+///
+/// Labels may begin with an underscore, as service names do (RFC 8552).
 public struct DomainName: Hashable, Sendable {
     /// The name as A-labels, for example `xn--caf-dma.test`; the root is the empty string.
     public let ascii: String
 
     /// Takes a name that is known to be valid and in lower case.
     init(unchecked ascii: String) { self.ascii = ascii }
+
+    /// The root of the DNS.
+    public static let root = DomainName(unchecked: "")
+
+    /// Reads a name of A-labels or U-labels; a final dot is dropped.
+    /// - Throws: ``DomainNameError`` for what can't be a name (RFC 1035 §2.3.4, RFC 5891 §4).
+    public init(_ text: some StringProtocol) throws(DomainNameError) {
+        var name = String(text)
+        if name.hasSuffix(".") { name.removeLast() }
+        guard !name.isEmpty else { throw DomainNameError(.empty, String(text)) }
+        if !name.utf8.allSatisfy({ $0 < 0x80 }) { name = try Self.convert(name) }
+        let ascii = name.lowercased()
+        guard ascii.utf8.count <= 253 else { throw DomainNameError(.tooLong, ascii) }
+        for label in ascii.split(separator: ".", omittingEmptySubsequences: false) {
+            guard !label.isEmpty else { throw DomainNameError(.emptyLabel, ascii) }
+            guard label.utf8.count <= 63 else { throw DomainNameError(.labelTooLong, ascii) }
+            guard label.utf8.allSatisfy(Self.isLabelOctet), !label.hasPrefix("-"), !label.hasSuffix("-") else {
+                throw DomainNameError(.invalidCharacter, ascii)
+            }
+        }
+        self.ascii = ascii
+    }
+
+    private static func isLabelOctet(_ octet: UInt8) -> Bool {
+        switch octet {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"): true
+        default: false
+        }
+    }
+
+    /// IDNA2008 with the non-transitional mapping of UTS #46.
+    private static func convert(_ name: String) throws(DomainNameError) -> String {
+        var output: UnsafeMutablePointer<CChar>?
+        // The library writes a string that it has allocated, or nothing; it is freed below either way.
+        let result = unsafe idn2_to_ascii_8z(name, &output, Int32(IDN2_NONTRANSITIONAL.rawValue))
+        defer { unsafe idn2_free(output) }
+        guard result == IDN2_OK.rawValue, let pointer = unsafe output else { throw DomainNameError(.invalidIDN, name) }
+        return unsafe String(cString: pointer)
+    }
+
+    /// The name with U-labels, for people.
+    public var unicode: String {
+        var output: UnsafeMutablePointer<CChar>?
+        // As above: the library allocates, we free.
+        let result = unsafe idn2_to_unicode_8z8z(ascii, &output, 0)
+        defer { unsafe idn2_free(output) }
+        guard result == IDN2_OK.rawValue, let pointer = unsafe output else { return ascii }
+        return unsafe String(cString: pointer)
+    }
+
+    /// The labels, leftmost first.
+    public var labels: [Substring] { ascii.split(separator: ".") }
+
+    /// The name without its leftmost label; `nil` for the root.
+    public var parent: DomainName? {
+        guard !ascii.isEmpty else { return nil }
+        guard let dot = ascii.firstIndex(of: ".") else { return .root }
+        return DomainName(unchecked: String(ascii[ascii.index(after: dot)...]))
+    }
+
+    /// Whether the name lies below `other`.
+    public func isSubdomain(of other: DomainName) -> Bool {
+        other.ascii.isEmpty ? !ascii.isEmpty : ascii.hasSuffix("." + other.ascii)
+    }
+
+    /// Whether the name is `other` or lies below it.
+    public func isEqualOrSubdomain(of other: DomainName) -> Bool { self == other || isSubdomain(of: other) }
+
+    /// The name with a label in front, such as `_dmarc`.
+    /// - Throws: ``DomainNameError`` when the result is no name.
+    public func prefixed(with label: String) throws(DomainNameError) -> DomainName {
+        try DomainName(ascii.isEmpty ? label : "\(label).\(ascii)")
+    }
+}
+
+extension DomainName: CustomStringConvertible, Comparable, Codable {
+    public var description: String { ascii }
+
+    public static func < (left: DomainName, right: DomainName) -> Bool { left.ascii < right.ascii }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        do {
+            self = text.isEmpty ? .root : try DomainName(text)
+        } catch {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\(error)")
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(ascii)
+    }
+}
+
+/// Why a text is no domain name.
+public struct DomainNameError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The rules that can be broken.
+    public enum Code: String, Hashable, Sendable {
+        case empty, emptyLabel, tooLong, labelTooLong, invalidCharacter, invalidIDN
+    }
+
+    /// Which rule is broken.
+    public let code: Code
+    /// The text.
+    public let text: String
+
+    init(_ code: Code, _ text: String) {
+        self.code = code
+        self.text = text
+    }
+
+    public var description: String {
+        switch code {
+        case .empty: "a domain name can't be empty (RFC 1035 §2.3.1)"
+        case .emptyLabel: "“\(text)” has an empty label (RFC 1035 §2.3.1)"
+        case .tooLong: "“\(text)” is longer than 253 octets (RFC 1035 §2.3.4)"
+        case .labelTooLong: "“\(text)” has a label of more than 63 octets (RFC 1035 §2.3.4)"
+        case .invalidCharacter: "“\(text)” has a character that can't stand there (RFC 1035 §2.3.1)"
+        case .invalidIDN: "“\(text)” is no internationalised domain name (RFC 5891 §4)"
+        }
+    }
 }

@@ -1,15 +1,212 @@
 /// An IPv4 or IPv6 address.
 public enum IPAddress: Hashable, Sendable {
+    /// The 32 bits of an IPv4 address.
     case v4(UInt32)
+    /// The upper and lower 64 bits of an IPv6 address.
     case v6(UInt64, UInt64)
+
+    /// The octets in network order: 4 or 16.
+    public var octets: [UInt8] {
+        switch self {
+        case .v4(let value): Self.octets(of: value)
+        case .v6(let high, let low): Self.octets(of: high) + Self.octets(of: low)
+        }
+    }
+
+    /// An address of 4 or 16 octets; `nil` for another number.
+    public init?(octets: [UInt8]) {
+        func number<Number: FixedWidthInteger>(_ part: ArraySlice<UInt8>) -> Number { part.reduce(0) { $0 << 8 | Number($1) } }
+        switch octets.count {
+        case 4: self = .v4(number(octets[...]))
+        case 16: self = .v6(number(octets[..<8]), number(octets[8...]))
+        default: return nil
+        }
+    }
+
+    private static func octets(of value: some FixedWidthInteger) -> [UInt8] {
+        stride(from: value.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: value >> $0) }
+    }
+
+    /// 127.0.0.0/8 and ::1.
+    public var isLoopback: Bool {
+        switch self {
+        case .v4(let value): value >> 24 == 127
+        case .v6(let high, let low): high == 0 && low == 1
+        }
+    }
+
+    /// The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2), and every other address as it is.
+    public var unmapped: IPAddress {
+        guard case .v6(0, let low) = self, low >> 32 == 0xFFFF else { return self }
+        return .v4(UInt32(truncatingIfNeeded: low))
+    }
+
+    /// The network that the address belongs to for limits: so many bits of IPv4, so many of IPv6.
+    public func network(v4Prefix: Int = 24, v6Prefix: Int = 64) -> IPNetwork {
+        switch self {
+        case .v4: IPNetwork(address: self, prefixLength: v4Prefix)
+        case .v6: IPNetwork(address: self, prefixLength: v6Prefix)
+        }
+    }
+
+    fileprivate func masked(to length: Int) -> IPAddress {
+        func mask<Number: FixedWidthInteger>(_ value: Number, _ bits: Int) -> Number {
+            bits <= 0 ? 0 : bits >= Number.bitWidth ? value : value & ~(Number.max >> Number(bits))
+        }
+        switch self {
+        case .v4(let value): return .v4(mask(value, length))
+        case .v6(let high, let low): return .v6(mask(high, length), mask(low, length - 64))
+        }
+    }
 }
 
-/// A network: an address with the length of its prefix (RFC 4632 §3.1).
+extension IPAddress: LosslessStringConvertible, Codable {
+    /// Reads dotted decimals or the text forms of RFC 4291 §2.2; `nil` for anything else.
+    public init?(_ description: String) {
+        guard description.contains(":") else {
+            guard let value = Self.parseV4(description[...]) else { return nil }
+            self = .v4(value)
+            return
+        }
+        guard let value = Self.parseV6(description) else { return nil }
+        self = value
+    }
+
+    private static func parseV4(_ text: Substring) -> UInt32? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 4 else { return nil }
+        var value: UInt32 = 0
+        for part in parts {
+            // No leading zeros: some read them as octal.
+            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }), part == "0" || part.first != "0",
+                let octet = UInt8(part)
+            else { return nil }
+            value = value << 8 | UInt32(octet)
+        }
+        return value
+    }
+
+    private static func parseV6(_ text: String) -> IPAddress? {
+        guard text.utf8.count <= 45 else { return nil }
+        var head = text[...]
+        var groups: [UInt16] = []
+        var tail: [UInt16]?
+        if let gap = text.firstRange(of: "::") {
+            head = text[..<gap.lowerBound]
+            let rest = text[gap.upperBound...]
+            guard !rest.contains("::"), let parsed = parseGroups(rest) else { return nil }
+            tail = parsed
+        }
+        guard let parsed = parseGroups(head) else { return nil }
+        groups = parsed
+        if let tail {
+            let missing = 8 - groups.count - tail.count
+            guard missing >= 1 else { return nil }
+            groups += Array(repeating: 0, count: missing) + tail
+        }
+        guard groups.count == 8 else { return nil }
+        return IPAddress(octets: groups.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] })
+    }
+
+    private static func parseGroups(_ text: Substring) -> [UInt16]? {
+        guard !text.isEmpty else { return [] }
+        var groups: [UInt16] = []
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        for (index, part) in parts.enumerated() {
+            if index == parts.count - 1, part.contains(".") {
+                guard let value = parseV4(part) else { return nil }
+                groups += [UInt16(value >> 16), UInt16(value & 0xFFFF)]
+            } else {
+                guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy({ $0 != 0x2B && $0 != 0x2D }),
+                    let value = UInt16(part, radix: 16)
+                else { return nil }
+                groups.append(value)
+            }
+        }
+        return groups
+    }
+
+    /// The canonical text (RFC 5952 §4).
+    public var description: String {
+        switch self {
+        case .v4: return octets.map(String.init).joined(separator: ".")
+        case .v6(let high, let low):
+            if case .v4 = unmapped { return "::ffff:\(unmapped)" }
+            let words = [high, low].flatMap { half in stride(from: 48, through: 0, by: -16).map { UInt16(truncatingIfNeeded: half >> UInt64($0)) } }
+            var best = 0..<0
+            var start = 0
+            for index in 0...8 where index == 8 || words[index] != 0 {
+                if index - start > best.count, index - start >= 2 { best = start..<index }
+                start = index + 1
+            }
+            let text = { (part: ArraySlice<UInt16>) in part.map { String($0, radix: 16) }.joined(separator: ":") }
+            return best.isEmpty ? text(words[...]) : text(words[..<best.lowerBound]) + "::" + text(words[best.upperBound...])
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let address = IPAddress(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "“\(text)” is no IP address")
+        }
+        self = address
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// A network: an address with the length of its prefix (RFC 4632 §3.1). The bits after the prefix are zero.
 public struct IPNetwork: Hashable, Sendable {
+    /// The network's first address.
     public let address: IPAddress
+    /// The number of bits that count.
     public let prefixLength: Int
+
+    /// Makes a network; bits after the prefix are cleared, and the length is limited to the address's.
     public init(address: IPAddress, prefixLength: Int) {
-        self.address = address
-        self.prefixLength = prefixLength
+        self.prefixLength = max(0, min(prefixLength, address.octets.count * 8))
+        self.address = address.masked(to: self.prefixLength)
+    }
+
+    /// Whether the network has this address. An IPv4-mapped address counts as the IPv4 address.
+    public func contains(_ other: IPAddress) -> Bool {
+        let other = other.unmapped
+        guard other.octets.count == address.octets.count else { return false }
+        return other.masked(to: prefixLength) == address
+    }
+}
+
+extension IPNetwork: LosslessStringConvertible, Codable {
+    /// Reads `192.0.2.0/24`; an address alone is a network of one.
+    public init?(_ description: String) {
+        let parts = description.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts.first, let address = IPAddress(String(first)) else { return nil }
+        let bits = address.octets.count * 8
+        guard parts.count == 2 else {
+            self.init(address: address, prefixLength: bits)
+            return
+        }
+        guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let length = Int(parts[1]), length <= bits else { return nil }
+        self.init(address: address, prefixLength: length)
+    }
+
+    public var description: String { "\(address)/\(prefixLength)" }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let network = IPNetwork(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "“\(text)” is no network")
+        }
+        self = network
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
     }
 }

@@ -131,3 +131,30 @@ public struct DNSError: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { "\(name) \(type): \(code.rawValue): \(reason)" }
 }
+
+extension DNSRecordData: CustomStringConvertible {
+    /// The data as a zone file writes it, control characters and quotes escaped.
+    public var description: String {
+        switch self {
+        case .address(let address): "\(address)"
+        case .mx(let preference, let exchange): "\(preference) \(exchange.ascii.isEmpty ? "." : exchange.ascii)"
+        case .txt(let octets): "\"" + octets.map(Self.escaped).joined() + "\""
+        case .name(let name): name.ascii
+        case .tlsa(let usage, let selector, let matching, let data): "\(usage) \(selector) \(matching) \(Self.hex(data))"
+        case .srv(let priority, let weight, let port, let target): "\(priority) \(weight) \(port) \(target.ascii)"
+        case .other(let octets): "\\# \(octets.count) \(Self.hex(octets))"
+        }
+    }
+
+    private static func escaped(_ octet: UInt8) -> String {
+        switch octet {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): "\\" + String(decoding: [octet], as: UTF8.self)
+        case 0x20...0x7E: String(decoding: [octet], as: UTF8.self)
+        default: "\\" + (octet < 10 ? "00" : octet < 100 ? "0" : "") + String(octet)
+        }
+    }
+
+    private static func hex(_ octets: [UInt8]) -> String {
+        octets.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

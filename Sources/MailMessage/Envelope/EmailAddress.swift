@@ -14,4 +14,10 @@ public struct EmailAddress: Hashable, Sendable {
         self.localPart = localPart
         self.domain = domain.lowercased()
     }
+
+    /// Makes an address whose domain has its final spelling already.
+    init(localPart: String, canonicalDomain: String) {
+        self.localPart = localPart
+        self.domain = canonicalDomain
+    }
 }

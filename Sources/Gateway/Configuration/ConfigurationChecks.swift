@@ -1,0 +1,176 @@
+import DNS
+import FoundationEssentials
+
+// What several keys must mean together. It runs only on a configuration whose single values are right.
+
+extension Configuration {
+    func checkMeaning(_ reader: inout ConfigurationReader) {
+        checkRoles(&reader)
+        checkListeners(&reader)
+        checkLinks(&reader)
+        checkAmounts(&reader)
+    }
+
+    /// Whether a role is played here, or by a peer that mail can be handed to.
+    private func reaches(_ wanted: Set<Role>) -> Bool {
+        !roles.isDisjoint(with: wanted) || wanted.contains { peers[$0]?.linkPort != nil }
+    }
+
+    private func checkRoles(_ reader: inout ConfigurationReader) {
+        if roles.contains(.mx), !reaches([.store, .internal]) {
+            reader.report(
+                .error, keys: ["peers.store", "peers", "roles"],
+                "role mx needs the host that holds the mailboxes: add role store, or peers.store with host, address and linkPort")
+        }
+        for role in [Role.submission, .internal] where roles.contains(role) {
+            if !reaches([.relay]) {
+                reader.report(
+                    .error, keys: ["peers.relay", "peers", "roles"],
+                    "role \(role.rawValue) needs the host that sends to the internet: add role relay, or peers.relay with host, address and linkPort"
+                )
+            }
+        }
+        if roles.contains(.submission), !reaches([.store, .internal]) {
+            reader.report(
+                .error, keys: ["peers.store", "peers", "roles"],
+                "role submission needs the host that holds the mailboxes: add role store, or peers.store (or internal) with host, address and linkPort"
+            )
+        }
+        if roles.contains(.internal), !reaches([.store]) {
+            reader.report(
+                .warning, keys: ["peers.store", "peers", "roles"],
+                "role internal delivers to local users; without role store here or peers.store with a linkPort they get no mail")
+        }
+        if roles.contains(.mx), roles.contains(.relay) {
+            reader.report(
+                .warning, keys: ["roles"],
+                "mx and relay share one process: whoever breaks into the one that faces the internet can send as the other; separate hosts are safer"
+            )
+        }
+        for role in roles.sorted(by: { $0.rawValue < $1.rawValue }) where peers[role] != nil {
+            reader.report(
+                .warning, keys: ["peers.\(role.rawValue)"], "this process plays role \(role.rawValue) itself; the peer is not used for it")
+        }
+    }
+
+    private func checkListeners(_ reader: inout ConfigurationReader) {
+        for (index, listener) in listeners.enumerated() {
+            let keys = ["listeners.\(index)", "listeners.\(listener.kind.rawValue)", "listeners", "roles"]
+            let name = "listener \(listener.kind.rawValue) on \(listener.address.configurationText):\(listener.port)"
+            if listener.kind.roles.isDisjoint(with: roles) {
+                let wanted = Role.allCases.filter(listener.kind.roles.contains).map(\.rawValue).joined(separator: " or ")
+                reader.report(.error, keys: keys, "\(name) needs role \(wanted); add the role or remove the listener")
+            }
+            switch listener.kind {
+            case .submission, .submissions, .imap, .imaps:
+                if certificate == nil {
+                    reader.report(
+                        .error, keys: ["certificate"] + keys,
+                        "\(name) needs a certificate, because passwords are taken under TLS only: add certificate with certificate and key")
+                }
+            case .link, .control:
+                if link == nil {
+                    reader.report(
+                        .error, keys: keys, "\(name) needs link with certificate, key and authority; postern pki issue makes them")
+                }
+            case .smtp:
+                if certificate == nil {
+                    reader.report(
+                        .warning, keys: keys, "\(name) has no certificate, so that all mail from the internet arrives unencrypted")
+                }
+            }
+            let isRepeated = listeners[..<index].contains { $0.port == listener.port && $0.address == listener.address }
+            if isRepeated { reader.report(.error, keys: keys, "\(name): another listener has the same address and port") }
+        }
+        let kinds = Set(listeners.map(\.kind))
+        func needs(_ role: Role, _ wanted: Set<Listener.Kind>, _ severity: ConfigurationProblem.Severity, _ effect: String) {
+            guard roles.contains(role), kinds.isDisjoint(with: wanted) else { return }
+            let names = Listener.Kind.allCases.filter(wanted.contains).map(\.rawValue).joined(separator: " or ")
+            reader.report(severity, keys: ["listeners", "roles"], "role \(role.rawValue) has no listener \(names): \(effect)")
+        }
+        needs(.mx, [.smtp], .error, "no mail can arrive; add one")
+        needs(.submission, [.submission, .submissions], .error, "no user can send mail; add one")
+        needs(.internal, [.submission, .submissions], .warning, "no user can send mail here")
+        needs(.store, [.imap, .imaps], .warning, "no user can read mail here")
+        if roles.contains(.relay), roles.isDisjoint(with: [.submission, .internal]) {
+            needs(.relay, [.link], .error, "no mail can come from the inside; add one")
+        }
+        if roles.contains(.store), roles.isDisjoint(with: [.mx]) {
+            needs(.store, [.link], .error, "no mail can come from mx; add one")
+        }
+    }
+
+    private func checkLinks(_ reader: inout ConfigurationReader) {
+        for role in Role.allCases {
+            guard let peer = peers[role] else { continue }
+            if link == nil {
+                reader.report(
+                    .error, keys: ["peers.\(role.rawValue)", "peers"],
+                    "a peer needs link with certificate, key and authority, to prove who we are; postern pki issue makes them")
+            }
+            if peer.linkPort == nil, peer.controlPort == nil {
+                reader.report(
+                    .error, keys: ["peers.\(role.rawValue)", "peers"],
+                    "has neither linkPort nor controlPort, so that nothing can be done with it; add one")
+            }
+            // Architecture: control is dialled from the inside out.
+            if peer.controlPort != nil, roles.isSubset(of: [.mx, .relay]) {
+                reader.report(
+                    .warning, keys: ["peers.\(role.rawValue).controlPort", "peers.\(role.rawValue)"],
+                    "hosts of the DMZ are dialled for control, they don't dial; remove it")
+            }
+        }
+    }
+
+    private func checkAmounts(_ reader: inout ConfigurationReader) {
+        if queue.delayWarningSeconds >= queue.expireSeconds {
+            reader.report(
+                .warning, keys: ["queue.delayWarningSeconds", "queue.expireSeconds"],
+                "isn't shorter than expireSeconds, so that nobody is ever warned; make it shorter")
+        }
+        if limits.memoryPerMessageBytes > limits.memoryBudgetBytes {
+            reader.report(
+                .error, keys: ["limits.memoryPerMessageBytes", "limits.memoryBudgetBytes"],
+                "one message may take more memory than memoryBudgetBytes allows for all; lower memoryPerMessageBytes")
+        }
+        if limits.connectionsPerNetwork > limits.connections {
+            reader.report(
+                .warning, keys: ["limits.connectionsPerNetwork", "limits.connections"],
+                "connectionsPerNetwork is larger than connections, so that one network can take them all")
+        }
+        for network in limits.bareLineFeedNetworks where network.prefixLength == 0 {
+            reader.report(
+                .error, keys: ["limits.bareLineFeedNetworks"],
+                "\(network.address.configurationText)/0 is everybody, which opens the door to SMTP smuggling; name the clients that need it"
+            )
+        }
+        if (resolver.secureProbe == nil) != (resolver.bogusProbe == nil) {
+            reader.report(
+                .warning, keys: ["resolver.secureProbe", "resolver.bogusProbe"],
+                "one probe alone proves nothing: give secureProbe and bogusProbe")
+        }
+    }
+
+    /// Looks whether the files that the configuration names are there.
+    func checkFiles(_ reader: inout ConfigurationReader) {
+        var files: [(key: String, path: String)] = []
+        if let certificate {
+            files += [("certificate.certificate", certificate.certificate), ("certificate.key", certificate.key)]
+        }
+        if let link {
+            files += [("link.certificate", link.certificate), ("link.key", link.key), ("link.authority", link.authority)]
+        }
+        files += authorities.map { ("authorities", $0) }
+        if let file = resolver.trustAnchorFile { files.append(("resolver.trustAnchorFile", file)) }
+        if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
+        for (key, path) in files where !FileManager.default.isReadableFile(atPath: path) {
+            reader.report(.error, keys: [key], "\(path) doesn't exist or can't be read by this user")
+        }
+        for (key, path) in files where key.hasSuffix(".key") {
+            guard let mode = try? FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int else { continue }
+            if mode & 0o077 != 0 {
+                reader.report(.warning, keys: [key], "\(path) can be read by other users; chmod 600 it")
+            }
+        }
+    }
+}

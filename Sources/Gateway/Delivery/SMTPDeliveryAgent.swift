@@ -1,0 +1,123 @@
+import DNS
+import FoundationEssentials
+import Journeys
+import MailMessage
+import MailStore
+import MailTransport
+import SMTP
+
+/// The delivery agent for everything that is reached by SMTP: other hosts of ours, and the mail exchangers of the internet.
+struct SMTPDeliveryAgent: DeliveryAgent {
+    let pool: SMTPClientPool
+    let resolver: any Resolver
+    let peers: [Configuration.Role: Configuration.Peer]
+    /// The port of mail exchangers.
+    let port: Int
+    /// Our own name and addresses, to recognise an MX record that points back at us (RFC 5321 §5.1).
+    let hostname: String
+    let now: @Sendable () -> Date
+
+    func deliver(_ job: DeliveryJob) async -> DeliveryResult {
+        switch job.destination {
+        case .mailbox:
+            return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "This host has no mailboxes"))
+        case .link(let role):
+            guard let peer = peers[role], let linkPort = peer.linkPort else {
+                return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "No link to the role \(role.rawValue) is configured"))
+            }
+            let target = SMTPTarget(
+                hostname: peer.host, addresses: [peer.address], port: linkPort, security: .link, peerRole: role.rawValue)
+            return await deliver(job, to: [target], steps: [])
+        case .literal(let address):
+            let target = SMTPTarget(hostname: "[\(address)]", addresses: [address], port: port, security: .opportunistic)
+            return await deliver(job, to: [target], steps: [])
+        case .exchangers(let domain):
+            return await deliver(job, toExchangersOf: domain)
+        }
+    }
+
+    /// Asks the DNS for the domain's mail exchangers and tries them in order (RFC 5321 §5.1).
+    private func deliver(_ job: DeliveryJob, toExchangersOf domain: DomainName) async -> DeliveryResult {
+        var generator = SystemRandomNumberGenerator()
+        let start = now()
+        let route = await mailHosts(for: domain, using: resolver, random: &generator)
+        let steps = route.lookups.map { lookup in
+            DeliveryResult.Step(operation: .resolved(.init(lookup)), time: start, seconds: lookup.duration.seconds)
+        }
+        switch route.outcome {
+        case .hosts(let hosts):
+            let targets = hosts.map {
+                SMTPTarget(hostname: $0.name.ascii, addresses: $0.addresses, port: port, security: .opportunistic)
+            }
+            guard let own = hosts.firstIndex(where: { $0.name.ascii == hostname.lowercased() }) else {
+                return await deliver(job, to: targets, steps: steps)
+            }
+            // We are an exchanger ourselves: only better ones may be tried, or the message would come back to us.
+            let better = targets[..<own]
+            guard !better.isEmpty else {
+                return .uniform(
+                    job, .failed, SMTPReply(554, .init(5, 4, 6), "The best mail exchanger of \(domain.ascii) is this host itself"), steps: steps)
+            }
+            return await deliver(job, to: Array(better), steps: steps)
+        case .nullMX:
+            let reply = SMTPReply(556, .init(5, 1, 10), "\(domain.ascii) declares that it accepts no mail (null MX, RFC 7505)")
+            return .uniform(job, .failed, reply, steps: steps)
+        case .noSuchDomain:
+            return .uniform(job, .failed, SMTPReply(550, .init(5, 1, 2), "The domain \(domain.ascii) does not exist"), steps: steps)
+        case .noAddress:
+            let reply = SMTPReply(550, .init(5, 4, 4), "\(domain.ascii) has neither mail exchangers nor an address")
+            return .uniform(job, .failed, reply, steps: steps)
+        case .temporary(let error):
+            return .uniform(job, .deferred, SMTPReply(451, .init(4, 4, 3), "The DNS gave no answer: \(error)"), steps: steps)
+        }
+    }
+
+    /// Tries targets in order until one has answered for the message.
+    private func deliver(_ job: DeliveryJob, to targets: [SMTPTarget], steps: [DeliveryResult.Step]) async -> DeliveryResult {
+        var result = DeliveryResult.uniform(job, .deferred, SMTPReply(451, .init(4, 4, 1), "No host could be reached"), steps: steps)
+        var failures: [String] = []
+        for target in targets {
+            let isLink = target.security == .link
+            let message = OutboundMessage(envelope: job.envelope, content: job.message.content, trace: isLink ? job.message.trace : nil)
+            let start = now()
+            let report = await pool.deliver(message, to: target)
+            result.outcomes = report.outcomes
+            result.host = report.hostname
+            result.address = report.remoteAddress
+            failures += report.failures
+            result.steps += steps(of: report, from: start)
+            if !result.isUnreachable { break }
+        }
+        result.failures = failures
+        return result
+    }
+
+    private func steps(of report: DeliveryReport, from start: Date) -> [DeliveryResult.Step] {
+        var steps: [DeliveryResult.Step] = []
+        let peer = report.remoteAddress.map { "\(report.hostname) [\($0)]" } ?? report.hostname
+        if let tls = report.tls { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: start)) }
+        var time = start
+        for exchange in report.exchanges {
+            let evidence = JourneyEvent.Exchanged(peer: peer, outbound: true, command: exchange.command, reply: exchange.reply)
+            steps.append(.init(operation: .exchanged(evidence), time: time, seconds: exchange.duration.seconds))
+            time = time.addingTimeInterval(exchange.duration.seconds)
+        }
+        return steps
+    }
+}
+
+extension JourneyEvent.Resolved {
+    /// A question to the DNS with its answer.
+    init(_ lookup: DNSLookup) {
+        switch lookup.result {
+        case .success(let answer):
+            self.init(
+                name: lookup.name.ascii, type: "\(lookup.type)", outcome: answer.outcome.rawValue, records: answer.records.map { "\($0)" },
+                security: answer.security.rawValue)
+        case .failure(let error):
+            self.init(
+                name: lookup.name.ascii, type: "\(lookup.type)", outcome: error.code.rawValue, records: [],
+                security: error.code == .bogus ? "bogus" : "unknown")
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import FoundationEssentials
+import Journeys
+import MailMessage
+import MailStore
+
+/// Turns what happened on this host into records of its journey log.
+struct JourneyRecorder: Sendable {
+    let host: String
+    let log: any JourneyLog
+
+    /// One event of a trace as a record.
+    func record(_ operation: JourneyEvent.Operation, trace: TraceID, role: Configuration.Role, at time: Date, seconds: Double? = nil) -> JourneyRecord {
+        let event = JourneyEvent(trace: trace, time: time, host: host, role: role.rawValue, seconds: seconds, operation: operation)
+        return record(event)
+    }
+
+    /// An event as a record.
+    func record(_ event: JourneyEvent) -> JourneyRecord {
+        JourneyRecord(
+            trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: JourneyCoding.encode(event),
+            keys: JourneySearchKeys.keys(of: event)
+        )
+    }
+}
+
+extension Duration {
+    /// The duration in seconds, for journeys and logs.
+    var seconds: Double {
+        let parts = components
+        return Double(parts.seconds) + Double(parts.attoseconds) / 1e18
+    }
+}

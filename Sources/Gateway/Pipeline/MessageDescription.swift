@@ -1,0 +1,49 @@
+import Crypto
+import Journeys
+import MailMessage
+import NIOCore
+
+/// What reception wants to know of a message: read once, in pieces, so that a large one never stands in memory as a whole.
+struct MessageDescription: Sendable {
+    let byteCount: Int
+    let evidence: JourneyEvent.Described
+    let hasDate: Bool
+    let receivedFields: Int
+
+    /// As much of the message as may be header.
+    private static let headerLimit = 1024 * 1024
+    private static let pieceSize = 1024 * 1024
+
+    init(of content: any MessageContent) async throws {
+        byteCount = content.byteCount
+        let head = try await content.read(0..<min(byteCount, Self.headerLimit))
+        let header = HeaderSection(parsing: head)
+        receivedFields = header.count(named: "Received")
+        hasDate = header.first(named: "Date") != nil
+        var hash = SHA256()
+        var offset = 0
+        while offset < byteCount {
+            let end = min(offset + Self.pieceSize, byteCount)
+            let piece = try await content.read(offset..<end)
+            hash.update(data: piece.readableBytesView)
+            offset = end
+        }
+        let digits = Array("0123456789abcdef".utf8)
+        let hex = hash.finalize().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        let messageID = header.first(named: "Message-ID").flatMap { MessageIDList(parsing: $0.unfoldedOctets).first }
+        evidence = JourneyEvent.Described(
+            messageID: messageID, from: header.first(named: "From")?.decodedText, subject: header.first(named: "Subject")?.decodedText,
+            byteCount: byteCount, sha256: String(decoding: hex, as: UTF8.self))
+    }
+
+    /// The key by which the same message with the same envelope is recognised when it comes again.
+    func repetitionKey(envelope: Envelope, role: Configuration.Role) -> String {
+        let recipients = envelope.recipients.map { "\($0.address)" }.sorted().joined(separator: ",")
+        var hash = SHA256()
+        hash.update(data: Array("\(role.rawValue)\n\(envelope.reversePath.map { "\($0)" } ?? "")\n\(recipients)\n".utf8))
+        hash.update(data: Array(evidence.sha256.utf8))
+        let digits = Array("0123456789abcdef".utf8)
+        let hex = hash.finalize().prefix(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        return "repetition:" + String(decoding: hex, as: UTF8.self)
+    }
+}

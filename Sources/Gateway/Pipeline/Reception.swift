@@ -1,0 +1,166 @@
+import Crypto
+import DNS
+import FoundationEssentials
+import Journeys
+import Logging
+import MailMessage
+import MailStore
+import MailTransport
+import NIOCore
+import SASL
+import SMTP
+
+/// What stands behind every SMTP listener: it asks the listener's policy, commits what is accepted, and keeps the journey of
+/// everything, refused mail included.
+///
+/// The way of a message reads from top to bottom: ``reversePath(_:trace:session:)``, ``recipient(_:envelope:session:)``,
+/// ``message(_:)``, and from there through ``Spool`` to the ``QueueRunner``.
+struct Reception: SMTPService {
+    let policy: any ListenerPolicy
+    let router: Router
+    let spool: any Spool
+    let recorder: JourneyRecorder
+    let hostname: String
+    let hopLimit: Int
+    let now: @Sendable () -> Date
+    /// Tells the queue that there is work.
+    let wakeQueue: @Sendable () -> Void
+    let logger: Logger
+
+    func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply? { policy.refusal(of: session) }
+
+    func verifier(forUser username: String, session: SMTPSessionInfo) async throws -> SCRAMVerifier? {
+        guard let address = try? EmailAddress(parsing: username) else { return nil }
+        return try await policy.directory.verifier(forUser: address.lowercased)
+    }
+
+    func authenticationEnded(username: String, mechanism: String, reply: SMTPReply, session: SMTPSessionInfo) async {
+        guard !reply.isPositive else { return }
+        var journey = ReceptionJourney(trace: .random(), role: policy.role, host: hostname)
+        journey.add(session)
+        journey.add(.authenticated(.init(user: username, mechanism: mechanism, succeeded: false)), at: now())
+        journey.add(.decided(.init(recipient: nil, verdict: "reject", reason: "authentication failed", reply: reply)), at: now())
+        await keep(journey)
+    }
+
+    func reversePath(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) async -> SMTPReply {
+        await policy.reversePath(envelope, session: session)
+    }
+
+    func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+        let reply = await policy.recipient(recipient, envelope: envelope, session: session)
+        guard reply.isPositive else { return reply }
+        switch router.route(recipient.address) {
+        case .success: return reply
+        case .failure(let refusal): return refusal.reply
+        }
+    }
+
+    func message(_ transaction: SMTPTransaction) async -> SMTPReply {
+        do {
+            return try await accept(transaction)
+        } catch let error as StoreError where error.code == .full {
+            logger.error("spool is full: mail is refused until there is room", metadata: ["error": "\(error)"])
+            return await refuse(transaction, SMTPReply(452, .init(4, 3, 1), "Insufficient system storage"))
+        } catch {
+            logger.error("message could not be committed", metadata: ["error": "\(error)"])
+            return await refuse(transaction, SMTPReply(451, .init(4, 3, 0), "The message could not be stored; try again later"))
+        }
+    }
+
+    func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async {
+        var journey = openJourney(of: transaction, trace: transaction.trace ?? .random())
+        journey.add(.abandoned(.init(reason: reason)), at: now())
+        await keep(journey)
+    }
+
+    func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async {
+        guard !summary.refusals.isEmpty else { return }
+        var journey = ReceptionJourney(trace: .random(), role: policy.role, host: hostname)
+        journey.add(session)
+        journey.add(summary.refusals, peer: "\(session.remoteAddress)", from: session.connectedAt)
+        journey.add(.abandoned(.init(reason: "the connection ended: \(summary.reason)")), at: now())
+        await keep(journey)
+    }
+
+    // MARK: - The message
+
+    private func accept(_ transaction: SMTPTransaction) async throws -> SMTPReply {
+        let description = try await MessageDescription(of: transaction.content)
+        guard description.receivedFields < hopLimit else {
+            return await refuse(
+                transaction, description, SMTPReply(554, .init(5, 4, 6), "Too many hops (\(description.receivedFields)): a mail loop"))
+        }
+        let digestKey = description.repetitionKey(envelope: transaction.envelope, role: policy.role)
+        let trace = try await identity(of: transaction, digestKey: digestKey)
+        var routes: [(recipient: EnvelopeRecipient, destination: String)] = []
+        var journey = openJourney(of: transaction, trace: trace)
+        journey.add(.described(description.evidence), at: now())
+        for recipient in transaction.envelope.recipients {
+            switch router.route(recipient.address) {
+            case .success(let decision):
+                routes.append((recipient, decision.destination.key))
+                let routed = JourneyEvent.Routed(recipient: "\(recipient.address)", destination: decision.destination.key, reason: decision.reason)
+                journey.add(.routed(routed), at: now())
+            case .failure(let refusal):
+                return await refuse(transaction, description, refusal.reply)
+            }
+        }
+        journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: now())
+        let message = NewSpoolMessage(
+            trace: trace, envelope: transaction.envelope, routes: routes,
+            prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: now()),
+            content: transaction.content, arrival: now())
+        let start = ContinuousClock.now
+        var records = journey.events.map(recorder.record)
+        var commit = recorder.record(
+            .committed(
+                .init(
+                    queueID: "", byteCount: description.byteCount + message.prefix.readableBytes,
+                    recipients: transaction.envelope.recipients.map { "\($0.address)" })), trace: trace, role: policy.role, at: now())
+        commit.keys.append(digestKey)
+        records.append(commit)
+        let id = try await spool.enqueue(message, journey: records)
+        logger.info(
+            "message committed",
+            metadata: [
+                "trace": "\(trace)", "queue.id": "\(id)", "bytes": "\(description.byteCount)", "recipients": "\(routes.count)",
+                "seconds": "\((ContinuousClock.now - start).seconds)",
+            ])
+        wakeQueue()
+        return SMTPReply(250, .init(2, 0, 0), "Accepted, queued as \(id), trace \(trace)")
+    }
+
+    /// The identity handed on by a peer, the one of the same message when a client that missed our 250 sends it again
+    /// (RFC 5321 §4.5.3.2.6), or a new one.
+    private func identity(of transaction: SMTPTransaction, digestKey: String) async throws -> TraceID {
+        if let trace = transaction.trace { return trace }
+        let since = now().addingTimeInterval(-5 * 24 * 3600)
+        return try await recorder.log.traces(key: digestKey, from: since, to: nil, limit: 1).first ?? .random()
+    }
+
+    private func refuse(_ transaction: SMTPTransaction, _ description: MessageDescription? = nil, _ reply: SMTPReply) async -> SMTPReply {
+        var journey = openJourney(of: transaction, trace: transaction.trace ?? .random())
+        if let description { journey.add(.described(description.evidence), at: now()) }
+        let verdict = reply.isTransientFailure ? "tempfail" : "reject"
+        journey.add(.decided(.init(recipient: nil, verdict: verdict, reason: reply.lines.joined(separator: " "), reply: reply)), at: now())
+        await keep(journey)
+        return reply
+    }
+
+    private func openJourney(of transaction: SMTPTransaction, trace: TraceID) -> ReceptionJourney {
+        var journey = ReceptionJourney(trace: trace, role: policy.role, host: hostname)
+        journey.add(transaction.session)
+        journey.add(transaction.exchanges, peer: "\(transaction.session.remoteAddress)", from: transaction.startedAt)
+        return journey
+    }
+
+    /// Keeps the journey of something that wasn't accepted. The client's reply doesn't depend on it.
+    private func keep(_ journey: ReceptionJourney) async {
+        do {
+            try await recorder.log.append(journey.events.map(recorder.record))
+        } catch {
+            logger.warning("journey could not be kept", metadata: ["error": "\(error)"])
+        }
+    }
+}

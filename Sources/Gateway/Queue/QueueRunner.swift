@@ -1,0 +1,164 @@
+import FoundationEssentials
+import Journeys
+import Logging
+import MailMessage
+import MailStore
+import MailTransport
+import ServiceLifecycle
+
+/// Takes recipients whose time has come out of the spool, hands them to delivery agents, and stores what came of it.
+///
+/// The spool is the truth: the runner holds nothing but what is under way, so a crash loses nothing and operators' commands from
+/// other processes take effect with the next look. Each destination has its own limit of concurrent deliveries; one that can't be
+/// reached is left alone for a while, so that it never takes places from the others.
+actor QueueRunner: Service {
+    private let spool: any Spool
+    private let mailbox: (any DeliveryAgent)?
+    private let remote: any DeliveryAgent
+    private let settlement: Settlement
+    private let settings: Configuration.QueueSettings
+    private let now: @Sendable () -> Date
+    private let logger: Logger
+
+    private var recipientsUnderWay: Set<Int64> = []
+    private var load: [String: Int] = [:]
+    private var backOff = DestinationBackOff()
+    private let wakes: AsyncStream<Void>
+    private let waker: AsyncStream<Void>.Continuation
+
+    init(
+        spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
+        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date, logger: Logger
+    ) {
+        self.spool = spool
+        self.mailbox = mailbox
+        self.remote = remote
+        self.settlement = settlement
+        self.settings = settings
+        self.now = now
+        self.logger = logger
+        (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// There is work: look at once.
+    nonisolated func wake() { waker.yield() }
+
+    /// Runs until the service is shut down; deliveries under way are then finished.
+    func run() async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { await self.tick() }
+            for await _ in wakes.cancelOnGracefulShutdown() {
+                for job in await nextJobs() {
+                    group.addTask { await self.perform(job) }
+                }
+            }
+            waker.finish()
+        }
+    }
+
+    /// Looks every second even when nobody wakes the runner: for retries, and for what other processes changed.
+    private func tick() async {
+        try? await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                try await Task.sleep(for: .seconds(1))
+                self.wake()
+            }
+        }
+    }
+
+    // MARK: - Choosing
+
+    private struct Group: Hashable {
+        let message: QueueID
+        let destination: String
+    }
+
+    /// What can be started now within the limits.
+    private func nextJobs() async -> [DeliveryJob] {
+        let free = settings.deliveries - load.values.reduce(0, +)
+        guard free > 0 else { return [] }
+        let closed = backOff.closed(at: now()).union(load.filter { $0.value >= settings.connectionsPerDestination }.keys)
+        do {
+            let due = try await spool.due(
+                at: now(), limit: max(free * 4, 64), excludingDestinations: closed, excludingRecipients: recipientsUnderWay)
+            return try await jobs(from: due, limit: free)
+        } catch {
+            logger.error("the queue can't be read; the next look is in a second", metadata: ["error": "\(error)"])
+            return []
+        }
+    }
+
+    private func jobs(from due: [QueuedRecipient], limit: Int) async throws -> [DeliveryJob] {
+        var order: [Group] = []
+        var members: [Group: [QueuedRecipient]] = [:]
+        for recipient in due where !recipientsUnderWay.contains(recipient.id) {
+            let group = Group(message: recipient.message, destination: recipient.destination)
+            if members[group] == nil { order.append(group) }
+            members[group, default: []].append(recipient)
+        }
+        var jobs: [DeliveryJob] = []
+        for group in order where jobs.count < limit {
+            guard load[group.destination, default: 0] < settings.connectionsPerDestination else { continue }
+            guard let recipients = members[group], let destination = Destination(key: group.destination) else {
+                logger.error("unknown destination in the queue", metadata: ["destination": "\(group.destination)"])
+                continue
+            }
+            load[group.destination, default: 0] += 1
+            recipientsUnderWay.formUnion(recipients.map(\.id))
+            guard let message = try? await spool.message(group.message) else {
+                release(group.destination, recipients)
+                continue
+            }
+            jobs.append(DeliveryJob(message: message, recipients: recipients, destination: destination))
+        }
+        return jobs
+    }
+
+    // MARK: - Doing
+
+    private func perform(_ job: DeliveryJob) async {
+        let result = await agent(for: job.destination).deliver(job)
+        backOff.note(job.destination.key, unreachable: result.isUnreachable, at: now())
+        do {
+            try await settlement.settle(job, result)
+        } catch {
+            // The recipients stay in the queue as they were: they will be tried again, at worst twice.
+            logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
+            backOff.note(job.destination.key, unreachable: true, at: now())
+        }
+        release(job.destination.key, job.recipients)
+        wake()
+    }
+
+    private func agent(for destination: Destination) -> any DeliveryAgent {
+        switch destination {
+        case .mailbox: mailbox ?? remote
+        case .link, .exchangers, .literal: remote
+        }
+    }
+
+    private func release(_ destination: String, _ recipients: [QueuedRecipient]) {
+        recipientsUnderWay.subtract(recipients.map(\.id))
+        let count = load[destination, default: 1] - 1
+        load[destination] = count > 0 ? count : nil
+    }
+}
+
+/// Destinations that can't be reached, and until when each is left alone: 1 s at first, twice as long each time, 60 s at most. A
+/// recipient's own retry schedule is longer; this keeps the other recipients of the same destination from trying in vain.
+struct DestinationBackOff: Sendable {
+    private var closedUntil: [String: (time: Date, wait: Double)] = [:]
+
+    /// Notes what an attempt showed.
+    mutating func note(_ destination: String, unreachable: Bool, at time: Date) {
+        guard unreachable else {
+            closedUntil[destination] = nil
+            return
+        }
+        let wait = min(60, (closedUntil[destination]?.wait ?? 0.5) * 2)
+        closedUntil[destination] = (time.addingTimeInterval(wait), wait)
+    }
+
+    /// The destinations that are left alone now.
+    func closed(at time: Date) -> Set<String> { Set(closedUntil.filter { $0.value.time > time }.keys) }
+}

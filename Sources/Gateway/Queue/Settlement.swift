@@ -1,0 +1,103 @@
+import FoundationEssentials
+import Journeys
+import Logging
+import MailMessage
+import MailStore
+import MailTransport
+import SMTP
+
+/// Turns the result of an attempt into what happens to each recipient: done, another try, a notice to the sender, or waiting for an
+/// operator. Everything is stored in one transaction, so that no notice is sent twice and none is forgotten.
+struct Settlement: Sendable {
+    let spool: any Spool
+    let recorder: JourneyRecorder
+    let notices: Notices
+    let schedule: RetrySchedule
+    let role: Configuration.Role
+    /// The edge holds what it can't deliver: it sends no notices (they would need a way to the internet that it must not have).
+    let holdsFailures: Bool
+    let now: @Sendable () -> Date
+    let logger: Logger
+
+    func settle(_ job: DeliveryJob, _ result: DeliveryResult) async throws {
+        let time = now()
+        var generator = SystemRandomNumberGenerator()
+        var batch = Batch()
+        var told = Notices.Requests()
+        var records = result.steps.map { recorder.record($0.operation, trace: job.message.trace, role: role, at: $0.time, seconds: $0.seconds) }
+        for (recipient, outcome) in zip(job.recipients, result.outcomes) {
+            let fate = fate(of: recipient, outcome, in: job, at: time, using: &generator)
+            batch.outcomes.append((recipient.id, fate.disposition))
+            told.add(fate.notice, recipient: recipient, outcome: outcome)
+            let attempted = JourneyEvent.Attempted(
+                queueID: "\(job.message.id)", recipient: "\(recipient.recipient.address)", destination: job.destination.key,
+                host: result.host, address: result.address.map { "\($0)" }, result: outcome.result.rawValue, reply: outcome.reply,
+                isLocal: outcome.isLocal, attempt: recipient.attempts + 1, nextAttempt: fate.nextAttempt, failures: result.failures)
+            records.append(recorder.record(.attempted(attempted), trace: job.message.trace, role: role, at: time))
+            if case .hold(let reason, _) = fate.disposition {
+                let held = JourneyEvent.Queued(action: "held", queueID: "\(job.message.id)", reason: reason)
+                records.append(recorder.record(.queued(held), trace: job.message.trace, role: role, at: time))
+                logger.warning("recipient held", metadata: ["queue.id": "\(job.message.id)", "reason": "\(reason)"])
+            }
+            logger.info(
+                "delivery attempt",
+                metadata: [
+                    "trace": "\(job.message.trace)", "queue.id": "\(job.message.id)", "destination": "\(job.destination.key)",
+                    "result": "\(outcome.result.rawValue)", "reply": "\(outcome.reply)",
+                ])
+        }
+        if !result.forwards.isEmpty { batch.messages.append(forward(job, result.forwards, at: time)) }
+        let notified = await notices.make(told, for: job.message, at: time)
+        batch.messages += notified.messages
+        records += notified.events.map { recorder.record($0.operation, trace: $0.trace, role: role, at: time) }
+        try await spool.record(batch.outcomes, newMessages: batch.messages, journey: records)
+    }
+
+    private struct Batch {
+        var outcomes: [(recipient: Int64, disposition: QueueDisposition)] = []
+        var messages: [NewSpoolMessage] = []
+    }
+
+    private struct Fate {
+        var disposition: QueueDisposition
+        var notice: Notices.Kind?
+        var nextAttempt: Date?
+    }
+
+    private func fate(
+        of recipient: QueuedRecipient, _ outcome: DeliveryReport.Outcome, in job: DeliveryJob, at time: Date,
+        using generator: inout some RandomNumberGenerator
+    ) -> Fate {
+        switch outcome.result {
+        case .delivered:
+            if job.destination == .mailbox { return Fate(disposition: .done, notice: .delivered) }
+            return Fate(disposition: .done, notice: outcome.peerHandlesDSN ? nil : .relayed)
+        case .failed:
+            return giveUp(outcome, reason: "refused: \(outcome.reply)")
+        case .deferred:
+            if schedule.isExpired(arrival: job.message.arrival, at: time) {
+                return giveUp(outcome, reason: "expired; the last attempt ended with: \(outcome.reply)")
+            }
+            let next = schedule.nextAttempt(after: recipient.attempts + 1, at: time, using: &generator)
+            let warns = !holdsFailures && !recipient.delayNotified && schedule.isDelayed(arrival: job.message.arrival, at: time)
+            let retry = QueueDisposition.retry(
+                nextAttempt: next, status: "\(outcome.reply)", delayNotified: recipient.delayNotified || warns)
+            return Fate(disposition: retry, notice: warns ? .delayed(until: schedule.expiry(of: job.message.arrival)) : nil, nextAttempt: next)
+        }
+    }
+
+    private func giveUp(_ outcome: DeliveryReport.Outcome, reason: String) -> Fate {
+        holdsFailures
+            ? Fate(disposition: .hold(reason: "undeliverable: \(reason)", status: "\(outcome.reply)"))
+            : Fate(disposition: .done, notice: .failed)
+    }
+
+    /// Copies for addresses that an alias leads to go on as a message of their own, with the same trace.
+    private func forward(
+        _ job: DeliveryJob, _ routes: [(recipient: EnvelopeRecipient, destination: String)], at time: Date
+    ) -> NewSpoolMessage {
+        NewSpoolMessage(
+            trace: job.message.trace, envelope: job.message.envelope, routes: routes, prefix: .init(), content: job.message.content,
+            arrival: job.message.arrival)
+    }
+}

@@ -1,0 +1,168 @@
+public import NIOCore
+
+/// Writes header fields: folded lines, text of other character sets as encoded-words where the message must stay ASCII
+/// (RFC 5322 §2.2.3, RFC 2047).
+///
+/// Control characters in values become blanks, so that no value can begin another field, whoever it came from.
+public struct HeaderWriter: Sendable {
+    /// What was written.
+    public private(set) var buffer = ByteBuffer()
+    /// Whether UTF-8 is written as it is (RFC 6532): only in messages that travel with SMTPUTF8.
+    public let allowsUTF8: Bool
+
+    /// The length that lines should keep (RFC 5322 §2.1.1).
+    static let preferredLineLength = 78
+    /// The length that lines must keep (RFC 5322 §2.1.1), with room for what a peer may count.
+    static let largestLineLength = 990
+
+    /// Begins an empty header section.
+    public init(allowsUTF8: Bool = false) { self.allowsUTF8 = allowsUTF8 }
+
+    /// Writes a field whose value is text, such as Subject: with encoded-words where it is not ASCII.
+    public mutating func unstructured(_ name: String, _ text: String) {
+        let clean = HeaderWriter.withoutControls(text)
+        let isPlain = clean.utf8.allSatisfy { $0 < 0x80 } && !clean.contains("=?")
+        if isPlain || allowsUTF8 && !clean.contains("=?") {
+            write(name, words: HeaderWriter.words(clean))
+        } else {
+            write(name, words: EncodedWord.encode(clean, firstLineUsed: name.utf8.count + 2))
+        }
+    }
+
+    /// Writes a field whose value follows a grammar; it is folded at its blanks and otherwise written as it is, also what is not
+    /// ASCII.
+    public mutating func structured(_ name: String, _ value: String) {
+        write(name, words: HeaderWriter.words(HeaderWriter.withoutControls(value)))
+    }
+
+    /// Writes a date-time (RFC 5322 §3.3).
+    public mutating func date(_ name: String, _ date: MessageDate) { structured(name, date.description) }
+
+    /// Writes an address list (RFC 5322 §3.4); names become quoted strings or encoded-words where they must. An address that is not
+    /// ASCII is written as it is: it needs SMTPUTF8 anyway.
+    public mutating func addresses(_ name: String, _ mailboxes: [HeaderMailbox]) {
+        var words = [String]()
+        for (index, mailbox) in mailboxes.enumerated() {
+            let local = EmailAddress(localPart: mailbox.localPart, canonicalDomain: "").quotedLocalPart
+            let address = HeaderWriter.withoutControls(mailbox.domain.isEmpty ? local : "\(local)@\(mailbox.domain)")
+            let comma = index + 1 < mailboxes.count ? "," : ""
+            if let display = mailbox.displayName, !display.isEmpty {
+                words += phrase(HeaderWriter.withoutControls(display), firstLineUsed: name.utf8.count + 2)
+                words.append("<\(address)>\(comma)")
+            } else {
+                words.append("\(address)\(comma)")
+            }
+        }
+        write(name, words: words)
+    }
+
+    /// Writes the empty line that ends the section.
+    public mutating func endSection() { buffer.writeStaticString("\r\n") }
+
+    /// A `phrase` of RFC 5322 §3.2.5.
+    private func phrase(_ text: String, firstLineUsed: Int) -> [String] {
+        let isASCII = text.utf8.allSatisfy { $0 < 0x80 }
+        guard isASCII || allowsUTF8, !text.contains("=?") else { return EncodedWord.encode(text, firstLineUsed: firstLineUsed) }
+        if text.utf8.allSatisfy({ EmailAddress.isAtomText($0) || $0 == 0x20 }) { return HeaderWriter.words(text) }
+        let escaped = text.unicodeScalars.reduce(into: "") { result, scalar in
+            if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
+            result.unicodeScalars.append(scalar)
+        }
+        return HeaderWriter.words("\"\(escaped)\"")
+    }
+
+    private mutating func write(_ name: String, words: [String]) {
+        buffer.writeBytes(name.utf8.filter { (33...126).contains($0) && $0 != UInt8(ascii: ":") })
+        buffer.writeStaticString(":")
+        var column = name.utf8.count + 1
+        var isFirst = true
+        for word in words {
+            var rest = Array(word.utf8)[...]
+            if !isFirst, column + 1 + rest.count > HeaderWriter.preferredLineLength {
+                buffer.writeStaticString("\r\n")
+                column = 0
+            }
+            buffer.writeStaticString(" ")
+            column += 1
+            isFirst = false
+            // A word that no line can hold is broken: a blank too many is better than a line that relays refuse.
+            while column + rest.count > HeaderWriter.largestLineLength {
+                var cut = rest.startIndex + max(1, HeaderWriter.largestLineLength - column)
+                while cut > rest.startIndex + 1, rest[cut] & 0xC0 == 0x80 { cut -= 1 }
+                buffer.writeBytes(rest[..<cut])
+                buffer.writeStaticString("\r\n ")
+                rest = rest[cut...]
+                column = 1
+            }
+            buffer.writeBytes(rest)
+            column += rest.count
+        }
+        buffer.writeStaticString("\r\n")
+    }
+
+    private static func words(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
+
+    /// Control characters of ASCII, C1 and the separators of Unicode lines as blanks.
+    static func withoutControls(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0..<32, 127..<160, 0x2028, 0x2029: result.append(" ")
+            default: result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+}
+
+extension EncodedWord {
+    /// The longest encoded-word (RFC 2047 §2).
+    private static let largestWord = 75
+
+    /// A text as encoded-words of UTF-8 that can stand in a phrase too, each of at most 75 octets and of whole characters
+    /// (RFC 2047 §5). B or Q, whichever is shorter.
+    static func encode(_ text: String, firstLineUsed: Int) -> [String] {
+        let octets = Array(text.utf8)
+        let safe = octets.count { isSafeInQ($0) || $0 == 0x20 }
+        let usesQ = safe + 3 * (octets.count - safe) <= (octets.count + 2) / 3 * 4
+        let overhead = "=?utf-8?q??=".utf8.count
+        var words = [String]()
+        var current = [UInt8]()
+        var length = 0
+        var room = min(largestWord, max(30, HeaderWriter.preferredLineLength - firstLineUsed)) - overhead
+        func finish() {
+            guard !current.isEmpty else { return }
+            let encoded = usesQ ? current.flatMap(q) : Base64.encode(current)
+            words.append("=?utf-8?\(usesQ ? "q" : "b")?\(String(decoding: encoded, as: UTF8.self))?=")
+            current = []
+            length = 0
+            room = largestWord - overhead
+        }
+        for scalar in text.unicodeScalars {
+            let character = Array(UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+            let longer = usesQ ? length + character.flatMap(q).count : (current.count + character.count + 2) / 3 * 4
+            if longer > room { finish() }
+            current += character
+            length = usesQ ? length + character.flatMap(q).count : current.count
+        }
+        finish()
+        return words
+    }
+
+    /// What may stand for itself in the Q encoding of a phrase (RFC 2047 §5 (3)).
+    private static func isSafeInQ(_ octet: UInt8) -> Bool {
+        switch octet {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "!"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "/"):
+            true
+        default: false
+        }
+    }
+
+    private static func q(_ octet: UInt8) -> [UInt8] {
+        if octet == 0x20 { return [UInt8(ascii: "_")] }
+        if isSafeInQ(octet) { return [octet] }
+        let digits = Array("0123456789ABCDEF".utf8)
+        return [UInt8(ascii: "="), digits[Int(octet >> 4)], digits[Int(octet & 15)]]
+    }
+}

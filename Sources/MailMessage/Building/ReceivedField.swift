@@ -1,0 +1,113 @@
+public import NIOCore
+
+/// The trace field that a host puts in front of each message that it takes (RFC 5321 §4.4).
+///
+/// ```
+/// Received: from client.gmail.test (mx1.gmail.test [192.0.2.1])
+///  (using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256)
+///  by mail.kartapuce.test (Postern) with ESMTPS id 7f3a
+///  for <jack@kartapuce.test>; Mon, 23 Nov 2026 21:19:03 +0000
+/// ```
+public struct ReceivedField: Hashable, Sendable {
+    /// What the client said in HELO, EHLO or LHLO.
+    public var helo: String
+    /// The client's name by DNS; `nil` where it has none that leads back to its address.
+    public var clientName: String?
+    /// The client's address as text, without brackets; `nil` where there is no network between.
+    public var clientAddress: String?
+    /// This host's name.
+    public var by: String
+    /// The program, in a comment; `nil` for none.
+    public var software: String?
+    /// The protocol, such as `ESMTPS` (RFC 3848); ``protocolName(isExtended:isLMTP:usesTLS:isAuthenticated:usesSMTPUTF8:)`` makes it.
+    public var with: String
+    /// What is worth saying about TLS, such as `using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256`.
+    public var tls: String?
+    /// The identity under which this host knows the message.
+    public var id: String?
+    /// The recipient, where there is only one: two would tell one about the other (RFC 5321 §7.6).
+    public var recipient: EmailAddress?
+    /// When the message was taken.
+    public var date: MessageDate
+
+    /// Makes a field.
+    public init(
+        helo: String, clientName: String? = nil, clientAddress: String? = nil, by: String, software: String? = nil, with: String,
+        tls: String? = nil, id: String? = nil, recipient: EmailAddress? = nil, date: MessageDate
+    ) {
+        self.helo = helo
+        self.clientName = clientName
+        self.clientAddress = clientAddress
+        self.by = by
+        self.software = software
+        self.with = with
+        self.tls = tls
+        self.id = id
+        self.recipient = recipient
+        self.date = date
+    }
+
+    /// The protocol's name in the registry of mail transmission types: SMTP, ESMTPSA, UTF8SMTPS, LMTPS… (RFC 3848, RFC 6531 §4.3).
+    public static func protocolName(
+        isExtended: Bool = true, isLMTP: Bool = false, usesTLS: Bool = false, isAuthenticated: Bool = false, usesSMTPUTF8: Bool = false
+    ) -> String {
+        let suffix = (usesTLS ? "S" : "") + (isAuthenticated ? "A" : "")
+        if isLMTP { return (usesSMTPUTF8 ? "UTF8LMTP" : "LMTP") + suffix }
+        if usesSMTPUTF8 { return "UTF8SMTP" + suffix }
+        return isExtended || !suffix.isEmpty ? "ESMTP" + suffix : "SMTP"
+    }
+
+    /// The field with its folds and its line end. What came from the peer cannot leave its place in it.
+    public func serialized() -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeString("Received: from \(ReceivedField.domain(helo))")
+        let literal = clientAddress.map { address in
+            let text = ReceivedField.limited(address.filter { $0.isASCII && ($0.isHexDigit || $0 == ":" || $0 == ".") }, 45)
+            return text.contains(":") ? "[IPv6:\(text)]" : "[\(text)]"
+        }
+        let information = [clientName.map(ReceivedField.domain), literal].compactMap { $0 }
+        if !information.isEmpty { buffer.writeString(" (\(information.joined(separator: " ")))") }
+        if let tls { buffer.writeString("\r\n (\(ReceivedField.comment(tls)))") }
+        buffer.writeString("\r\n by \(ReceivedField.domain(by))")
+        if let software { buffer.writeString(" (\(ReceivedField.comment(software)))") }
+        buffer.writeString(" with \(ReceivedField.atom(with))")
+        if let id { buffer.writeString(" id \(ReceivedField.atom(id))") }
+        if let recipient { buffer.writeString("\r\n for <\(HeaderWriter.withoutControls(recipient.description))>") }
+        buffer.writeString("; \(date)\r\n")
+        return buffer
+    }
+
+    /// A domain or an address literal; what cannot stand in one becomes `_`, and nothing at all `unknown`.
+    private static func domain(_ text: String) -> String {
+        let clean = String(
+            text.unicodeScalars.map { scalar -> Character in
+                switch scalar.value {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x3A, 0x5B, 0x5D, 0x5F, 0xA1...0x1FFF, 0x2C00...: Character(scalar)
+                default: "_"
+                }
+            }
+        )
+        return clean.isEmpty ? "unknown" : limited(clean, EmailAddress.maximumDomainLength)
+    }
+
+    private static func atom(_ text: String) -> String {
+        let clean = String(text.filter { $0.utf8.allSatisfy { $0 < 0x80 && (EmailAddress.isAtomText($0) || $0 == UInt8(ascii: ".")) } })
+        return clean.isEmpty ? "unknown" : limited(clean, 128)
+    }
+
+    private static func comment(_ text: String) -> String {
+        limited(HeaderWriter.withoutControls(text).filter { $0 != "(" && $0 != ")" && $0 != "\\" }, 256)
+    }
+
+    private static func limited(_ text: String, _ octets: Int) -> String {
+        guard text.utf8.count > octets else { return text }
+        var result = String.UnicodeScalarView()
+        var used = 0
+        for scalar in text.unicodeScalars {
+            used += UTF8.width(scalar)
+            if used > octets { break }
+            result.append(scalar)
+        }
+        return String(result)
+    }
+}

@@ -1,0 +1,173 @@
+import FoundationEssentials
+public import DNS
+public import Logging
+public import MailMessage
+public import NIOCore
+import NIOPosix
+public import SMTP
+import Synchronization
+
+/// Accepts connections and runs an ``SMTPServerSession`` on each. One server is one listener of the configuration.
+public final class SMTPServer: Sendable {
+    /// What the transport adds to what the protocol has.
+    public struct Settings: Sendable {
+        /// How SMTP is spoken, with its limits.
+        public var session: SMTPServerConfiguration
+        /// Messages larger than this are written to a file while they arrive, in octets.
+        public var memoryPerMessage = 256 * 1024
+        /// How long the greeting is held back; who speaks before it is refused.
+        public var greetingDelay: Duration = .zero
+        /// Clients of these networks may end lines with LF alone.
+        public var bareLineFeedNetworks: [IPNetwork] = []
+        /// Keeps what unknown users are told the same from one attempt to the next. Random, and the same for all servers.
+        public var authenticationSecret: [UInt8] = []
+
+        /// Makes settings.
+        public init(session: SMTPServerConfiguration) { self.session = session }
+    }
+
+    let listenerName: String
+    let settings: Settings
+    let service: any SMTPService
+    let tls: TLSServerContext?
+    let group: any EventLoopGroup
+    let budget: MemoryBudget
+    let limiter: ConnectionLimiter
+    let makeIncomingFile: (@Sendable () async throws -> any IncomingFile)?
+    let logger: Logger
+
+    private struct State {
+        var listeners: [any Channel] = []
+        var connections: [UInt64: any Channel] = [:]
+        var isShuttingDown = false
+    }
+    private let state = Mutex(State())
+    /// Sessions of all listeners are counted together: an identity is unique within the process.
+    private static let nextIdentity = Atomic<UInt64>(1)
+
+    /// What an open session is taken to cost apart from its message, in octets.
+    static let octetsPerSession = 8 * 1024
+
+    /// Makes a server that doesn't listen yet.
+    /// - Parameters:
+    ///   - listenerName: the listener's name in the configuration.
+    ///   - settings: how it speaks.
+    ///   - service: who decides.
+    ///   - tls: certificate and key; needed for every security but `.none`.
+    ///   - group: where connections run.
+    ///   - budget: shared with the other servers of the process.
+    ///   - limiter: shared with the other servers of the process.
+    ///   - makeIncomingFile: where large messages go; without it they stay in memory.
+    ///   - logger: for what an operator may want to see.
+    public init(
+        listenerName: String, settings: Settings, service: any SMTPService, tls: TLSServerContext?, group: any EventLoopGroup,
+        budget: MemoryBudget, limiter: ConnectionLimiter, makeIncomingFile: (@Sendable () async throws -> any IncomingFile)?,
+        logger: Logger
+    ) {
+        precondition(tls != nil || settings.session.security == .none, "a listener with TLS needs a TLS context")
+        self.listenerName = listenerName
+        self.settings = settings
+        self.service = service
+        self.tls = tls
+        self.group = group
+        self.budget = budget
+        self.limiter = limiter
+        self.makeIncomingFile = makeIncomingFile
+        self.logger = logger
+    }
+
+    /// Begins to listen. May be called for several addresses.
+    /// - Parameter port: 0 for any free port.
+    /// - Returns: the port.
+    /// - Throws: when the address cannot be bound.
+    public func bind(address: IPAddress, port: Int) async throws -> Int {
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.begin(channel) } }
+        let channel = try await bootstrap.bind(to: SocketAddress(address, port: port)).get()
+        state.withLock { $0.listeners.append(channel) }
+        let bound = channel.localAddress?.port ?? port
+        logger.debug("listening", metadata: ["smtp.listener": "\(listenerName)", "net.port": "\(bound)"])
+        return bound
+    }
+
+    /// Stops: no new connections; sessions without a message in transfer get 421, the others may finish within `grace`.
+    public func shutdown(grace: Duration) async {
+        let (listeners, connections) = state.withLock { state in
+            state.isShuttingDown = true
+            defer { state.listeners = [] }
+            return (state.listeners, Array(state.connections.values))
+        }
+        for listener in listeners { try? await listener.close() }
+        for connection in connections { connection.pipeline.fireUserInboundEventTriggered(SMTPServerShutdown()) }
+        let clock = ContinuousClock()
+        let deadline = clock.now + grace
+        while openSessions > 0, clock.now < deadline { try? await clock.sleep(for: .milliseconds(20)) }
+        for connection in state.withLock({ Array($0.connections.values) }) { connection.close(promise: nil) }
+        // What is left has only to tell the service that it ended.
+        while openSessions > 0, clock.now < deadline + .seconds(2) { try? await clock.sleep(for: .milliseconds(20)) }
+    }
+
+    /// Sessions that are open, or whose end the service doesn't know yet.
+    public var openSessions: Int { state.withLock { $0.connections.count } }
+
+    /// Puts the handlers in place, or turns the client away. Runs on the connection's event loop.
+    private func begin(_ channel: any Channel) throws {
+        guard let remote = channel.remoteAddress?.internetAddress, let local = channel.localAddress?.internetAddress else {
+            return channel.close(promise: nil)
+        }
+        guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else {
+            return try turnAway(channel, SMTPReply(421, EnhancedStatusCode(4, 3, 2), "\(settings.session.hostname) is too busy, try again later"))
+        }
+        guard limiter.admit(remote) else {
+            return try turnAway(
+                channel,
+                SMTPReply(421, EnhancedStatusCode(4, 7, 0), "\(settings.session.hostname) Too many connections from your network"))
+        }
+        budget.add(Self.octetsPerSession)
+        channel.closeFuture.whenComplete { [limiter, budget] _ in
+            limiter.release(remote)
+            budget.remove(Self.octetsPerSession)
+        }
+        let identity = Self.nextIdentity.add(1, ordering: .relaxed).oldValue
+        state.withLock { $0.connections[identity] = channel }
+        let information = SMTPSessionInfo(
+            id: identity, listener: listenerName, localAddress: local, localPort: channel.localAddress?.port ?? 0,
+            remoteAddress: remote, remotePort: channel.remoteAddress?.port ?? 0, connectedAt: .now)
+        if settings.session.security == .implicit, let tls { try channel.pipeline.syncOperations.addHandler(tls.makeHandler()) }
+        try channel.pipeline.syncOperations.addHandler(SMTPServerHandler(server: self, information: information))
+    }
+
+    /// Says why there is no service, in clear where SMTP begins in clear, and closes.
+    private func turnAway(_ channel: any Channel, _ reply: SMTPReply) throws {
+        guard settings.session.security != .implicit else { return channel.close(promise: nil) }
+        try channel.pipeline.syncOperations.addHandler(SMTPTurnAwayHandler(reply: reply))
+    }
+
+    /// The service knows that a session ended.
+    func ended(_ identity: UInt64) { state.withLock { _ = $0.connections.removeValue(forKey: identity) } }
+}
+
+/// Told to all connections when the server stops.
+struct SMTPServerShutdown: Sendable {}
+
+/// Says one reply and closes.
+final class SMTPTurnAwayHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+    private let reply: SMTPReply
+
+    init(reply: SMTPReply) { self.reply = reply }
+
+    func channelActive(context: ChannelHandlerContext) {
+        var buffer = ByteBuffer()
+        reply.write(into: &buffer)
+        let loopBound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(buffer)).whenComplete { _ in loopBound.value.close(promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+}

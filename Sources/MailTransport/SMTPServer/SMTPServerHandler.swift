@@ -1,0 +1,499 @@
+import FoundationEssentials
+import MailMessage
+import NIOCore
+import NIOSSL
+import NIOTLS
+import SASL
+import SMTP
+
+/// Runs the session of one connection: reads, writes, waits, and asks the service. What is said is decided by ``SMTPServerSession``.
+///
+/// Everything happens on the connection's event loop but the calls of the service, which are made one after the other by a task.
+/// While one of them is awaited, nothing is read.
+final class SMTPServerHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// How long a connection that we close may take to take notice.
+    private static let lingering = TimeAmount.seconds(2)
+    /// Replies are written when this many octets wait, or when nothing more is to be done.
+    private static let outputThreshold = 16 * 1024
+
+    let server: SMTPServer
+    var session: SMTPServerSession
+    private var information: SMTPSessionInfo
+    private var context: ChannelHandlerContext?
+
+    // What the connection is doing.
+    private var isRunning = false
+    private var isAwaitingService = false
+    private var isClosing = false
+    private var isReadWanted = false
+    private var isInputClosed = false
+    private var didBegin = false
+    private var output = ByteBuffer()
+    /// The service's last call; the next one waits for it.
+    private var calls: Task<Void, Never>?
+    private weak var tlsHandler: NIOSSLServerHandler?
+
+    // Time.
+    private var timer: Scheduled<Void>?
+    private var lastProgress = NIODeadline.now()
+    private var stepBegan = NIODeadline.now()
+    private var messageDeadline: NIODeadline?
+
+    // The transaction.
+    private var collector: MessageCollector?
+    private var log = ExchangeLog()
+    private var startedAt = Date.now
+    private var transferBegan = NIODeadline.now()
+    private var refusals: [SMTPExchange] = []
+
+    init(server: SMTPServer, information: SMTPSessionInfo) {
+        self.server = server
+        self.information = information
+        session = SMTPServerSession(
+            configuration: server.settings.session,
+            allowsBareLineFeeds: server.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
+            makeNonce: Self.makeNonce)
+    }
+
+    /// 24 random octets as printable text (RFC 5802 §5.1).
+    @Sendable private static func makeNonce() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return Data((0..<24).map { _ in UInt8.random(in: 0...255, using: &generator) }).base64EncodedString()
+    }
+
+    // MARK: - The channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { channelBecameActive(context) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func channelActive(context: ChannelHandlerContext) {
+        channelBecameActive(context)
+        context.fireChannelActive()
+    }
+
+    private func channelBecameActive(_ context: ChannelHandlerContext) {
+        guard !didBegin else { return }
+        didBegin = true
+        progress()
+        armTimer(context)
+        if server.settings.session.security == .implicit {
+            tlsHandler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
+        } else {
+            open()
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosing else { return }
+        session.receive(unwrapInboundIn(data))
+        // Single octets of a command don't count: a client that drips must not hold its place for ever.
+        if collector != nil { progress() }
+        run()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if mayRead { context.read() } else { isReadWanted = true }
+    }
+
+    private var mayRead: Bool { isClosing || (!isAwaitingService && context?.channel.isWritable == true) }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        run()
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        lose(reason: "lost")
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case TLSUserEvent.handshakeCompleted: secured()
+        case ChannelEvent.inputClosed:
+            isInputClosed = true
+            if isClosing { context.close(promise: nil) } else { run() }
+        case is SMTPServerShutdown:
+            session.shutdown()
+            run()
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        let isTLS = error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError
+        lose(reason: isTLS && information.tls == nil ? "TLS handshake failed: \(error)" : "lost: \(error)")
+        context.close(promise: nil)
+    }
+
+    // MARK: - Running the session
+
+    /// Does what the session asks for, until it needs octets or an answer.
+    private func run() {
+        guard !isRunning, let context else { return }
+        isRunning = true
+        while !isAwaitingService, !isClosing, context.channel.isWritable {
+            session.refusesMessages = server.budget.isExhausted
+            guard let action = session.next() else {
+                // The client has sent all that it will; what it is still owed was said.
+                guard isInputClosed else { break }
+                session.connectionLost()
+                isInputClosed = false
+                continue
+            }
+            perform(action, context)
+        }
+        flush()
+        isRunning = false
+        if isReadWanted, mayRead {
+            isReadWanted = false
+            context.read()
+        }
+    }
+
+    private func perform(_ action: SMTPServerAction, _ context: ChannelHandlerContext) {
+        switch action {
+        case .reply(let reply, let record): say(reply, record)
+        case .startTLS: startTLS(context)
+        case .requestVerifier(let username, let exchange): findVerifier(username, exchange)
+        case .authenticationEnded(let username, let mechanism, let reply):
+            let information = currentInformation()
+            tell { service in await service.authenticationEnded(username: username, mechanism: mechanism, reply: reply, session: information) }
+        case .requestReversePath(let envelope, let trace):
+            startedAt = .now
+            log = ExchangeLog()
+            let information = currentInformation()
+            ask { service in await service.reversePath(envelope, trace: trace, session: information) } then: { handler, reply in
+                handler.session.reversePathAnswered(reply)
+            }
+        case .requestRecipient(let recipient, let envelope):
+            let information = currentInformation()
+            ask { service in await service.recipient(recipient, envelope: envelope, session: information) } then: { handler, reply in
+                handler.session.recipientAnswered(reply)
+            }
+        case .contentBegan:
+            collector = MessageCollector(budget: server.budget)
+            transferBegan = .now()
+            messageDeadline = .now() + TimeAmount(server.settings.session.limits.messageTimeout)
+        case .content(let octets): collect(octets)
+        case .contentRefused: dropContent()
+        case .requestVerdict(let envelope, let trace, _): deliver(envelope, trace)
+        case .transactionAbandoned(let envelope, let trace, let reason):
+            messageDeadline = nil
+            let transaction = makeTransaction(envelope, trace, BufferedContent(ByteBuffer()), duration: .zero)
+            log = ExchangeLog()
+            tell { service in await service.transactionAbandoned(transaction, reason: reason) }
+        case .close(let reason): finish(reason: reason)
+        }
+    }
+
+    private func say(_ reply: SMTPReply, _ record: SMTPServerCommandRecord) {
+        reply.write(into: &output, allowsUTF8: session.allowsUTF8InReplies)
+        let now = NIODeadline.now()
+        let exchange = SMTPExchange(command: record.text, reply: reply, duration: Duration(now - stepBegan))
+        stepBegan = now
+        progress()
+        if record.isInTransaction {
+            log.append(exchange)
+        } else if !reply.isPositive, reply.code / 100 != 3, refusals.count < 100 {
+            refusals.append(exchange)
+        }
+        if output.readableBytes >= Self.outputThreshold { flush() }
+    }
+
+    private func flush() {
+        guard output.readableBytes > 0, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        output = ByteBuffer()
+    }
+
+    // MARK: - Opening, TLS, AUTH
+
+    /// Asks the service whether the client is served, then greets. Reading goes on meanwhile: who speaks now speaks too early.
+    private func open() {
+        let information = currentInformation()
+        call { service in await service.connectionOpened(information) } then: { handler, refusal in
+            let delay = TimeAmount(handler.server.settings.greetingDelay)
+            guard delay > .zero, refusal == nil, let context = handler.context else { return handler.greet(refusal) }
+            let bound = NIOLoopBound(handler, eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: delay) { bound.value.greet(nil) }
+        }
+    }
+
+    private func greet(_ refusal: SMTPReply?) {
+        session.greet(refusal: refusal)
+        run()
+    }
+
+    private func startTLS(_ context: ChannelHandlerContext) {
+        flush()
+        guard let tls = server.tls else { return finish(reason: "no TLS context") }
+        let handler = tls.makeHandler()
+        tlsHandler = handler
+        do { try context.pipeline.syncOperations.addHandler(handler, position: .before(self)) } catch {
+            lose(reason: "TLS cannot be started: \(error)")
+        }
+    }
+
+    private func secured() {
+        guard let tlsHandler, let tls = server.tls else { return }
+        let summary = TLSSummary(handler: tlsHandler, server: tls)
+        information.tls = summary
+        session.tlsEstablished(channelBinding: tls.endPointBinding, peerRoles: summary.peerRoles)
+        progress()
+        if server.settings.session.security == .implicit { open() } else { run() }
+    }
+
+    private func findVerifier(_ username: String, _ exchange: AuthenticationExchange) {
+        let information = currentInformation()
+        ask { service -> (AuthenticationExchange, AuthenticationExchange.Step)? in
+            guard let verifier = try? await OptionalVerifier(service.verifier(forUser: username, session: information)) else { return nil }
+            var exchange = exchange
+            let step = exchange.provide(verifier: verifier.value)
+            return (exchange, step)
+        } then: { handler, result in
+            guard let (exchange, step) = result else { return handler.session.verifierUnavailable() }
+            handler.session.verifierAnswered(exchange, step: step)
+        }
+    }
+
+    /// Tells "no such user" from "nobody knows".
+    private struct OptionalVerifier: Sendable {
+        let value: SCRAMVerifier?
+        init(_ value: SCRAMVerifier?) { self.value = value }
+    }
+
+    // MARK: - The message
+
+    private func collect(_ octets: ByteBuffer) {
+        guard collector != nil else { return }
+        collector?.append(octets)
+        let held = collector?.buffer.readableBytes ?? 0
+        let isFull = held > server.settings.memoryPerMessage
+        guard isFull || (server.budget.isExhausted && held > 16 * 1024) else { return }
+        if server.makeIncomingFile == nil, collector?.file == nil {
+            if server.budget.isExhausted { failContent() }
+            return
+        }
+        spill()
+    }
+
+    /// Writes what is in memory to the message's file.
+    private func spill() {
+        guard let chunk = collector?.takeBuffer(), let makeFile = server.makeIncomingFile else { return }
+        let known = collector?.file
+        let budget = server.budget
+        ask { _ -> (any IncomingFile)? in
+            defer { budget.remove(chunk.readableBytes) }
+            do {
+                let file: any IncomingFile
+                if let known { file = known } else { file = try await makeFile() }
+                do { try await file.append(chunk) } catch {
+                    await file.discard()
+                    return nil
+                }
+                return file
+            } catch { return nil }
+        } then: { handler, file in
+            if handler.collector == nil {
+                if let file { handler.tell { _ in await file.discard() } }
+            } else if let file {
+                handler.collector?.file = file
+            } else {
+                // The file is gone already.
+                handler.collector?.file = nil
+                handler.failContent()
+            }
+        }
+    }
+
+    private func failContent() {
+        session.contentFailed(Self.storageFailure)
+        dropContent()
+    }
+
+    private static let storageFailure = SMTPReply(452, EnhancedStatusCode(4, 3, 1), "The message cannot be stored now, try again later")
+
+    private func dropContent() {
+        guard var dropped = collector else { return }
+        collector = nil
+        dropped.forget()
+        if let file = dropped.file { tell { _ in await file.discard() } }
+    }
+
+    private func deliver(_ envelope: Envelope, _ trace: TraceID?) {
+        let buffer = collector?.takeBuffer() ?? ByteBuffer()
+        let file = collector?.file
+        collector = nil
+        messageDeadline = nil
+        let duration = Duration(NIODeadline.now() - transferBegan)
+        let draft = makeTransaction(envelope, trace, BufferedContent(buffer), duration: duration)
+        log = ExchangeLog()
+        let budget = server.budget
+        ask { service -> SMTPReply in
+            defer { budget.remove(buffer.readableBytes) }
+            var transaction = draft
+            if let file {
+                do {
+                    if buffer.readableBytes > 0 { try await file.append(buffer) }
+                    transaction.content = try await file.finish()
+                } catch {
+                    await file.discard()
+                    await service.transactionAbandoned(draft, reason: "the message cannot be stored: \(error)")
+                    return Self.storageFailure
+                }
+            }
+            return await service.message(transaction)
+        } then: { handler, reply in
+            handler.session.verdictAnswered(reply)
+        }
+    }
+
+    private func makeTransaction(
+        _ envelope: Envelope, _ trace: TraceID?, _ content: any MessageContent, duration: Duration
+    ) -> SMTPTransaction {
+        SMTPTransaction(
+            session: currentInformation(), envelope: envelope, content: content, trace: trace, startedAt: startedAt,
+            transferDuration: duration, exchanges: log.exchanges)
+    }
+
+    private func currentInformation() -> SMTPSessionInfo {
+        information.helo = session.helo
+        information.usesExtensions = session.usesExtensions
+        information.authenticatedUser = session.authenticatedUser
+        return information
+    }
+
+    // MARK: - Calls of the service
+
+    /// Calls the service and waits for its answer; nothing is read meanwhile.
+    private func ask<Answer: Sendable>(
+        _ operation: @escaping @Sendable (any SMTPService) async -> Answer,
+        then: @escaping @Sendable (SMTPServerHandler, Answer) -> Void
+    ) {
+        isAwaitingService = true
+        stepBegan = .now()
+        call(operation) { handler, answer in
+            handler.isAwaitingService = false
+            then(handler, answer)
+        }
+    }
+
+    /// Calls the service after all earlier calls; the answer comes back on the event loop.
+    private func call<Answer: Sendable>(
+        _ operation: @escaping @Sendable (any SMTPService) async -> Answer,
+        then: @escaping @Sendable (SMTPServerHandler, Answer) -> Void
+    ) {
+        guard let eventLoop = context?.eventLoop else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        enqueue { service in
+            let answer = await operation(service)
+            eventLoop.execute {
+                let handler = bound.value
+                then(handler, answer)
+                handler.progress()
+                handler.run()
+            }
+        }
+    }
+
+    /// Tells the service something, after all earlier calls.
+    private func tell(_ operation: @escaping @Sendable (any SMTPService) async -> Void) { enqueue(operation) }
+
+    private func enqueue(_ operation: @escaping @Sendable (any SMTPService) async -> Void) {
+        let service = server.service
+        let earlier = calls
+        calls = Task {
+            await earlier?.value
+            await operation(service)
+        }
+    }
+
+    // MARK: - Time and the end
+
+    private func progress() { lastProgress = .now() }
+
+    /// One timer for a connection: when it fires too early, it is set again for the rest.
+    private func armTimer(_ context: ChannelHandlerContext) {
+        guard !isClosing else { return }
+        let limit = session.timeout.map { lastProgress + TimeAmount($0) } ?? .now() + .seconds(5)
+        let deadline = messageDeadline.map { min($0, limit) } ?? limit
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        timer = context.eventLoop.scheduleTask(deadline: max(deadline, .now() + .milliseconds(10))) { bound.value.timerFired() }
+    }
+
+    private func timerFired() {
+        guard let context, !isClosing else { return }
+        if let timeout = session.timeout, !isAwaitingService {
+            let now = NIODeadline.now()
+            let isLate = messageDeadline.map { $0 <= now } ?? false
+            if isLate || lastProgress + TimeAmount(timeout) <= now {
+                guard context.channel.isWritable, !isHandshaking else { return lose(reason: "time-out") }
+                session.timedOut()
+                run()
+            }
+        }
+        armTimer(context)
+    }
+
+    private var isHandshaking: Bool { tlsHandler != nil && information.tls == nil }
+
+    /// The connection is gone, or not worth a word.
+    private func lose(reason: String) {
+        guard !isClosing else { return }
+        session.connectionLost(reason: reason)
+        guard let context else { return }
+        // Tells the service what was left open; there is nobody to hear a reply.
+        while !isClosing, let action = session.next() {
+            switch action {
+            case .reply, .startTLS, .requestVerifier, .requestReversePath, .requestRecipient, .contentBegan, .content, .requestVerdict:
+                break
+            case .contentRefused, .transactionAbandoned, .authenticationEnded, .close: perform(action, context)
+            }
+        }
+        dropContent()
+        context.close(promise: nil)
+    }
+
+    /// Closes after everything that was written, and tells the service.
+    private func finish(reason: String) {
+        guard !isClosing, let context else { return }
+        isClosing = true
+        timer?.cancel()
+        dropContent()
+        let information = currentInformation()
+        let summary = SMTPSessionSummary(
+            messagesAccepted: session.messagesAccepted, commandsRefused: session.commandsRefused,
+            octetsReceived: session.octetsReceived, reason: reason, refusals: refusals)
+        let server = server
+        tell { service in
+            await service.connectionClosed(information, summary: summary)
+            server.ended(information.id)
+        }
+        guard context.channel.isActive else { return }
+        // A plain close with octets unread would make the kernel reset the connection, and our last reply would be lost with it:
+        // end our side, and wait a moment until the client has read.
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.lingering) { bound.value.context?.close(promise: nil) }
+        let isPlain = tlsHandler == nil
+        let last = output
+        output = ByteBuffer()
+        context.writeAndFlush(wrapOutboundOut(last)).whenComplete { _ in
+            guard let context = bound.value.context else { return }
+            if isPlain, !bound.value.isInputClosed { context.close(mode: .output, promise: nil) } else { context.close(promise: nil) }
+        }
+        if isReadWanted {
+            isReadWanted = false
+            context.read()
+        }
+    }
+}

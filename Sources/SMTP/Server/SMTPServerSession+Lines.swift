@@ -1,0 +1,60 @@
+import NIOCore
+
+extension SMTPServerSession {
+    /// What came of looking for a command line.
+    enum Line {
+        case needsMore
+        /// The line without its end.
+        case line([UInt8])
+        case tooLong
+        /// The line's end or its octets are ambiguous: nothing that follows can be trusted.
+        case fault(SMTPReply, SMTPServerCommandRecord)
+    }
+
+    /// The limit of the line that begins in `input`: an AUTH command with its initial response may be long (RFC 4954 §4).
+    var lineLimit: Int {
+        let verb = input.getSlice(at: input.readerIndex, length: min(5, input.readableBytes))
+        let isAuthenticate = verb.map { String(buffer: $0).uppercased() == "AUTH " } ?? false
+        return isAuthenticate ? configuration.limits.authenticationLineLength : configuration.limits.commandLineLength
+    }
+
+    /// Takes the next line, of at most `limit` octets with its end.
+    mutating func readLine(limit: Int) -> Line {
+        let window = min(limit, input.readableBytes)
+        let found = ByteScan.over(input) { [searched] octets in octets.first(UInt8(ascii: "\n"), from: searched, to: window) }
+        guard let end = found else {
+            guard input.readableBytes < limit else {
+                searched = 0
+                return .tooLong
+            }
+            searched = input.readableBytes
+            return .needsMore
+        }
+        searched = 0
+        var octets = input.readBytes(length: end) ?? []
+        input.moveReaderIndex(forwardBy: 1)
+        if octets.last == UInt8(ascii: "\r") {
+            octets.removeLast()
+        } else if !allowsBareLineFeeds {
+            return .fault(.make(500, (5, 5, 2), "A line ends in LF without CR; that is refused (RFC 5321 2.3.8)"), record(octets))
+        }
+        // A CR within a line is a line's end for others: two readings of one line are how commands are smuggled.
+        if octets.contains(UInt8(ascii: "\r")) {
+            return .fault(.make(500, (5, 5, 2), "A line holds a CR without LF; that is refused (RFC 5321 2.3.8)"), record(octets))
+        }
+        if octets.contains(0) {
+            return .fault(.make(500, (5, 5, 2), "A line holds a NUL; that is refused (RFC 5321 4.1.2)"), record(octets))
+        }
+        return .line(octets)
+    }
+
+    /// The record of a command: never what may be a password.
+    func record(_ line: [UInt8]) -> SMTPServerCommandRecord {
+        let words = String(decoding: line.prefix(512), as: UTF8.self)
+        if line.count >= 4, String(decoding: line.prefix(4), as: UTF8.self).uppercased() == "AUTH" {
+            return SMTPServerCommandRecord(words.split(separator: " ").prefix(2).joined(separator: " "), isInTransaction: false)
+        }
+        let printable = String(String.UnicodeScalarView(words.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
+        return SMTPServerCommandRecord(printable, isInTransaction: transaction != nil)
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Gateway
+import Logging
+
+/// `postern serve`.
+struct ServeCommand: PosternCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the roles that the configuration names.",
+        discussion: "Runs in the foreground and logs to standard error. SIGTERM and SIGINT end it after the work at hand.")
+
+    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var output: OutputOptions
+
+    func execute() async throws {
+        let report = try Configuration.examine(path: options.config)
+        guard let configuration = report.configuration else {
+            throw ConfigurationError(.invalid, file: options.config, problems: report.problems)
+        }
+        let level = Logger.Level(rawValue: configuration.logging.level) ?? .info
+        let isJSON = configuration.logging.json || output.isJSON
+        LoggingSystem.bootstrap { label in
+            var handler: any LogHandler = isJSON ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let logger = Logger(label: "postern")
+        for problem in report.problems {
+            logger.warning("doubtful configuration", metadata: ["config.problem": "\(problem)"])
+        }
+        try await PosternServer(configuration: configuration, logger: logger).run()
+    }
+}

@@ -1,0 +1,110 @@
+import FoundationEssentials
+import NIOCore
+import Testing
+
+@testable import SMTP
+
+@Suite("Content as the client sends it")
+struct ClientContentTests {
+    static let profiles: [(String, bareLineEnd: Bool, hiddenDot: Bool, endsWithLineEnd: Bool)] = [
+        ("", false, false, true), ("a\r\n", false, false, true), ("a", false, false, false), ("a\r\nb", false, false, false),
+        ("a\n", true, false, true), ("a\rb\r\n", true, false, true), ("a\r", true, false, false), ("a\r\r\n", true, false, true),
+        ("\n", true, false, true), ("a\u{0}.b\r\n", false, false, true), ("\u{0}.\r\n", false, true, true),
+        ("a\r\n\u{0}\u{0}.\r\n", false, true, true), (".\r\n", false, false, true),
+    ]
+
+    @Test("is known after one pass, however it is cut", arguments: profiles)
+    func profile(_ text: String, bareLineEnd: Bool, hiddenDot: Bool, endsWithLineEnd: Bool) {
+        let bytes = Array(text.utf8)
+        for split in 0...bytes.count {
+            var profile = SMTPContentProfile()
+            profile.consume(ByteBuffer(bytes: bytes[..<split]))
+            profile.consume(ByteBuffer(bytes: bytes[split...]))
+            profile.finish()
+            #expect(profile.hasBareLineEnd == bareLineEnd, "split at \(split)")
+            #expect(profile.hasHiddenDot == hiddenDot, "split at \(split)")
+            if !bareLineEnd { #expect(profile.endsWithLineEnd == endsWithLineEnd, "split at \(split)") }
+            #expect(profile.byteCount == bytes.count)
+        }
+    }
+
+    @Test("8-bit octets in header and body are told apart")
+    func eightBit() {
+        func profile(_ text: String) -> SMTPContentProfile { SMTPContentProfile(ByteBuffer(string: text)) }
+        #expect(!profile("Subject: a\r\n\r\nb\r\n").hasEightBit)
+        #expect(profile("Subject: a\r\n\r\nä\r\n").hasEightBit)
+        #expect(!profile("Subject: a\r\n\r\nä\r\n").hasEightBitHeader)
+        #expect(profile("Subject: ä\r\n\r\nb\r\n").hasEightBitHeader)
+        #expect(profile("Subject: ä").hasEightBitHeader)
+    }
+
+    static let stuffed: [(String, String)] = [
+        ("a\r\n", "a\r\n.\r\n"), ("", ".\r\n"), ("a", "a\r\n.\r\n"), (".\r\n", "..\r\n.\r\n"), ("a.\r\n.b\r\n..\r\n", "a.\r\n..b\r\n...\r\n.\r\n"),
+        ("a\r\n.", "a\r\n..\r\n.\r\n"), ("a\r\n.\r\nMAIL FROM:<x>\r\n", "a\r\n..\r\nMAIL FROM:<x>\r\n.\r\n"),
+    ]
+
+    @Test("has its dots doubled and ends in one way, for every size of pieces", arguments: stuffed)
+    func stuffing(_ text: String, _ expected: String) {
+        for piece in 1...max(1, text.utf8.count) {
+            var dialogue = ClientDialogue.ready { $0.chunkOctets = piece }
+            _ = dialogue.start(to: ["tom@gmail.test"], content: text)
+            for reply in ["250 ok", "250 ok"] { _ = dialogue.server(reply) }
+            dialogue.wire.clear()
+            _ = dialogue.server("354 go")
+            #expect(String(buffer: dialogue.wire) == expected, "pieces of \(piece)")
+        }
+    }
+
+    /// What must never leave (the outbound forms of the smuggling suite).
+    static let smuggling = [
+        "\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r.\r\n", "\r\n.\r\r\n", "\r\r\n.\r\r\n", "\r\n\u{0}.\r\n",
+    ]
+
+    @Test("with an ambiguous end is refused before anything of it is sent", arguments: smuggling, [[], ["CHUNKING"]])
+    func refusesAmbiguity(_ form: String, _ extensions: [String]) {
+        var dialogue = ClientDialogue.ready(extensions)
+        let text = "Subject: x\r\n\r\na\(form)MAIL FROM:<attacker@evil.test>\r\n"
+        #expect(dialogue.start(to: ["tom@gmail.test"], content: text) == ["(finished)"])
+        #expect(dialogue.answers == ["local 554 5.6.0"])
+        #expect(dialogue.wire.readableBytes == 0)
+        #expect(dialogue.results.last?.connectionIsUsable == true)
+    }
+
+    @Test("that changed after it was examined is not sent either", arguments: smuggling, [3, 64])
+    func refusesLateAmbiguity(_ form: String, _ piece: Int) {
+        for extensions in [[], ["CHUNKING"]] { refusesLate(form, piece, extensions) }
+    }
+
+    private func refusesLate(_ form: String, _ piece: Int, _ extensions: [String]) {
+        var dialogue = ClientDialogue.ready(extensions) { $0.chunkOctets = piece }
+        let evil = "abc\(form)abc\r\n"
+        let innocent = String(repeating: "x", count: evil.utf8.count - 2) + "\r\n"
+        _ = dialogue.start(to: ["tom@gmail.test"], content: innocent)
+        dialogue.content = ByteBuffer(string: evil)
+        for reply in ["250 ok", "250 ok", "354 go", "250 ok", "250 ok", "250 ok", "250 ok", "250 ok"] {
+            _ = dialogue.server(reply)
+        }
+        #expect(dialogue.answers == ["local 554 5.6.0"])
+        #expect(!String(buffer: dialogue.wire).contains(form))
+        #expect(!String(buffer: dialogue.wire).contains("\r\n.\r\n"))
+    }
+
+    @Test(
+        "holds none of the outbound forms of the suite",
+        .enabled(if: ProcessInfo.processInfo.environment["POSTERN_SUITES"] != nil))
+    func suite() throws {
+        struct Forms: Decodable { let outbound_must_not_emit: [String] }
+        let folder = try #require(ProcessInfo.processInfo.environment["POSTERN_SUITES"])
+        let data = try Data(contentsOf: URL(filePath: "\(folder)/smtp/smuggling/eod-sequences.json"))
+        let forms = try JSONDecoder().decode(Forms.self, from: data).outbound_must_not_emit
+        #expect(!forms.isEmpty)
+        for form in forms {
+            for extensions in [[], ["CHUNKING"]] {
+                var dialogue = ClientDialogue.ready(extensions)
+                _ = dialogue.start(to: ["tom@gmail.test"], content: "a\(form)b\r\n")
+                #expect(dialogue.answers == ["local 554 5.6.0"], "\(form.debugDescription)")
+                #expect(dialogue.wire.readableBytes == 0)
+            }
+        }
+    }
+}
