@@ -20,7 +20,9 @@ import Testing
             }
             let file = "\(folder)/postern.yaml"
             try LabFiles.write(
-                host.configuration(plan: plan, others: hosts, trustAnchorFile: "\(folder)/root.key", authorityFile: "\(folder)/link/authority.pem"), to: file)
+                host.configuration(plan: plan, others: hosts, trustAnchorFile: "\(folder)/root.key", authorityFile: "\(folder)/link/authority.pem"),
+                to: file
+            )
             let configuration = try Configuration.load(path: file)
             #expect(configuration.hostname == host.hostname)
             #expect(configuration.roles.map(\.rawValue) == [host.role])
