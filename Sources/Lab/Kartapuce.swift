@@ -43,7 +43,15 @@ public actor Kartapuce {
     private let servers: NameServers
     private let keepsFolder: Bool
 
-    private init(plan: AddressPlan, folder: String, provider: MailProvider, hosts: [PosternHost], authorityFile: String, servers: NameServers, keepsFolder: Bool) {
+    private init(
+        plan: AddressPlan,
+        folder: String,
+        provider: MailProvider,
+        hosts: [PosternHost],
+        authorityFile: String,
+        servers: NameServers,
+        keepsFolder: Bool
+    ) {
         self.plan = plan
         self.folder = folder
         self.provider = provider
@@ -78,8 +86,14 @@ public actor Kartapuce {
                 try await host.start()
             }
             return Kartapuce(
-                plan: options.plan, folder: folder, provider: provider, hosts: hosts, authorityFile: authority.certificateFile, servers: servers,
-                keepsFolder: options.keepsFolder)
+                plan: options.plan,
+                folder: folder,
+                provider: provider,
+                hosts: hosts,
+                authorityFile: authority.certificateFile,
+                servers: servers,
+                keepsFolder: options.keepsFolder
+            )
         } catch {
             let stops = started
             await uncancelled { for stop in stops.reversed() { await stop() } }

@@ -13,18 +13,22 @@ struct Prerequisites: Sendable {
         let missing = Self.programs.filter { Command.find($0) == nil }
         guard missing.isEmpty else {
             throw LabError(
-                .missingPrerequisite, "not installed: \(missing.joined(separator: ", ")); scripts/install-dependencies.sh installs them")
+                .missingPrerequisite,
+                "not installed: \(missing.joined(separator: ", ")); scripts/install-dependencies.sh installs them"
+            )
         }
         guard geteuid() == 0 else {
             throw LabError(
                 .missingPrerequisite,
-                "the laboratory needs root: it binds the real ports (25, 53, 465, 993) and gives Postfix a resolv.conf of its own; try sudo")
+                "the laboratory needs root: it binds the real ports (25, 53, 465, 993) and gives Postfix a resolv.conf of its own; try sudo"
+            )
         }
         for (address, port) in [(plan.nsresolve, 53), (plan.provider, 25), (plan.mail, 25), (plan.imap, 993)]
         where await Waiting.accepts(address: address, port: port) {
             throw LabError(
                 .missingPrerequisite,
-                "something answers at \(address):\(port) already; is another laboratory running? Choose another network: postern lab run --network 78")
+                "something answers at \(address):\(port) already; is another laboratory running? Choose another network: postern lab run --network 78"
+            )
         }
     }
 }

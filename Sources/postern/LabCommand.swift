@@ -6,15 +6,19 @@ import Lab
 /// `postern lab`.
 struct LabCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "lab", abstract: "Bring up Kartapuce, a whole mail infrastructure with a small internet, on this machine.",
-        subcommands: [LabRunCommand.self])
+        commandName: "lab",
+        abstract: "Bring up Kartapuce, a whole mail infrastructure with a small internet, on this machine.",
+        subcommands: [LabRunCommand.self]
+    )
 }
 
 /// `postern lab run`.
 struct LabRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Start Kartapuce, send the use case, tell the messages' journeys, and stay up until Ctrl-C.",
-        discussion: "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses.")
+        commandName: "run",
+        abstract: "Start Kartapuce, send the use case, tell the messages' journeys, and stay up until Ctrl-C.",
+        discussion: "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses."
+    )
 
     @Flag(help: "End after the use case: exit code 0 if all of it went well, 1 if not.")
     var once = false

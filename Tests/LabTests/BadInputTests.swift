@@ -33,10 +33,13 @@ extension InteropKartapuceTests {
                 replies = session.rest()
                 codes = [code for code, text in replies]
                 # One reply for the one message (refused, or taken with the form as text), then the goodbye; a reply of a smuggled command would be a third.
-                assert codes and 500 <= codes[0] <= 599 or codes[:1] == [250], replies
+                assert codes and (500 <= codes[0] <= 599 or codes[0] == 250), replies
                 assert codes[1:] in ([], [221], [421]), replies
-                if codes[0] == 250: assert b"\r\n" not in form[:-2] and form[:1] != b"\n" and b"\x00" in form, "taken: %r" % (replies,)
-                """#, [form, inOnePacket ? "true" : "false"])
+                # Only the form with the NUL has proper line ends, so that only it may be taken: as text.
+                if codes[0] == 250: assert form == b"\r\n\x00.\r\n", "taken: %r" % (replies,)
+                """#,
+                [form, inOnePacket ? "true" : "false"]
+            )
         }
 
         @Test(arguments: [("mail", 25), ("msa", 587)])
@@ -49,7 +52,9 @@ extension InteropKartapuceTests {
                 session.send(b"STARTTLS\r\nEHLO injected.test\r\nMAIL FROM:<mallory@gmail.test>\r\n")
                 code, text = session.reply()
                 if code == 220:
-                    session.start_tls()
+                    # A server may also take the injected octets for a broken handshake, and close.
+                    try: session.start_tls()
+                    except (ssl.SSLError, ConnectionError): sys.exit(0)
                     code, text = session.say("NOOP")
                     assert code == 250 and "\n" not in text, "an answer to the injected command: %r" % text
                     code, text = session.say("EHLO client.test")
@@ -57,8 +62,10 @@ extension InteropKartapuceTests {
                     code, text = session.say("RCPT TO:<bob@kartapuce.test>")
                     assert code in (503, 530), "the injected MAIL survived: %r" % text
                 else:
-                    assert code >= 500 or code == 421, text
-                """#, [host, "\(port)"])
+                    assert code >= 500 or code in (421, 0), text
+                """#,
+                [host, "\(port)"]
+            )
         }
 
         @Test func passwordsAreNotTakenBeforeTLS() async throws {
@@ -81,7 +88,8 @@ extension InteropKartapuceTests {
                 code, offers = session.expect("EHLO laptop.test", 250)
                 assert "AUTH" not in offers, offers
                 session.expect("AUTH PLAIN " + token, 500, 502, 503, 504, 530, 538)
-                """#)
+                """#
+            )
         }
 
         @Test func submissionWithoutLoginAndRelayingAreRefused() async throws {
@@ -97,7 +105,8 @@ extension InteropKartapuceTests {
                 session.expect("MAIL FROM:<mallory@gmail.test>", 250)
                 for foreign in ("tom@gmail.test", "tom%gmail.test@kartapuce.test", '"tom@gmail.test"@kartapuce.test', "@kartapuce.test:tom@gmail.test"):
                     session.expect("RCPT TO:<%s>" % foreign, 500, 501, 550, 551, 553, 554)
-                """#)
+                """#
+            )
         }
 
         @Test func anEndlessLineIsRefusedAndCostsNoMemory() async throws {
@@ -132,7 +141,8 @@ extension InteropKartapuceTests {
                 assert 500 <= code <= 599 or code == 0, text
                 after = memory("mail")
                 assert after < before + 64, "mail grew from %d to %d MiB" % (before, after)
-                """#)
+                """#
+            )
         }
 
         @Test func aThousandRecipientsAreTakenAndNoMore() async throws {
@@ -155,7 +165,8 @@ extension InteropKartapuceTests {
                     if code != 550: break
                     refused += 1
                 assert code in (421, 0) and refused < 100, (refused, code, text)
-                """#)
+                """#
+            )
         }
 
         @Test func garbageDoesNotKeepAnybodyFromBeingServed() async throws {
@@ -173,7 +184,8 @@ extension InteropKartapuceTests {
                             connection.recv(4096)
                         except OSError: pass
                         connection.close()
-                """#)
+                """#
+            )
             for host in kartapuce.hosts { #expect(await host.isRunning, "\(host.name) ended:\n\(host.lastLogLines())") }
             try await expectService(seed: 801)
         }
@@ -205,7 +217,8 @@ extension InteropKartapuceTests {
                     connection.sendall(b"\x16\x03\x01\x02\x00\x01")
                     held.append(connection)
                 time.sleep(8)
-                """#)
+                """#
+            )
             try await Task.sleep(for: .seconds(3))
             try await expectService(seed: 802)
             let result = try await attack
@@ -230,7 +243,8 @@ extension InteropKartapuceTests {
                 assert outcome("smtp", "msa") == "taken", "the right role must be served, or this test shows nothing"
                 assert outcome("smtp", None) == "refused", "a client without a certificate was served"
                 assert outcome("smtp", "mail") == "refused", "mx was served by relay"
-                """#)
+                """#
+            )
         }
 
         private func expectSuccess(_ script: String, _ arguments: [String] = []) async throws {
@@ -245,12 +259,23 @@ extension InteropKartapuceTests {
             let start = clock.now
             let inbound = SampleMessage.make(.init(from: "tom@gmail.test", to: Kartapuce.bob.user, subject: "meanwhile", seed: seed, attachmentBytes: 1000))
             let received = try await kartapuce.client.send(
-                inbound, to: [Kartapuce.bob.user], from: "tom@gmail.test", by: kartapuce.inboundServer, as: nil, sourceAddress: kartapuce.plan.provider)
+                inbound,
+                to: [Kartapuce.bob.user],
+                from: "tom@gmail.test",
+                by: kartapuce.inboundServer,
+                as: nil,
+                sourceAddress: kartapuce.plan.provider
+            )
             #expect(received.accepted, "\(received.dialogue)")
             let outbound = SampleMessage.make(.init(from: Kartapuce.bob.user, to: "tom@gmail.test", subject: "too", seed: seed + 50, attachmentBytes: 1000))
             let submitted = try await kartapuce.client.send(
-                outbound, to: ["tom@gmail.test"], from: Kartapuce.bob.user, by: kartapuce.msaServer, as: Kartapuce.bob,
-                sourceAddress: kartapuce.plan.bobsLaptop)
+                outbound,
+                to: ["tom@gmail.test"],
+                from: Kartapuce.bob.user,
+                by: kartapuce.msaServer,
+                as: Kartapuce.bob,
+                sourceAddress: kartapuce.plan.bobsLaptop
+            )
             #expect(submitted.accepted, "\(submitted.dialogue)")
             #expect(clock.now - start < .seconds(10))
         }

@@ -15,7 +15,9 @@ extension InteropKartapuceTests {
             func append(_ message: SampleMessage) { messages.append(message) }
         }
 
-        @Test(arguments: [("internalsmtp", Way.bobToJack), ("imap", .strangerToBob), ("imap", .bobToJack), ("mail", .strangerToBob), ("msa", .bobToTom), ("smtp", .bobToTom)])
+        @Test(arguments: [
+            ("internalsmtp", Way.bobToJack), ("imap", .strangerToBob), ("imap", .bobToJack), ("mail", .strangerToBob), ("msa", .bobToTom), ("smtp", .bobToTom),
+        ])
         func nothingThatGotItsReplyIsLost(name: String, way: Way) async throws {
             let kartapuce = try LabRunning.kartapuce
             let host = try kartapuce.host(name)
@@ -68,8 +70,13 @@ extension InteropKartapuceTests {
                 case .strangerToBob: kartapuce.inboundServer
                 }
             return try await kartapuce.client.send(
-                message, to: [recipient], from: sender, by: server, as: isFromBob ? Kartapuce.bob : nil,
-                sourceAddress: isFromBob ? kartapuce.plan.bobsLaptop : kartapuce.plan.provider)
+                message,
+                to: [recipient],
+                from: sender,
+                by: server,
+                as: isFromBob ? Kartapuce.bob : nil,
+                sourceAddress: isFromBob ? kartapuce.plan.bobsLaptop : kartapuce.plan.provider
+            )
         }
 
         private func expectArrival(_ message: SampleMessage, _ way: Way, _ kartapuce: Kartapuce) async throws {
@@ -79,8 +86,11 @@ extension InteropKartapuceTests {
                 case .bobToTom: try kartapuce.provider.messages(of: "tom").first { $0.prefix(16 * 1024).range(of: identity) != nil }
                 case .bobToJack, .strangerToBob:
                     try await kartapuce.client.fetch(
-                        messageID: message.messageID, of: way == .bobToJack ? Kartapuce.jack : Kartapuce.bob, from: kartapuce.imapServer,
-                        sourceAddress: kartapuce.plan.bobsLaptop)
+                        messageID: message.messageID,
+                        of: way == .bobToJack ? Kartapuce.jack : Kartapuce.bob,
+                        from: kartapuce.imapServer,
+                        sourceAddress: kartapuce.plan.bobsLaptop
+                    )
                 }
             }
             #expect(ReceivedMessage(content).isUnchanged(message.content), "\(message.messageID) was changed")

@@ -17,10 +17,11 @@ extension InteropKartapuceTests {
             let result = try await Command.run(
                 "swaks",
                 [
-                    "--server", address, "--port", "\(server.port)", server.tls, "--tls-ca-path", kartapuce.authorityFile, "--auth", mechanism, "--auth-user",
+                    "--server", address, "--port", "\(server.port)", server.tls, "--auth", mechanism, "--auth-user",
                     Kartapuce.bob.user, "--auth-password", Kartapuce.bob.password, "--from", Kartapuce.bob.user, "--to", Kartapuce.jack.user, "--helo",
                     "laptop.kartapuce.test", "--data", "@\(file)", "--timeout", "30",
-                ])
+                ]
+            )
             #expect(result.succeeded, "\(result.outputText)\(result.errors)")
             try await expectArrival(message.messageID, for: Kartapuce.jack, in: kartapuce)
         }
@@ -33,7 +34,8 @@ extension InteropKartapuceTests {
                 [
                     "-s", "5", "-m", "60", "-l", "5000", "-f", "alice@gmail.test", "-t", Kartapuce.bob.user, "-M", "source.gmail.test",
                     "\(kartapuce.plan.mail):25",
-                ])
+                ]
+            )
             #expect(sent.succeeded, "\(sent.errors)\(sent.outputText)")
             try await Waiting.until("60 more messages in Bob's inbox", timeout: .seconds(60), every: 300) { () -> Bool? in
                 try await messageCount(of: Kartapuce.bob, in: kartapuce) >= before + 60 ? true : nil
@@ -93,7 +95,8 @@ extension InteropKartapuceTests {
                     box.starttls(ssl_context=trusting)
                     box.login(lab["jack"], lab["jacks_password"])
                     assert box.select("INBOX", readonly=True)[0] == "OK"
-                """#)
+                """#
+            )
             #expect(result.succeeded, "\(result.errors)")
         }
 
@@ -103,14 +106,20 @@ extension InteropKartapuceTests {
             try LabFiles.makeFolder("\(folder)/mail")
             let received = SampleMessage.make(.init(from: "tom@gmail.test", to: Kartapuce.bob.user, subject: "mbsync", seed: 701, attachmentBytes: 20_000))
             let sent = try await kartapuce.client.send(
-                received, to: [Kartapuce.bob.user], from: "tom@gmail.test", by: kartapuce.inboundServer, as: nil, sourceAddress: kartapuce.plan.provider)
+                received,
+                to: [Kartapuce.bob.user],
+                from: "tom@gmail.test",
+                by: kartapuce.inboundServer,
+                as: nil,
+                sourceAddress: kartapuce.plan.provider
+            )
             #expect(sent.accepted, "\(sent.dialogue)")
             try await expectArrival(received.messageID, for: Kartapuce.bob, in: kartapuce)
             // The empty lines between the sections are part of the syntax.
             try LabFiles.write(
                 """
                 IMAPAccount bob
-                Host \(kartapuce.plan.imap)
+                Host imap.kartapuce.test
                 Port 993
                 User \(Kartapuce.bob.user)
                 Pass \(Kartapuce.bob.password)
@@ -135,8 +144,10 @@ extension InteropKartapuceTests {
                 Expunge Both
                 SyncState *
 
-                """, to: "\(folder)/mbsyncrc")
-            let first = try await Command.run("mbsync", ["-c", "\(folder)/mbsyncrc", "-a"])
+                """,
+                to: "\(folder)/mbsyncrc"
+            )
+            let first = try await runWithNames("mbsync", ["-c", "\(folder)/mbsyncrc", "-a"], in: kartapuce)
             #expect(first.succeeded, "\(first.errors)\(first.outputText)")
             let mirrored = try ["new", "cur"].flatMap { part in
                 try LabFiles.list("\(folder)/mail/INBOX/\(part)").map { try LabFiles.read("\(folder)/mail/INBOX/\(part)/\($0)") }
@@ -146,11 +157,23 @@ extension InteropKartapuceTests {
             let draft = SampleMessage.make(.init(from: Kartapuce.bob.user, to: "mike@gmail.test", subject: "local", seed: 702, attachmentBytes: 500))
             let text = String(decoding: draft.content, as: UTF8.self).replacing("\r\n", with: "\n")
             try LabFiles.write(text, to: "\(folder)/mail/INBOX/cur/1772440000.1_1.laptop:2,S")
-            let second = try await Command.run("mbsync", ["-c", "\(folder)/mbsyncrc", "-a"])
+            let second = try await runWithNames("mbsync", ["-c", "\(folder)/mbsyncrc", "-a"], in: kartapuce)
             #expect(second.succeeded, "\(second.errors)\(second.outputText)")
             let uploaded = try await kartapuce.client.fetch(
-                messageID: draft.messageID, of: Kartapuce.bob, from: kartapuce.imapServer, sourceAddress: kartapuce.plan.bobsLaptop)
+                messageID: draft.messageID,
+                of: Kartapuce.bob,
+                from: kartapuce.imapServer,
+                sourceAddress: kartapuce.plan.bobsLaptop
+            )
             #expect(try ReceivedMessage(#require(uploaded)).isUnchanged(draft.content))
+        }
+
+        /// Runs a program that checks certificates against names and knows no other way to resolve them than the system's: with a hosts file of its own.
+        private func runWithNames(_ program: String, _ arguments: [String], in kartapuce: Kartapuce) async throws -> CommandResult {
+            let file = "\(kartapuce.folder)/hosts"
+            try LabFiles.write("127.0.0.1 localhost\n\(kartapuce.plan.imap) imap.kartapuce.test\n", to: file)
+            let script = "mount --make-rprivate / && mount --bind \"$1\" /etc/hosts && shift && exec \"$@\""
+            return try await Command.run("unshare", ["-m", "sh", "-c", script, "sh", file, program] + arguments)
         }
 
         private func expectArrival(_ messageID: String, for person: MailClient.Login, in kartapuce: Kartapuce) async throws {
@@ -166,7 +189,8 @@ extension InteropKartapuceTests {
                 with imaplib.IMAP4_SSL("imap.kartapuce.test", 993, ssl_context=trusting) as box:
                     box.login(lab["bob"], lab["bobs_password"])
                     print(box.select("INBOX", readonly=True)[1][0].decode())
-                """)
+                """
+            )
             #expect(result.succeeded, "\(result.errors)")
             return try #require(Int(result.outputText.trimmingCharacters(in: .whitespacesAndNewlines)))
         }

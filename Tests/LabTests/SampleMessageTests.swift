@@ -6,8 +6,12 @@ import Testing
 /// What the laboratory's own judgement rests on: the messages it sends, and how it compares what comes back.
 @Suite struct SampleMessageTests {
     private let parameters = SampleMessage.Parameters(
-        from: "bob@kartapuce.test", to: "jack@kartapuce.test", subject: "Indicateurs de compromission – à bloquer 😀 aujourd’hui encore", seed: 7,
-        attachmentBytes: 100_000)
+        from: "bob@kartapuce.test",
+        to: "jack@kartapuce.test",
+        subject: "Indicateurs de compromission – à bloquer 😀 aujourd’hui encore",
+        seed: 7,
+        attachmentBytes: 100_000
+    )
 
     @Test func theSameParametersGiveTheSameOctets() {
         #expect(SampleMessage.make(parameters) == SampleMessage.make(parameters))

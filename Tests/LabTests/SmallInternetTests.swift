@@ -68,15 +68,25 @@ struct InteropSmallInternetTests {
         let message = SampleMessage.make(.init(from: "alice@gmail.test", to: "tom@gmail.test", subject: "Grüße an Tom", seed: 1, attachmentBytes: 200_000))
         let client = MailClient(plan: plan, authorityFile: authority.certificateFile)
         let outcome = try await client.send(
-            message, to: ["tom@gmail.test"], from: "alice@gmail.test",
-            by: .init(host: LabNames.providerHost, address: plan.provider, port: 25, security: .startTLS), as: nil, sourceAddress: plan.tomsLaptop)
+            message,
+            to: ["tom@gmail.test"],
+            from: "alice@gmail.test",
+            by: .init(host: LabNames.providerHost, address: plan.provider, port: 25, security: .startTLS),
+            as: nil,
+            sourceAddress: plan.tomsLaptop
+        )
         #expect(outcome.accepted, "\(outcome.dialogue)")
         let delivered = try await Waiting.until("delivery to Tom", timeout: .seconds(20)) { try provider.messages(of: "tom").first }
         #expect(ReceivedMessage(delivered).isUnchanged(message.content))
 
         let refused = try await client.send(
-            message, to: ["jack@elsewhere.test"], from: "mallory@elsewhere.test",
-            by: .init(host: LabNames.providerHost, address: plan.provider, port: 25, security: .startTLS), as: nil, sourceAddress: plan.attacker)
+            message,
+            to: ["jack@elsewhere.test"],
+            from: "mallory@elsewhere.test",
+            by: .init(host: LabNames.providerHost, address: plan.provider, port: 25, security: .startTLS),
+            as: nil,
+            sourceAddress: plan.attacker
+        )
         #expect(refused.code == 554, "\(refused.dialogue)")
     }
 

@@ -16,12 +16,21 @@ extension InteropKartapuceTests {
             let kartapuce = try LabRunning.kartapuce
             let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: Kartapuce.jack.user, subject: "Entre nous", seed: 501, attachmentBytes: 1000))
             let sent = try await kartapuce.client.send(
-                message, to: [Kartapuce.jack.user], from: Kartapuce.bob.user, by: kartapuce.internalServer, as: Kartapuce.bob,
-                sourceAddress: kartapuce.plan.bobsLaptop)
+                message,
+                to: [Kartapuce.jack.user],
+                from: Kartapuce.bob.user,
+                by: kartapuce.internalServer,
+                as: Kartapuce.bob,
+                sourceAddress: kartapuce.plan.bobsLaptop
+            )
             #expect(sent.accepted, "\(sent.dialogue)")
             try await Waiting.until("arrival", timeout: .seconds(30)) {
                 try await kartapuce.client.fetch(
-                    messageID: message.messageID, of: Kartapuce.jack, from: kartapuce.imapServer, sourceAddress: kartapuce.plan.jacksLaptop)
+                    messageID: message.messageID,
+                    of: Kartapuce.jack,
+                    from: kartapuce.imapServer,
+                    sourceAddress: kartapuce.plan.jacksLaptop
+                )
             }
             for name in ["smtp", "mail"] {
                 let told = try await kartapuce.host(name).command(["trace", "--message-id", message.messageID])

@@ -20,22 +20,45 @@ struct HostPlan: Sendable {
     static func all(_ plan: AddressPlan) -> [HostPlan] {
         [
             HostPlan(
-                name: "imap", role: "store", address: plan.imap, listeners: [("imaps", 993), ("imap", 143), link, control],
+                name: "imap",
+                role: "store",
+                address: plan.imap,
+                listeners: [("imaps", 993), ("imap", 143), link, control],
                 peers: [("relay", true, true), ("mx", false, true), ("submission", false, true), ("internal", false, true)],
-                hasPublicCertificate: true),
+                hasPublicCertificate: true
+            ),
             HostPlan(
-                name: "mail", role: "mx", address: plan.mail, listeners: [("smtp", 25), link, control], peers: [("store", true, false)],
-                hasPublicCertificate: true),
+                name: "mail",
+                role: "mx",
+                address: plan.mail,
+                listeners: [("smtp", 25), link, control],
+                peers: [("store", true, false)],
+                hasPublicCertificate: true
+            ),
             HostPlan(
-                name: "smtp", role: "relay", address: plan.smtp, listeners: [link, control], peers: [("mx", true, false)],
-                hasPublicCertificate: false),
+                name: "smtp",
+                role: "relay",
+                address: plan.smtp,
+                listeners: [link, control],
+                peers: [("mx", true, false)],
+                hasPublicCertificate: false
+            ),
             HostPlan(
-                name: "msa", role: "submission", address: plan.msa, listeners: [("submissions", 465), ("submission", 587), control],
-                peers: [("store", true, true), ("relay", true, false)], hasPublicCertificate: true),
+                name: "msa",
+                role: "submission",
+                address: plan.msa,
+                listeners: [("submissions", 465), ("submission", 587), control],
+                peers: [("store", true, true), ("relay", true, false)],
+                hasPublicCertificate: true
+            ),
             HostPlan(
-                name: "internalsmtp", role: "internal", address: plan.internalsmtp,
-                listeners: [("submissions", 465), ("submission", 587), control], peers: [("store", true, true), ("relay", true, false)],
-                hasPublicCertificate: true),
+                name: "internalsmtp",
+                role: "internal",
+                address: plan.internalsmtp,
+                listeners: [("submissions", 465), ("submission", 587), control],
+                peers: [("store", true, true), ("relay", true, false)],
+                hasPublicCertificate: true
+            ),
         ]
     }
 

@@ -23,7 +23,8 @@ struct HostSetup: Sendable {
                 [
                     "pki", "issue", "--folder", "\(pkiFolder)/authority", "--host", plan.hostname, "--role", plan.role, "--out",
                     "\(host.folder)/link",
-                ])
+                ]
+            )
             if plan.hasPublicCertificate {
                 let issued = try await authority.issue(host: plan.hostname, names: [plan.hostname], addresses: [plan.address])
                 try LabFiles.write(try LabFiles.read(issued.certificate), to: "\(host.folder)/public.pem")
@@ -31,8 +32,13 @@ struct HostSetup: Sendable {
             }
             try LabFiles.write(
                 plan.configuration(
-                    plan: options.plan, others: plans, trustAnchorFile: zones.trustAnchorFile, authorityFile: authority.certificateFile),
-                to: host.configurationFile)
+                    plan: options.plan,
+                    others: plans,
+                    trustAnchorFile: zones.trustAnchorFile,
+                    authorityFile: authority.certificateFile
+                ),
+                to: host.configurationFile
+            )
             let checked = try await host.command(["config", "check"])
             guard checked.succeeded else {
                 throw LabError(.processFailed, "the configuration of \(plan.hostname) is refused:\n\(checked.errors)\(checked.outputText)")

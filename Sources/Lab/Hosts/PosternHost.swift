@@ -23,7 +23,12 @@ public actor PosternHost {
     public func start() async throws {
         if let child, child.isRunning { return }
         let child = try ChildProcess(
-            name: plan.name, program: binary, arguments: ["serve", "--config", configurationFile], folder: folder, logFile: logFile)
+            name: plan.name,
+            program: binary,
+            arguments: ["serve", "--config", configurationFile],
+            folder: folder,
+            logFile: logFile
+        )
         self.child = child
         for listener in plan.listeners {
             try await Waiting.until("\(plan.name) accepting connections on \(plan.address):\(listener.port)", timeout: .seconds(30)) { () -> Bool? in

@@ -14,7 +14,11 @@ public actor MailProvider {
     init(plan: AddressPlan, folder: String, authority: PublicAuthority) async throws {
         self.plan = plan
         self.folder = folder
-        let certificate = try await authority.issue(host: LabNames.providerHost, names: [LabNames.providerHost, LabNames.providerDomain], addresses: [plan.provider])
+        let certificate = try await authority.issue(
+            host: LabNames.providerHost,
+            names: [LabNames.providerHost, LabNames.providerDomain],
+            addresses: [plan.provider]
+        )
         try await writeConfiguration(certificate: certificate, authority: authority)
     }
 
@@ -30,7 +34,9 @@ public actor MailProvider {
         let group = try await Command.require("id", ["-g", Self.mailboxOwner]).outputText.filter(\.isNumber)
         try LabFiles.write("nameserver \(plan.nsresolve)\noptions trust-ad edns0 timeout:3 attempts:2\n", to: "\(folder)/resolv.conf")
         try LabFiles.write(
-            Self.users.map { "\($0)@\(LabNames.providerDomain) \($0)/\n" }.joined(), to: "\(configurationFolder)/mailboxes")
+            Self.users.map { "\($0)@\(LabNames.providerDomain) \($0)/\n" }.joined(),
+            to: "\(configurationFolder)/mailboxes"
+        )
         try LabFiles.write(
             """
             compatibility_level = 3.6
@@ -72,7 +78,9 @@ public actor MailProvider {
             smtputf8_enable = yes
             notify_classes =
 
-            """, to: "\(configurationFolder)/main.cf")
+            """,
+            to: "\(configurationFolder)/main.cf"
+        )
         // The services of Postfix's own master.cf, none in a chroot: there would be no resolv.conf. The address to listen on stands here and not in
         // `inet_interfaces`, because Postfix takes there only addresses that an interface lists, and loopback lists one for all of 127.0.0.0/8.
         try LabFiles.write(
@@ -100,7 +108,9 @@ public actor MailProvider {
             scache unix - - n - 1 scache
             postlog unix-dgram n - n - 1 postlogd
 
-            """, to: "\(configurationFolder)/master.cf")
+            """,
+            to: "\(configurationFolder)/master.cf"
+        )
     }
 
     /// Starts Postfix; returns when it answers on port 25.
@@ -112,9 +122,12 @@ public actor MailProvider {
         // Postfix reads /etc/resolv.conf and nothing else. In a mount namespace of its own it sees the laboratory's, and nobody else does.
         let script = "mount --make-rprivate / && mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" -c \"$3\" start-fg"
         let child = try ChildProcess(
-            name: "provider", program: unshare,
-            arguments: ["-m", "sh", "-c", script, "provider", "\(folder)/resolv.conf", postfix, configurationFolder], folder: folder,
-            logFile: "\(folder)/start.log")
+            name: "provider",
+            program: unshare,
+            arguments: ["-m", "sh", "-c", script, "provider", "\(folder)/resolv.conf", postfix, configurationFolder],
+            folder: folder,
+            logFile: "\(folder)/start.log"
+        )
         self.child = child
         try await Waiting.until("the provider's Postfix answering on port 25", timeout: .seconds(30)) { () -> Bool? in
             guard child.isRunning else { throw LabError(.processFailed, "the provider's Postfix ended:\n\(child.lastLines())\n\(lastLogLines())") }

@@ -15,7 +15,8 @@ struct PublicAuthority: Sendable {
                 "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=Lab Public Authority",
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", keyFile, "-out",
                 certificateFile,
-            ])
+            ]
+        )
     }
 
     /// A server's certificate and key as PEM files. Programs that can't be told another way to resolve names connect by address: hence both.
@@ -26,17 +27,20 @@ struct PublicAuthority: Sendable {
             [
                 "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=\(host)", "-keyout", "\(base).key", "-out",
                 "\(base).csr",
-            ])
+            ]
+        )
         let alternatives = (names.map { "DNS:\($0)" } + addresses.map { "IP:\($0)" }).joined(separator: ",")
         try LabFiles.write(
             "subjectAltName=\(alternatives)\nbasicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n",
-            to: "\(base).ext")
+            to: "\(base).ext"
+        )
         try await Command.require(
             "openssl",
             [
                 "x509", "-req", "-in", "\(base).csr", "-CA", certificateFile, "-CAkey", keyFile, "-CAcreateserial", "-days", "29", "-extfile",
                 "\(base).ext", "-out", "\(base).pem",
-            ])
+            ]
+        )
         return ("\(base).pem", "\(base).key")
     }
 }

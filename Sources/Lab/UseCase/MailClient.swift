@@ -49,7 +49,12 @@ public struct MailClient: Sendable {
 
     /// Sends one message in a session of its own.
     public func send(
-        _ message: SampleMessage, to recipients: [String], from sender: String, by server: Server, as login: Login?, sourceAddress: String
+        _ message: SampleMessage,
+        to recipients: [String],
+        from sender: String,
+        by server: Server,
+        as login: Login?,
+        sourceAddress: String
     ) async throws -> Outcome {
         let scratch = try LabFiles.temporaryFolder("mail")
         defer { LabFiles.remove(scratch) }
@@ -67,8 +72,11 @@ public struct MailClient: Sendable {
         let refusal = replies.first { (Int($0.prefix(3)) ?? 0) >= 400 }
         let counted = (result.succeeded ? replies.last { $0.hasPrefix("250") } : refusal) ?? replies.last ?? ""
         return Outcome(
-            accepted: result.succeeded, code: Int(counted.prefix(3)), reply: counted.trimmingCharacters(in: .whitespacesAndNewlines),
-            dialogue: dialogue.isEmpty ? result.errors : dialogue)
+            accepted: result.succeeded,
+            code: Int(counted.prefix(3)),
+            reply: counted.trimmingCharacters(in: .whitespacesAndNewlines),
+            dialogue: dialogue.isEmpty ? result.errors : dialogue
+        )
     }
 
     /// Reads a message from somebody's inbox over IMAPS; `nil` where no such message is there (yet).
@@ -76,7 +84,10 @@ public struct MailClient: Sendable {
         let mailbox = "imaps://\(server.host):\(server.port)/INBOX"
         let base = common(server, sourceAddress: sourceAddress, login: login)
         let search = try await Command.run(
-            "curl", base + ["--url", mailbox, "--request", "UID SEARCH HEADER Message-ID \"\(messageID)\""], timeout: .seconds(60))
+            "curl",
+            base + ["--url", mailbox, "--request", "UID SEARCH HEADER Message-ID \"\(messageID)\""],
+            timeout: .seconds(60)
+        )
         guard search.succeeded else {
             throw LabError(.processFailed, "reading \(login.user)'s mail failed: \(search.errors.suffix(1500))")
         }

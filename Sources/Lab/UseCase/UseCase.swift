@@ -59,7 +59,13 @@ public struct UseCase: Sendable {
     // MARK: What must arrive
 
     func bobToJack() async throws -> Finding {
-        let message = sample(from: Kartapuce.bob.user, to: Kartapuce.jack.user, subject: "Indicateurs de compromission – à bloquer aujourd’hui", 1, megabytes: 3)
+        let message = sample(
+            from: Kartapuce.bob.user,
+            to: Kartapuce.jack.user,
+            subject: "Indicateurs de compromission – à bloquer aujourd’hui",
+            1,
+            megabytes: 3
+        )
         try await submit(message, to: [Kartapuce.jack.user], by: kartapuce.internalServer)
         try await expectInInbox(of: Kartapuce.jack, message, from: kartapuce.plan.jacksLaptop)
         return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID, hosts: ["internalsmtp", "imap"])
@@ -84,8 +90,13 @@ public struct UseCase: Sendable {
     func unknownRecipient() async throws -> Finding {
         let message = sample(from: "alice@gmail.test", to: "nobody@kartapuce.test", subject: "À personne", 4)
         let outcome = try await kartapuce.client.send(
-            message, to: ["nobody@kartapuce.test"], from: "alice@gmail.test", by: kartapuce.inboundServer, as: nil,
-            sourceAddress: kartapuce.plan.provider)
+            message,
+            to: ["nobody@kartapuce.test"],
+            from: "alice@gmail.test",
+            by: kartapuce.inboundServer,
+            as: nil,
+            sourceAddress: kartapuce.plan.provider
+        )
         guard !outcome.accepted, outcome.reply.hasPrefix("550 5.1.1") || outcome.reply.hasPrefix("550-5.1.1") else {
             throw LabError(.processFailed, "expected 550 5.1.1, got “\(outcome.reply)”:\n\(outcome.dialogue)")
         }
@@ -109,8 +120,13 @@ public struct UseCase: Sendable {
     func wrongPassword() async throws -> Finding {
         let message = sample(from: Kartapuce.bob.user, to: Kartapuce.jack.user, subject: "Pas moi", 6)
         let outcome = try await kartapuce.client.send(
-            message, to: [Kartapuce.jack.user], from: Kartapuce.bob.user, by: kartapuce.msaServer,
-            as: .init(user: Kartapuce.bob.user, password: "not-bobs-password"), sourceAddress: kartapuce.plan.bobsLaptop)
+            message,
+            to: [Kartapuce.jack.user],
+            from: Kartapuce.bob.user,
+            by: kartapuce.msaServer,
+            as: .init(user: Kartapuce.bob.user, password: "not-bobs-password"),
+            sourceAddress: kartapuce.plan.bobsLaptop
+        )
         guard !outcome.accepted, outcome.reply.hasPrefix("535 5.7.8") else {
             throw LabError(.processFailed, "expected 535 5.7.8, got “\(outcome.reply)”:\n\(outcome.dialogue)")
         }
@@ -142,7 +158,10 @@ public struct UseCase: Sendable {
             try await relay.command(["queue", "list"]).outputText.contains("mike@gmail.test") ? nil : true
         }
         return Finding(
-            detail: "queued while the provider was down, delivered when it was back", messageID: message.messageID, hosts: ["msa", "smtp"])
+            detail: "queued while the provider was down, delivered when it was back",
+            messageID: message.messageID,
+            hosts: ["msa", "smtp"]
+        )
     }
 
     // MARK: Steps
@@ -168,13 +187,25 @@ public struct UseCase: Sendable {
 
     private func submit(_ message: SampleMessage, to recipients: [String], by server: MailClient.Server) async throws {
         let outcome = try await kartapuce.client.send(
-            message, to: recipients, from: Kartapuce.bob.user, by: server, as: Kartapuce.bob, sourceAddress: kartapuce.plan.bobsLaptop)
+            message,
+            to: recipients,
+            from: Kartapuce.bob.user,
+            by: server,
+            as: Kartapuce.bob,
+            sourceAddress: kartapuce.plan.bobsLaptop
+        )
         guard outcome.accepted else { throw LabError(.processFailed, "\(server.host) refused Bob's message: \(outcome.reply)\n\(outcome.dialogue)") }
     }
 
     private func injectAtProvider(_ message: SampleMessage, to recipient: String) async throws {
         let outcome = try await kartapuce.client.send(
-            message, to: [recipient], from: "tom@gmail.test", by: kartapuce.providerServer, as: nil, sourceAddress: kartapuce.plan.tomsLaptop)
+            message,
+            to: [recipient],
+            from: "tom@gmail.test",
+            by: kartapuce.providerServer,
+            as: nil,
+            sourceAddress: kartapuce.plan.tomsLaptop
+        )
         guard outcome.accepted else { throw LabError(.processFailed, "Tom's provider refused: \(outcome.dialogue)") }
     }
 
@@ -198,7 +229,8 @@ public struct UseCase: Sendable {
             throw LabError(
                 .processFailed,
                 "the message in \(place) isn't what was sent: \(content.count) octets instead of \(message.content.count) and the fields above; begins:\n"
-                    + String(decoding: content.prefix(1500), as: UTF8.self))
+                    + String(decoding: content.prefix(1500), as: UTF8.self)
+            )
         }
     }
 
