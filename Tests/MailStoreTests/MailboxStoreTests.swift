@@ -28,7 +28,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func newUserHasMailboxesAndAVerifier() async throws {
-        try await withStore { store, _ in
+        try await withStore { store, _ async throws in
             #expect(try await store.mailboxes(of: bob).map(\.name) == ["INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"])
             #expect(try await store.verifier(forUser: address("BOB@kartapuce.test")) == verifier)
             let error = await #expect(throws: StoreError.self) { try await store.addUser(bob, verifier: verifier) }
@@ -37,7 +37,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func deliveryIsCountedAndRecognisedAgain() async throws {
-        try await withStore { store, folder in
+        try await withStore { store, folder async throws in
             let large = String(repeating: "a", count: 200)
             let first = try await deliver(store, large, id: "one")
             let again = try await deliver(store, large, id: "one")
@@ -51,7 +51,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func flagsExpungeCopyMove() async throws {
-        try await withStore { store, folder in
+        try await withStore { store, folder async throws in
             for number in 0..<3 { _ = try await deliver(store, String(repeating: "\(number)", count: 100)) }
             let inbox = try #require(try await store.mailbox(named: "INBOX", of: bob))
             let before = inbox.highestModSeq
@@ -76,7 +76,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func mailboxesAreMadeRenamedAndDeleted() async throws {
-        try await withStore { store, _ in
+        try await withStore { store, _ async throws in
             let first = try await store.createMailbox("a/b", of: bob, specialUse: nil)
             try await store.renameMailbox("a", to: "c", of: bob)
             #expect(try await store.mailbox(named: "c/b", of: bob)?.id == first.id)
@@ -94,7 +94,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func changesWakeHereAndFromAnotherOpening() async throws {
-        try await withStore { store, folder in
+        try await withStore { store, folder async throws in
             let other = try await MailboxStore.open(folder: folder)
             let inbox = try #require(try await store.mailbox(named: "INBOX", of: bob))
             var changes = store.changes(of: inbox.id).makeAsyncIterator()
@@ -110,7 +110,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func largeMessageIsSharedWithTheSpool() async throws {
-        try await withStore { store, folder in
+        try await withStore { store, folder async throws in
             let spool = try await SpoolStore.open(folder: folder, host: "store.kartapuce.test", bodyRowLimit: 64)
             let file = try await spool.makeIncomingFile()
             try await file.append(ByteBuffer(repeating: 65, count: 1000))
@@ -129,7 +129,7 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
     }
 
     @Test func addressesAreResolved() async throws {
-        try await withStore { store, _ in
+        try await withStore { store, _ async throws in
             let before = try await store.accountsVersion()
             try await store.setAlias(address("sales@kartapuce.test"), targets: [bob, address("mike@gmail.test")])
             try await store.setAlias(address("x@kartapuce.test"), targets: [address("y@kartapuce.test")])
@@ -143,7 +143,10 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
                 ("x@kartapuce.test", []), ("jack@kartapuce.test", []),
                 ("anyone@all.test", [.init(target: .user(bob), detail: nil)]),
             ]
-            for (recipient, expected) in cases { #expect(try await store.resolve(address(recipient)) == expected, "\(recipient)") }
+            for (recipient, expected) in cases {
+                let found = try await store.resolve(address(recipient))
+                #expect(found == expected, "\(recipient)")
+            }
             #expect(try await store.allAddresses().catchAllDomains == ["all.test"])
         }
     }
