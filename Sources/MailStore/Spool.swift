@@ -142,7 +142,8 @@ public struct JourneyRecord: Sendable, Hashable {
 /// Messages on their way, on durable storage. Every method that changes something returns after the change is on disk.
 public protocol Spool: Sendable {
     /// Stores a message with its recipients and the journey records of its arrival, in one transaction.
-    func enqueue(_ message: NewSpoolMessage, journey: [JourneyRecord]) async throws -> QueueID
+    /// - Parameter journey: makes the records, which may speak of the number that the message got. It is called within the transaction.
+    func enqueue(_ message: NewSpoolMessage, journey: @escaping @Sendable (QueueID) -> [JourneyRecord]) async throws -> QueueID
     /// Recipients whose time has come, earliest first, without those of the named destinations and of the named messages.
     func due(at time: Date, limit: Int, excludingDestinations: Set<String>, excludingRecipients: Set<Int64>) async throws -> [QueuedRecipient]
     /// The earliest `nextAttempt` of a queued recipient after `time`.
@@ -184,4 +185,11 @@ public protocol JourneyLog: Sendable {
     func lastMerged(host: String) async throws -> Int64
     /// Deletes records older than `time`; returns their number.
     func expire(before time: Date) async throws -> Int
+}
+
+extension Spool {
+    /// Stores a message with records that don't speak of its number.
+    public func enqueue(_ message: NewSpoolMessage, journey: [JourneyRecord]) async throws -> QueueID {
+        try await enqueue(message) { _ in journey }
+    }
 }

@@ -112,15 +112,18 @@ struct Reception: SMTPService {
             prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: now()),
             content: transaction.content, arrival: now())
         let start = ContinuousClock.now
-        var records = journey.events.map(recorder.record)
-        var commit = recorder.record(
-            .committed(
-                .init(
-                    queueID: "", byteCount: description.byteCount + message.prefix.readableBytes,
-                    recipients: transaction.envelope.recipients.map { "\($0.address)" })), trace: trace, role: policy.role, at: now())
-        commit.keys.append(digestKey)
-        records.append(commit)
-        let id = try await spool.enqueue(message, journey: records)
+        let evidence = JourneyEvent.Committed(
+            queueID: "", byteCount: description.byteCount + message.prefix.readableBytes,
+            recipients: transaction.envelope.recipients.map { "\($0.address)" })
+        let records = journey.events.map(recorder.record)
+        let time = now()
+        let id = try await spool.enqueue(message) { [recorder, policy] id in
+            var committed = evidence
+            committed.queueID = "\(id)"
+            var record = recorder.record(.committed(committed), trace: trace, role: policy.role, at: time)
+            record.keys.append(digestKey)
+            return records + [record]
+        }
         logger.info(
             "message committed",
             metadata: [

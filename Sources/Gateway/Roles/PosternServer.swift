@@ -29,13 +29,12 @@ public struct PosternServer: Sendable {
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let host = try await Host(configuration: configuration, group: group, logger: logger)
-        await proveDNSSEC(host)
         let now: @Sendable () -> Date = { Date.now }
         let pool = SMTPClientPool(
             configuration: SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress),
             tls: host.clientTLS, group: group, logger: logger)
         let queue = queueRunner(host, pool: pool, now: now)
-        var services: [any Service] = [queue]
+        var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
         services += controlServices(host)
         services += try listeners(host, now: now) { queue.wake() }
         logger.info(
@@ -55,18 +54,6 @@ public struct PosternServer: Sendable {
         try await host.mailboxes?.close()
         try await host.spool.close()
         try result.get()
-    }
-
-    /// Says at start whether answers of the DNS can be trusted. Where validation doesn't work, what rests on it stays off.
-    private func proveDNSSEC(_ host: Host) async {
-        let settings = configuration.resolver
-        switch await host.resolver.proveValidation(secure: settings.secureProbe, bogus: settings.bogusProbe) {
-        case .proven(let evidence): logger.info("DNSSEC validation works", metadata: ["evidence": "\(evidence)"])
-        case .notProven(let reason):
-            logger.warning(
-                "DNSSEC VALIDATION DOES NOT WORK: nothing that rests on signed answers is in force. Check resolver.trustAnchorFile and the forwarders.",
-                metadata: ["reason": "\(reason)"])
-        }
     }
 
     private func queueRunner(_ host: Host, pool: SMTPClientPool, now: @escaping @Sendable () -> Date) -> QueueRunner {

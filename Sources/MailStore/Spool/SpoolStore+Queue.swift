@@ -4,14 +4,15 @@ import GRDB
 import NIOCore
 
 extension SpoolStore: Spool {
-    public func enqueue(_ message: NewSpoolMessage, journey: [JourneyRecord]) async throws -> QueueID {
+    public func enqueue(
+        _ message: NewSpoolMessage, journey: @escaping @Sendable (QueueID) -> [JourneyRecord]
+    ) async throws -> QueueID {
         guard !message.routes.isEmpty else { throw StoreError(.notFound, "a message without recipients cannot be queued") }
         let prepared = try await PreparedMessage(message, bodies: bodies)
-        let lines = try journey.map { try JourneyLine($0) }
         do {
             return try await database.writer.submit(octets: prepared.octets) { db in
                 let id = try prepared.insert(db)
-                try JourneyLine.insert(lines, ownHost: host, db)
+                try JourneyLine.insert(journey(id).map { try JourneyLine($0) }, ownHost: host, db)
                 return id
             }
         } catch {
