@@ -8,7 +8,7 @@ import Testing
 
 @testable import MailTransport
 
-@Suite("Client pool", .timeLimit(.minutes(2)))
+@Suite("Client pool", .serialized, .timeLimit(.minutes(2)))
 struct ClientPoolTests {
     private let group = MultiThreadedEventLoopGroup.singleton
 
@@ -68,11 +68,13 @@ struct ClientPoolTests {
         let server = try await ScriptedServer.start(group)
         let pool = try pool {
             $0.maxMessagesPerConnection = 2
-            $0.maxIdle = .milliseconds(50)
+            $0.maxIdle = .milliseconds(500)
         }
         for _ in 0..<3 { _ = await pool.deliver(message(), to: server.target()) }
         #expect(server.record.connections == 2)
-        try await Task.sleep(for: .milliseconds(400))
+        for _ in 0..<500 where server.record.commands.count(where: { $0 == "QUIT" }) < 2 {
+            try await Task.sleep(for: .milliseconds(20))
+        }
         #expect(server.record.commands.count { $0 == "QUIT" } == 2)
         let next = await pool.deliver(message(), to: server.target())
         #expect(!next.reusedConnection && next.outcomes.first?.result == .delivered)
@@ -149,7 +151,10 @@ struct ClientPoolTests {
     @Test("every failure is an outcome", arguments: failures)
     func failure(_ step: String, _ answer: ScriptedServer.Rule.Answer, _ code: UInt16, _ status: String) async throws {
         let server = try await ScriptedServer.start(group, scripts: [ScriptedServer.script(.init(step, answer))])
+        // The silent servers alone are given up soon: a busy machine must not turn the others into silent ones.
+        let isSilent = if case .stall = answer { true } else { false }
         let pool = try pool {
+            guard isSilent else { return }
             $0.timeouts.introduction = .milliseconds(200)
             $0.timeouts.mail = .milliseconds(200)
             $0.timeouts.recipient = .milliseconds(200)
@@ -170,7 +175,7 @@ struct ClientPoolTests {
     func greetings() async throws {
         for (greeting, code) in [(nil, 451), ("garbage", 451), ("554 5.7.1 not you", 554), ("421 later", 421)] as [(String?, UInt16)] {
             let server = try await ScriptedServer.start(group, greeting: greeting)
-            let pool = try pool { $0.timeouts.greeting = .milliseconds(150) }
+            let pool = try pool { if greeting == nil { $0.timeouts.greeting = .milliseconds(150) } }
             let report = await pool.deliver(message(), to: server.target())
             #expect(report.outcomes.map(\.reply.code) == [code])
             #expect(report.failures.count == 1)

@@ -81,9 +81,8 @@ struct ClientContentTests {
         let innocent = String(repeating: "x", count: evil.utf8.count - 2) + "\r\n"
         _ = dialogue.start(to: ["tom@gmail.test"], content: innocent)
         dialogue.content = ByteBuffer(string: evil)
-        for reply in ["250 ok", "250 ok", "354 go", "250 ok", "250 ok", "250 ok", "250 ok", "250 ok"] {
-            _ = dialogue.server(reply)
-        }
+        let replies = ["250 ok", "250 ok"] + (extensions.isEmpty ? ["354 go"] : Array(repeating: "250 ok", count: 8))
+        for reply in replies { _ = dialogue.server(reply) }
         #expect(dialogue.answers == ["local 554 5.6.0"])
         #expect(!String(buffer: dialogue.wire).contains(form))
         #expect(!String(buffer: dialogue.wire).contains("\r\n.\r\n"))

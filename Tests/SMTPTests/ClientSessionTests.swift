@@ -1,5 +1,6 @@
 import MailMessage
 import NIOCore
+import SASL
 import Testing
 
 @testable import SMTP
@@ -145,8 +146,34 @@ struct ClientOpeningTests {
         #expect(dialogue.server("250-mx\r\n250 AUTH LOGIN") == ["AUTH LOGIN"])
         #expect(dialogue.server("334 VXNlcm5hbWU6") == ["Ym9i"])
         #expect(dialogue.server("334 UGFzc3dvcmQ6") == ["c2VjcmV0"])
-        #expect(dialogue.server("334 bW9yZT8=") == ["*"], "a server that wants more is told no")
-        #expect(dialogue.server("501 cancelled") == ["(failed: authentication)", "(close)"])
+        var greedy = dialogue
+        #expect(greedy.server("334 bW9yZT8=") == ["(failed: authentication)", "(close)"], "a server that wants more gets nothing")
+        #expect(dialogue.server("235 ok") == ["(ready)"])
+    }
+
+    /// RFC 7677 §3, with the server's proof, without it, and with a wrong one.
+    @Test("SCRAM comes first, and the server must prove itself")
+    func scram() throws {
+        var dialogue = ClientDialogue {
+            $0.credentials = SMTPCredentials(username: "user", password: "pencil")
+            $0.authenticationNonce = "rOprNGfwEbeRWgbNEkqO"
+        }
+        _ = dialogue.connect()
+        _ = dialogue.server("220 hi")
+        let seen = dialogue.server("250-mx\r\n250 AUTH PLAIN SCRAM-SHA-256-PLUS SCRAM-SHA-256")
+        #expect(seen == ["AUTH SCRAM-SHA-256 \(Base64.encode(Array("n,,n=user,r=rOprNGfwEbeRWgbNEkqO".utf8)))"])
+        let first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+        let final =
+            "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        #expect(dialogue.server("334 " + Base64.encode(Array(first.utf8))) == [Base64.encode(Array(final.utf8))])
+        var unproved = dialogue
+        #expect(unproved.server("235 2.7.0 welcome") == ["(failed: authentication)", "(close)"])
+        var wrong = dialogue
+        #expect(wrong.server("334 " + Base64.encode(Array("v=AAAA".utf8))) == ["(failed: authentication)", "(close)"])
+        let proof = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+        #expect(dialogue.server("334 " + Base64.encode(Array(proof.utf8))) == [""])
+        #expect(dialogue.server("235 2.7.0 welcome") == ["(ready)"])
+        #expect(dialogue.session.takeExchanges().allSatisfy { !$0.command.contains("biws") && !$0.command.contains("bixu") })
     }
 }
 

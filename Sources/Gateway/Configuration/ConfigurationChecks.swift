@@ -56,7 +56,7 @@ extension Configuration {
     private func checkListeners(_ reader: inout ConfigurationReader) {
         for (index, listener) in listeners.enumerated() {
             let keys = ["listeners.\(index)", "listeners.\(listener.kind.rawValue)", "listeners", "roles"]
-            let name = "listener \(listener.kind.rawValue) on \(listener.address.configurationText):\(listener.port)"
+            let name = "listener \(listener.kind.rawValue) on \(listener.address):\(listener.port)"
             if listener.kind.roles.isDisjoint(with: roles) {
                 let wanted = Role.allCases.filter(listener.kind.roles.contains).map(\.rawValue).joined(separator: " or ")
                 reader.report(.error, keys: keys, "\(name) needs role \(wanted); add the role or remove the listener")
@@ -141,7 +141,7 @@ extension Configuration {
         for network in limits.bareLineFeedNetworks where network.prefixLength == 0 {
             reader.report(
                 .error, keys: ["limits.bareLineFeedNetworks"],
-                "\(network.address.configurationText)/0 is everybody, which opens the door to SMTP smuggling; name the clients that need it"
+                "\(network.address)/0 is everybody, which opens the door to SMTP smuggling; name the clients that need it"
             )
         }
         if (resolver.secureProbe == nil) != (resolver.bogusProbe == nil) {

@@ -123,7 +123,7 @@ extension Configuration {
     /// Reads `127.0.0.1:993`, `[::1]:993`, `127.0.0.1`, `::1` or `993`.
     static func parseEndpoint(_ text: String, defaultPort: Int) -> (IPAddress, Int)? {
         if let port = Int(text) { return (1...65535).contains(port) ? (everyAddress, port) : nil }
-        if let address = IPAddress(configured: text) { return (address, defaultPort) }
+        if let address = IPAddress(text) { return (address, defaultPort) }
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (1...65535).contains(port) else {
             return nil
         }
@@ -134,7 +134,7 @@ extension Configuration {
             // An IPv6 address without brackets can't be told from its port.
             return nil
         }
-        return IPAddress(configured: host).map { ($0, port) }
+        return IPAddress(host).map { ($0, port) }
     }
 
     static let peersField = ConfigurationField<Configuration>(

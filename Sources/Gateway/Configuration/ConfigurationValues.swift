@@ -163,7 +163,7 @@ extension ConfigurationValue where Value == String {
             name: "host name",
             read: { node, reader in
                 guard let text = text(node, &reader, expected: "a name such as mail.kartapuce.test") else { return nil }
-                guard let name = DomainName(configured: text), name.ascii.contains(".") else {
+                guard let name = DomainName(configuredHost: text) else {
                     reader.reportError(at: node, "“\(text)” must be a full host name such as mail.kartapuce.test")
                     return nil
                 }
@@ -231,7 +231,7 @@ extension ConfigurationValue where Value == String {
                 guard let text = text(node, &reader, expected: "an address such as 127.0.0.1 or 127.0.0.1@5353") else { return nil }
                 let parts = text.split(separator: "@", omittingEmptySubsequences: false)
                 let port = parts.count == 2 ? Int(parts[1]) : 53
-                guard (1...2).contains(parts.count), IPAddress(configured: String(parts[0])) != nil, let port, (1...65535).contains(port)
+                guard (1...2).contains(parts.count), IPAddress(String(parts[0])) != nil, let port, (1...65535).contains(port)
                 else {
                     reader.reportError(at: node, "“\(text)” must be an address such as 127.0.0.1, or with a port 127.0.0.1@5353")
                     return nil
@@ -268,13 +268,13 @@ extension ConfigurationValue where Value == IPAddress {
             name: "IP address",
             read: { node, reader in
                 guard let text = text(node, &reader, expected: "an address such as 192.0.2.1") else { return nil }
-                guard let address = IPAddress(configured: text) else {
+                guard let address = IPAddress(text) else {
                     reader.reportError(at: node, "“\(text)” must be an IPv4 or IPv6 address such as 192.0.2.1 or 2001:db8::1")
                     return nil
                 }
                 return address
             },
-            show: { $0.configurationText }
+            show: { $0.description }
         )
     }
 }
@@ -287,7 +287,7 @@ extension ConfigurationValue where Value == IPNetwork {
             read: { node, reader in
                 guard let text = text(node, &reader, expected: "a network such as 192.0.2.0/24") else { return nil }
                 let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-                guard (1...2).contains(parts.count), let address = IPAddress(configured: String(parts[0])) else {
+                guard (1...2).contains(parts.count), let address = IPAddress(String(parts[0])) else {
                     reader.reportError(at: node, "“\(text)” must be a network such as 192.0.2.0/24 or 2001:db8::/32")
                     return nil
                 }
@@ -299,7 +299,7 @@ extension ConfigurationValue where Value == IPNetwork {
                 }
                 return IPNetwork(address: address, prefixLength: length)
             },
-            show: { "\($0.address.configurationText)/\($0.prefixLength)" }
+            show: { "\($0.address.description)/\($0.prefixLength)" }
         )
     }
 }
@@ -320,16 +320,14 @@ extension ConfigurationValue where Value == Set<Configuration.Role> {
 extension DomainName {
     /// A name as somebody wrote it into the configuration; a final dot is allowed.
     init?(configured text: String) {
-        self.init(text)
-    }
-}
-
-extension IPAddress {
-    /// An address as somebody wrote it into the configuration.
-    init?(configured text: String) {
-        self.init(text)
+        // An address is a name by the grammar of the DNS, and never what is meant.
+        guard IPAddress(text) == nil, let name = try? DomainName(text) else { return nil }
+        self = name
     }
 
-    /// The address as it would be written there.
-    var configurationText: String { description }
+    /// A full host name as somebody wrote it: no underscores, which hosts can't have (RFC 952, RFC 1123 §2.1).
+    init?(configuredHost text: String) {
+        self.init(configured: text)
+        guard ascii.contains("."), !ascii.contains("_"), !ascii.contains("*") else { return nil }
+    }
 }

@@ -5,6 +5,7 @@ import MailMessage
 import MailStore
 import MailTransport
 import NIOCore
+import SMTP
 
 /// Makes the notifications that senders are owed (RFC 3464), as far as they asked for them or didn't decline (RFC 3461 §4.1). The
 /// null reverse-path is never written to (RFC 5321 §4.5.5), so a notification can't cause another.

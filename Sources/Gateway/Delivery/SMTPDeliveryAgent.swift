@@ -85,7 +85,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             result.host = report.hostname
             result.address = report.remoteAddress
             failures += report.failures
-            result.steps += steps(of: report, from: start)
+            result.steps += self.steps(of: report, from: start)
             if !result.isUnreachable { break }
         }
         result.failures = failures

@@ -17,9 +17,16 @@ struct JourneyRecorder: Sendable {
     /// An event as a record.
     func record(_ event: JourneyEvent) -> JourneyRecord {
         JourneyRecord(
-            trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: JourneyCoding.encode(event),
-            keys: JourneySearchKeys.keys(of: event)
-        )
+            trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: encode(event),
+            keys: JourneySearchKeys.keys(of: event))
+    }
+
+    /// Only a duration that is no number can't be written: then the event is kept without it.
+    private func encode(_ event: JourneyEvent) -> [UInt8] {
+        if let payload = try? JourneyCoding.encode(event) { return payload }
+        var event = event
+        event.seconds = nil
+        return (try? JourneyCoding.encode(event)) ?? []
     }
 }
 

@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
+import NIOTLS
 
 /// Asks another host of ours. One connection for each request: requests are rare, and a connection that isn't kept can't go stale.
 struct ControlClient: Sendable {

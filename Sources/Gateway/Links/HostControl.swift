@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MailStore
+import SASL
 
 /// What this host answers to control requests, as far as its roles have something to answer.
 struct HostControl: ControlService {

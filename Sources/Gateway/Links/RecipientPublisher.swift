@@ -8,13 +8,12 @@ import ServiceLifecycle
 struct RecipientPublisher: Service {
     let accounts: any AccountStore
     let edge: ControlClient
-    let subaddressSeparator: String
     let interval: Duration
     let logger: Logger
 
     func run() async throws {
         try? await cancelWhenGracefulShutdown {
-            var published = ""
+            var published = Published()
             while !Task.isCancelled {
                 do {
                     published = try await publish(after: published)
@@ -26,22 +25,27 @@ struct RecipientPublisher: Service {
         }
     }
 
-    /// Publishes if the edge doesn't have what is valid now.
-    /// - Returns: the version that the edge has.
-    private func publish(after published: String) async throws -> String {
-        let current = "\(try await accounts.accountsVersion())"
+    /// What the edge was told last.
+    private struct Published: Sendable {
+        var accounts: Int64 = -1
+        var digests = ""
+    }
+
+    /// Publishes if the accounts changed since, or the edge has other digests than it was told.
+    private func publish(after published: Published) async throws -> Published {
+        let version = try await accounts.accountsVersion()
         let known = try await edge.send(.recipientsVersion)
-        if current == published, known.status == 200, known.body == Array(published.utf8) { return published }
+        if version == published.accounts, known.status == 200, known.body == Array(published.digests.utf8) { return published }
         let all = try await accounts.allAddresses()
-        // A new key each time: digests of two versions can't be compared.
-        let set = DigestSet(
-            key: SymmetricKey(size: .bits256), version: current, addresses: all.addresses, catchAllDomains: all.catchAllDomains,
-            subaddressSeparator: subaddressSeparator)
-        let response = try await edge.send(.setRecipients(set.serialized()))
+        // A new key each time: digests of two editions can't be compared.
+        // The octets are copied while they are borrowed.
+        let key = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
+        let octets = DigestSet(key: key, addresses: all.addresses, catchAllDomains: all.catchAllDomains).serialized
+        let response = try await edge.send(.setRecipients(octets))
         guard response.status == 204 else {
             throw DirectoryUnavailable(description: "the edge answered \(response.status) to the recipients' digests")
         }
-        logger.info("recipients published to the edge", metadata: ["count": "\(all.addresses.count)", "version": "\(current)"])
-        return current
+        logger.info("recipients published to the edge", metadata: ["count": "\(all.addresses.count)"])
+        return Published(accounts: version, digests: RecipientDigestFile.version(of: octets))
     }
 }

@@ -25,7 +25,8 @@ struct MessageDescription: Sendable {
         while offset < byteCount {
             let end = min(offset + Self.pieceSize, byteCount)
             let piece = try await content.read(offset..<end)
-            hash.update(data: piece.readableBytesView)
+            // The bytes are read while they are borrowed.
+            unsafe piece.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
             offset = end
         }
         let digits = Array("0123456789abcdef".utf8)

@@ -61,10 +61,10 @@ struct Reception: SMTPService {
             return try await accept(transaction)
         } catch let error as StoreError where error.code == .full {
             logger.error("spool is full: mail is refused until there is room", metadata: ["error": "\(error)"])
-            return await refuse(transaction, SMTPReply(452, .init(4, 3, 1), "Insufficient system storage"))
+            return await refuse(transaction, nil, SMTPReply(452, .init(4, 3, 1), "Insufficient system storage"))
         } catch {
             logger.error("message could not be committed", metadata: ["error": "\(error)"])
-            return await refuse(transaction, SMTPReply(451, .init(4, 3, 0), "The message could not be stored; try again later"))
+            return await refuse(transaction, nil, SMTPReply(451, .init(4, 3, 0), "The message could not be stored; try again later"))
         }
     }
 
@@ -139,7 +139,7 @@ struct Reception: SMTPService {
         return try await recorder.log.traces(key: digestKey, from: since, to: nil, limit: 1).first ?? .random()
     }
 
-    private func refuse(_ transaction: SMTPTransaction, _ description: MessageDescription? = nil, _ reply: SMTPReply) async -> SMTPReply {
+    private func refuse(_ transaction: SMTPTransaction, _ description: MessageDescription?, _ reply: SMTPReply) async -> SMTPReply {
         var journey = openJourney(of: transaction, trace: transaction.trace ?? .random())
         if let description { journey.add(.described(description.evidence), at: now()) }
         let verdict = reply.isTransientFailure ? "tempfail" : "reject"

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Journeys
 import MailMessage
 import MailTransport
 import NIOCore

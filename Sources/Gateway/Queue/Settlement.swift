@@ -4,6 +4,7 @@ import Logging
 import MailMessage
 import MailStore
 import MailTransport
+import NIOCore
 import SMTP
 
 /// Turns the result of an attempt into what happens to each recipient: done, another try, a notice to the sender, or waiting for an

@@ -64,6 +64,12 @@ final class SMTPClientConnection: Sendable {
         }
     }
 
+    /// Where the channel's initializer leaves the handler. The pipeline is no place to look for it: a peer that closes at
+    /// once takes the handlers away with the reason why.
+    private final class HandlerBox: Sendable {
+        let handler = Mutex<NIOLoopBound<SMTPClientHandler>?>(nil)
+    }
+
     private static func connect(
         _ address: IPAddress, port: Int, from localAddress: IPAddress?, plan: SMTPConnectionPlan, group: any EventLoopGroup
     ) async throws(OpeningFailure) -> (any Channel, NIOLoopBound<SMTPClientHandler>) {
@@ -71,6 +77,7 @@ final class SMTPClientConnection: Sendable {
         do {
             let remote = try address.socketAddress(port: port)
             place = remote.text
+            let box = HandlerBox()
             var bootstrap = ClientBootstrap(group: group)
                 .connectTimeout(TimeAmount(plan.timeouts.connect))
                 .channelInitializer { channel in
@@ -79,17 +86,16 @@ final class SMTPClientConnection: Sendable {
                         if plan.session.hasImplicitTLS, let tls = plan.tls {
                             try pipeline.addHandler(try tls.makeHandler(serverHostname: plan.serverName))
                         }
-                        try pipeline.addHandler(SMTPClientHandler(plan: plan))
+                        let handler = SMTPClientHandler(plan: plan)
+                        try pipeline.addHandler(handler)
+                        box.handler.withLock { $0 = NIOLoopBound(handler, eventLoop: channel.eventLoop) }
                     }
                 }
             if let local = try localAddress?.socketAddress(port: 0), local.protocol == remote.protocol {
                 bootstrap = bootstrap.bind(to: local)
             }
             let channel = try await bootstrap.connect(to: remote).get()
-            let handler = try await channel.eventLoop.submit {
-                NIOLoopBound(
-                    try channel.pipeline.syncOperations.handler(type: SMTPClientHandler.self), eventLoop: channel.eventLoop)
-            }.get()
+            guard let handler = box.handler.withLock({ $0 }) else { throw ChannelError.ioOnClosedChannel }
             return (channel, handler)
         } catch {
             throw OpeningFailure(failure: failure("connect to \(place): \(reason(error))"), exchanges: [])

@@ -2,6 +2,7 @@ import MailMessage
 import NIOCore
 import NIOSSL
 import NIOTLS
+import SASL
 import SMTP
 
 /// How one connection is to be opened.
@@ -49,7 +50,13 @@ final class SMTPClientHandler: ChannelInboundHandler {
 
     init(plan: SMTPConnectionPlan) {
         self.plan = plan
-        session = SMTPClientSession(configuration: plan.session)
+        var configuration = plan.session
+        if configuration.credentials != nil {
+            var generator = SystemRandomNumberGenerator()
+            let octets = (0..<24).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            configuration.authenticationNonce = Base64.encode(octets)
+        }
+        session = SMTPClientSession(configuration: configuration)
         awaitsImplicitTLS = plan.session.hasImplicitTLS
     }
 
@@ -155,11 +162,15 @@ final class SMTPClientHandler: ChannelInboundHandler {
             return failHandshake("the peer's certificate names the roles [\(roles)], but not \(role)")
         }
         let isVerified = summary.verification == .verified
+        let binding: ChannelBinding? = plan.session.credentials.flatMap { _ in
+            let certificate = handler.peerCertificate.flatMap { try? $0.toDERBytes() }
+            return certificate.flatMap { try? .tlsServerEndPoint(TLSServerContext.endPointBinding(derBytes: $0)) }
+        }
         if awaitsImplicitTLS {
             awaitsImplicitTLS = false
-            perform(session.connected(isVerified: isVerified, at: now))
+            perform(session.connected(isVerified: isVerified, channelBinding: binding, at: now))
         } else {
-            perform(session.tlsEstablished(isVerified: isVerified, at: now))
+            perform(session.tlsEstablished(isVerified: isVerified, channelBinding: binding, at: now))
         }
     }
 

@@ -153,7 +153,8 @@ public final class SMTPClientPool: Sendable {
                         address, port: target.port, from: configuration.localAddress, plan: plan, group: group)
                     attempt.record(connection.opening.exchanges)
                     if let refusal = connection.opening.startTLSRefusal {
-                        attempt.failures.append("\(connection.channel.placeText) refused STARTTLS: \(refusal); going on in plain text")
+                        attempt.failures.append(
+                            "\(connection.channel.placeText) refused STARTTLS: \(refusal); going on in plain text")
                     }
                     register(connection, target)
                     return connection

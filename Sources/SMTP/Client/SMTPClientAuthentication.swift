@@ -1,53 +1,42 @@
+import SASL
+
 /// The client's side of one AUTH exchange (RFC 4954 §4).
 struct SMTPClientAuthentication: Sendable {
-    /// The mechanisms known here, best first. PLAIN and LOGIN show the password to the server and are used under TLS only.
-    private enum Mechanism: String, CaseIterable {
-        case plain = "PLAIN"
-        case login = "LOGIN"
-    }
-
+    /// The mechanism's name.
     let mechanism: String
     /// The initial response for the AUTH command in base64; `nil` where the mechanism begins with the server's challenge.
     let initialResponse: String?
-    private var responses: [String]
+    private var client: SASLClient
 
-    /// Chooses a mechanism.
+    /// Chooses the best mechanism that the server offers. PLAIN and LOGIN show the password to the server and are used under
+    /// TLS only; SCRAM needs a nonce, and its bound form the TLS session's binding.
     /// - Returns: `nil` when the server offers none that may be used here.
-    init?(_ credentials: SMTPCredentials, offered: [String], isEncrypted: Bool) {
-        guard isEncrypted, let chosen = Mechanism.allCases.first(where: { offered.contains($0.rawValue) }) else { return nil }
-        mechanism = chosen.rawValue
-        switch chosen {
-        case .plain:
-            // RFC 4616 §2: no authorization identity, NUL, user, NUL, password.
-            initialResponse = Self.base64(Array("\0\(credentials.username)\0\(credentials.password)".utf8))
-            responses = []
-        case .login:
-            initialResponse = nil
-            responses = [Self.base64(Array(credentials.password.utf8)), Self.base64(Array(credentials.username.utf8))]
-        }
-    }
-
-    /// The response to a challenge, in base64.
-    /// - Returns: `nil` when the server asks for more than the mechanism has to say; the exchange must be cancelled.
-    mutating func respond(to challenge: String) -> String? {
-        responses.popLast()
-    }
-
-    /// Base64 with padding (RFC 4648 §4).
-    static func base64(_ bytes: [UInt8]) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var text: [UInt8] = []
-        var index = 0
-        while index < bytes.count {
-            let group = bytes[index..<min(index + 3, bytes.count)]
-            var bits = 0
-            for byte in group { bits = bits << 8 | Int(byte) }
-            bits <<= 8 * (3 - group.count)
-            for position in 0..<4 {
-                text.append(position <= group.count ? alphabet[bits >> (18 - 6 * position) & 63] : UInt8(ascii: "="))
+    init?(_ credentials: SMTPCredentials, offered: [String], isEncrypted: Bool, binding: ChannelBinding?, nonce: String) {
+        let known: [SASLMechanism] = [.scramSHA256Plus, .scramSHA256, .plain, .login]
+        let chosen = known.first { mechanism in
+            guard offered.contains(mechanism.rawValue) else { return false }
+            switch mechanism {
+            case .scramSHA256Plus: return isEncrypted && binding != nil && !nonce.isEmpty
+            case .scramSHA256: return !nonce.isEmpty
+            case .plain, .login: return isEncrypted
             }
-            index += 3
         }
-        return String(decoding: text, as: UTF8.self)
+        guard let chosen else { return nil }
+        client = SASLClient(
+            mechanism: chosen, username: credentials.username, password: credentials.password, channelBinding: binding,
+            nonce: nonce)
+        mechanism = chosen.rawValue
+        initialResponse = client.initialResponse().map(Base64.encode)
     }
+
+    /// The response to a challenge; both in base64.
+    /// - Throws: when the server's part is wrong; the session must be given up.
+    mutating func respond(to challenge: String) throws(SASLError) -> String {
+        // Deliberate: servers exist whose LOGIN asks without base64. What LOGIN's challenges say means nothing, so none is refused.
+        let octets = Base64.decode(challenge) ?? (client.mechanism == .login ? [] : Array(challenge.utf8))
+        return Base64.encode(try client.respond(to: octets))
+    }
+
+    /// The server has proved itself as far as the mechanism asks for it.
+    var isComplete: Bool { client.hasVerifiedServer }
 }

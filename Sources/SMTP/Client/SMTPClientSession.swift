@@ -1,5 +1,6 @@
 import MailMessage
 public import NIOCore
+public import SASL
 
 /// The client's side of an SMTP or LMTP connection as a state machine without I/O: octets and events in, actions out.
 ///
@@ -41,6 +42,9 @@ public struct SMTPClientSession: Sendable {
         public var earlyContentOctets = 0
         /// Who authenticates; nobody by default.
         public var credentials: SMTPCredentials?
+        /// What SCRAM's nonce is made of: printable US-ASCII without a comma, fresh for each session (RFC 5802 §5.1). Without one,
+        /// SCRAM is not used.
+        public var authenticationNonce = ""
         /// Octets of a BDAT chunk, and of a piece of content that is asked for.
         public var chunkOctets = 262_144
         /// Recipients of one transaction where the peer names no limit (RFC 5321 §4.5.3.1.8).
@@ -56,7 +60,7 @@ public struct SMTPClientSession: Sendable {
     public enum Action: Sendable {
         /// Write the octets.
         case write(ByteBuffer)
-        /// Begin a TLS handshake, then call ``SMTPClientSession/tlsEstablished(isVerified:at:)``.
+        /// Begin a TLS handshake, then call ``SMTPClientSession/tlsEstablished(isVerified:channelBinding:at:)``.
         case startTLS
         /// A transaction may begin.
         case ready
@@ -113,6 +117,7 @@ public struct SMTPClientSession: Sendable {
     var isEncrypted: Bool
     var isVerified = false
     private var isAuthenticated = false
+    private var channelBinding: ChannelBinding?
 
     /// Makes a session for a connection that isn't there yet.
     public init(configuration: Configuration) {
@@ -124,10 +129,15 @@ public struct SMTPClientSession: Sendable {
     // MARK: Events
 
     /// The connection is there, with TLS on it if that is implicit.
-    /// - Parameter isVerified: the peer's certificate was verified for this peer.
-    public mutating func connected(isVerified: Bool = false, at now: Duration) -> [Action] {
+    /// - Parameters:
+    ///   - isVerified: the peer's certificate was verified for this peer.
+    ///   - channelBinding: what ties an authentication to the TLS session.
+    public mutating func connected(
+        isVerified: Bool = false, channelBinding: ChannelBinding? = nil, at now: Duration
+    ) -> [Action] {
         precondition(isDisconnected, "a session begins once")
         self.isVerified = isVerified
+        self.channelBinding = channelBinding
         state = .greeting
         expect(.greeting, "(connect)", now)
         return []
@@ -148,14 +158,19 @@ public struct SMTPClientSession: Sendable {
     }
 
     /// The TLS handshake that ``Action/startTLS`` asked for is done.
-    /// - Parameter isVerified: the peer's certificate was verified for this peer.
-    public mutating func tlsEstablished(isVerified: Bool, at now: Duration) -> [Action] {
+    /// - Parameters:
+    ///   - isVerified: the peer's certificate was verified for this peer.
+    ///   - channelBinding: what ties an authentication to the TLS session.
+    public mutating func tlsEstablished(
+        isVerified: Bool, channelBinding: ChannelBinding? = nil, at now: Duration
+    ) -> [Action] {
         guard case .handshaking = state else { return [] }
         // RFC 3207 §4.2: nothing that was learnt before TLS survives it.
         parser = SMTPReplyParser(limits: configuration.replyLimits)
         extensions = SMTPExtensions()
         isEncrypted = true
         self.isVerified = isVerified
+        self.channelBinding = channelBinding
         introduce(now)
         return flush([])
     }
@@ -276,7 +291,7 @@ public struct SMTPClientSession: Sendable {
         case .greeting: greeted(reply, &actions, now)
         case .ehlo: introduced(reply, &actions, now)
         case .helo:
-            guard reply.code == 250 else { return fail(reply, isLocal: false, &actions) }
+            guard reply.code == 250 else { return refused(reply, "HELO", &actions) }
             extensions = SMTPExtensions()
             proceed(&actions, now)
         case .startTLS: startTLSAnswered(reply, &actions, now)
@@ -289,8 +304,7 @@ public struct SMTPClientSession: Sendable {
     }
 
     private mutating func greeted(_ reply: SMTPReply, _ actions: inout [Action], _ now: Duration) {
-        guard reply.isPositive else { return fail(reply, isLocal: false, &actions) }
-        guard reply.code == 220 else { return violated("\(reply) is no greeting", &actions) }
+        guard reply.code == 220 else { return refused(reply, "a new connection", &actions) }
         introduce(now)
     }
 
@@ -305,10 +319,12 @@ public struct SMTPClientSession: Sendable {
             extensions = SMTPExtensions(ehloLines: reply.lines)
             proceed(&actions, now)
         case 500, 502, 504:
-            guard !configuration.isLMTP, configuration.startTLS != .required else { return fail(reply, isLocal: false, &actions) }
+            guard !configuration.isLMTP, configuration.startTLS != .required else {
+                return refused(reply, "LHLO or EHLO", &actions)
+            }
             // RFC 5321 §3.2: a server that doesn't know EHLO is asked again with HELO.
             send("HELO " + configuration.hostname, expecting: .helo, now)
-        default: fail(reply, isLocal: false, &actions)
+        default: refused(reply, "EHLO", &actions)
         }
     }
 
@@ -359,7 +375,10 @@ public struct SMTPClientSession: Sendable {
 
     private mutating func authenticate(_ credentials: SMTPCredentials, _ actions: inout [Action], _ now: Duration) {
         let offered = extensions.authenticationMechanisms
-        guard let exchange = SMTPClientAuthentication(credentials, offered: offered, isEncrypted: isEncrypted) else {
+        let chosen = SMTPClientAuthentication(
+            credentials, offered: offered, isEncrypted: isEncrypted, binding: channelBinding,
+            nonce: configuration.authenticationNonce)
+        guard let exchange = chosen else {
             let text = "no usable mechanism to authenticate with\(isEncrypted ? "" : " without TLS"): the peer offers \(offered)"
             return fail(
                 SMTPReply(454, EnhancedStatusCode(4, 7, 0), text), stage: .authentication, isLocal: true, &actions)
@@ -374,17 +393,26 @@ public struct SMTPClientSession: Sendable {
         guard case .authenticating(var exchange) = state else { return }
         switch reply.code {
         case 235:
+            guard exchange.isComplete else { return distrusted("it says so without proof", &actions) }
             isAuthenticated = true
             proceed(&actions, now)
         case 334:
-            // RFC 4954 §4: a `*` cancels; the peer answers with 501.
-            let response = exchange.respond(to: reply.lines.first ?? "") ?? "*"
-            state = .authenticating(exchange)
-            send(response, expecting: .authentication, shownAs: "(authentication response)", now)
+            do {
+                let response = try exchange.respond(to: reply.lines.first ?? "")
+                state = .authenticating(exchange)
+                send(response, expecting: .authentication, shownAs: "(authentication response)", now)
+            } catch {
+                distrusted(error.description, &actions)
+            }
         default:
-            guard !reply.isPositive else { return violated("\(reply) as a reply to AUTH", &actions) }
-            fail(reply, isLocal: false, &actions)
+            refused(reply, "AUTH", &actions)
         }
+    }
+
+    /// The server's part of the authentication is wrong: perhaps it isn't the one whose password this is (RFC 5802 §9).
+    private mutating func distrusted(_ reason: String, _ actions: inout [Action]) {
+        let text = "the server failed to authenticate itself: \(reason)"
+        fail(SMTPReply(454, EnhancedStatusCode(4, 7, 0), text), isLocal: true, &actions)
     }
 
     // MARK: Ends
@@ -398,6 +426,14 @@ public struct SMTPClientSession: Sendable {
         }
         if reply.code == 421 { return fail(reply, isLocal: false, &actions) }
         violated("\(reply), which nobody asked for", &actions)
+    }
+
+    /// Ends the session with a 4yz or 5yz reply; a reply of another kind makes no sense here.
+    private mutating func refused(_ reply: SMTPReply, _ command: String, _ actions: inout [Action]) {
+        guard reply.isTransientFailure || reply.isPermanentFailure else {
+            return violated("\(reply) as a reply to \(command)", &actions)
+        }
+        fail(reply, isLocal: false, &actions)
     }
 
     mutating func violated(_ what: String, _ actions: inout [Action]) {

@@ -206,7 +206,7 @@ public struct LinkAuthority: Sendable {
     }
 
     private static func check(host: String) throws(PKIError) -> String {
-        guard let name = DomainName(configured: host), name.ascii.contains("."), !name.ascii.contains("*") else {
+        guard let name = DomainName(configuredHost: host) else {
             throw PKIError(.invalidRequest, "“\(host)” must be a full host name such as mail.kartapuce.test")
         }
         return name.ascii

@@ -1,0 +1,110 @@
+import Crypto
+import DNS
+import FoundationEssentials
+import Logging
+import MailMessage
+import MailStore
+import MailTransport
+import NIOCore
+import NIOPosix
+import SASL
+import UnboundDNS
+
+/// What a host consists of, whatever its roles: stores, resolver, TLS contexts, directory. Made once at start, shared by everything.
+struct Host: Sendable {
+    let configuration: Configuration
+    let group: any EventLoopGroup
+    let spool: SpoolStore
+    /// The mailboxes and accounts; `nil` where this host has none.
+    let mailboxes: MailboxStore?
+    /// The edge's digests; `nil` elsewhere.
+    let digests: RecipientDigestFile?
+    let resolver: UnboundResolver
+    let publicTLS: TLSServerContext?
+    let clientTLS: SMTPClientTLS
+    let router: Router
+    let recorder: JourneyRecorder
+    let logger: Logger
+
+    init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
+        self.configuration = configuration
+        self.group = group
+        self.logger = logger
+        spool = try await SpoolStore.open(folder: configuration.dataFolder, host: configuration.hostname)
+        let roles = configuration.roles
+        mailboxes =
+            roles.contains(.store)
+            ? try await MailboxStore.open(folder: configuration.dataFolder, subaddressSeparator: configuration.subaddressSeparator) : nil
+        digests =
+            roles.contains(.mx) && !roles.contains(.store)
+            ? RecipientDigestFile(folder: configuration.dataFolder, subaddressSeparator: configuration.subaddressSeparator) : nil
+        resolver = try UnboundResolver(configuration: .init(configuration.resolver))
+        publicTLS = try configuration.certificate.map {
+            try TLSServerContext(
+                certificateFile: $0.certificate, keyFile: $0.key, audience: roles.contains(.mx) ? .internet : .clients)
+        }
+        clientTLS = SMTPClientTLS(
+            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities),
+            link: try configuration.link.map {
+                try .link(certificateFile: $0.certificate, keyFile: $0.key, authorityFile: $0.authority)
+            })
+        router = Router(configuration: configuration)
+        recorder = JourneyRecorder(host: configuration.hostname, log: spool)
+    }
+
+    /// The context of the listeners that only our own hosts may use.
+    func linkServerTLS() throws -> TLSServerContext {
+        guard let link = configuration.link else {
+            throw HostError("A link or control listener needs the section “link” with certificate, key and authority")
+        }
+        return try TLSServerContext(
+            certificateFile: link.certificate, keyFile: link.key, audience: .link(authorityFile: link.authority))
+    }
+
+    /// A client for the control listener of a peer; `nil` where none is configured.
+    func controlClient(of role: Configuration.Role) -> ControlClient? {
+        guard let peer = configuration.peers[role], peer.controlPort != nil, let tls = clientTLS.link else { return nil }
+        return ControlClient(peer: peer, role: role, tls: tls, group: group)
+    }
+
+    /// Who knows users and addresses, from this host's point of view.
+    func directory() throws -> any Directory {
+        if let mailboxes { return AccountDirectory(accounts: mailboxes) }
+        if let digests { return EdgeDirectory(digests: digests) }
+        if let store = controlClient(of: .store) { return RemoteDirectory(store: store) }
+        return NoDirectory()
+    }
+
+    /// The role that this host plays towards its peers, and in its queue.
+    var queueRole: Configuration.Role {
+        for role in [Configuration.Role.store, .relay, .mx, .internal, .submission] where configuration.roles.contains(role) { return role }
+        return .mx
+    }
+}
+
+/// A host that knows no users and asks nobody: a relay.
+struct NoDirectory: Directory {
+    func verifier(forUser user: EmailAddress) async throws -> SCRAMVerifier? {
+        throw DirectoryUnavailable(description: "this host knows no users")
+    }
+    func knows(_ address: EmailAddress) async throws -> Bool { throw DirectoryUnavailable(description: "this host knows no recipients") }
+    func mayUser(_ user: EmailAddress, sendAs address: EmailAddress) async throws -> Bool { false }
+}
+
+/// Why a host can't start.
+struct HostError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+extension UnboundResolver.Configuration {
+    /// The resolver's settings; without a trust anchor of the configuration's, the system's root key.
+    init(_ settings: Configuration.ResolverSettings) {
+        self.init()
+        let systemKeys = ["/var/lib/unbound/root.key", "/usr/share/dns/root.key"]
+        trustAnchorFile = settings.trustAnchorFile ?? systemKeys.first { FileManager.default.fileExists(atPath: $0) }
+        forwarders = settings.forwarders
+        rootHintsFile = settings.rootHintsFile
+        timeout = .seconds(settings.timeoutSeconds)
+    }
+}

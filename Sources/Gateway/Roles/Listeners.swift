@@ -1,0 +1,113 @@
+import Crypto
+import DNS
+import FoundationEssentials
+import Logging
+import MailStore
+import MailTransport
+import NIOCore
+import SMTP
+import ServiceLifecycle
+
+/// The listeners of a host: each kind with its policy, its security and its limits.
+struct Listeners: Sendable {
+    let host: Host
+    let wakeQueue: @Sendable () -> Void
+    let now: @Sendable () -> Date
+
+    private let budget: MemoryBudget
+    private let limiter: ConnectionLimiter
+    private let authenticationSecret: [UInt8]
+
+    init(host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) {
+        self.host = host
+        self.now = now
+        self.wakeQueue = wakeQueue
+        let limits = host.configuration.limits
+        budget = MemoryBudget(limit: limits.memoryBudgetBytes)
+        limiter = ConnectionLimiter(total: limits.connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
+        // The octets are copied while they are borrowed.
+        authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
+    }
+
+    /// An SMTP server for a listener; `nil` where the listener speaks something else.
+    func smtpServer(for listener: Configuration.Listener) throws -> SMTPServer? {
+        guard let policy = try policy(for: listener.kind) else { return nil }
+        let reception = Reception(
+            policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
+            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, logger: host.logger)
+        let spool = host.spool
+        return SMTPServer(
+            listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,
+            tls: listener.kind == .link ? try host.linkServerTLS() : host.publicTLS, group: host.group, budget: budget, limiter: limiter,
+            makeIncomingFile: { try await spool.makeIncomingFile() }, logger: host.logger)
+    }
+
+    private func policy(for kind: Configuration.Listener.Kind) throws -> (any ListenerPolicy)? {
+        let roles = host.configuration.roles
+        switch kind {
+        case .smtp: return EdgePolicy(directory: try host.directory(), router: host.router)
+        case .submission, .submissions:
+            return SubmissionPolicy(role: roles.contains(.submission) ? .submission : .internal, directory: try host.directory(), router: host.router)
+        case .link: return LinkPolicy(role: host.queueRole, directory: try host.directory(), router: host.router)
+        case .imap, .imaps, .control: return nil
+        }
+    }
+
+    private func settings(for kind: Configuration.Listener.Kind) -> SMTPServer.Settings {
+        let limits = host.configuration.limits
+        var session = SMTPServerConfiguration(hostname: host.configuration.hostname)
+        session.limits.messageSize = limits.messageSizeBytes
+        session.limits.recipients = limits.recipients
+        session.limits.errors = limits.errorsPerSession
+        session.limits.commandTimeout = .seconds(limits.commandTimeoutSeconds)
+        session.limits.dataTimeout = .seconds(limits.dataTimeoutSeconds)
+        session.limits.messageTimeout = .seconds(limits.messageTimeoutSeconds)
+        switch kind {
+        case .smtp: session.security = host.publicTLS == nil ? .none : .startTLS
+        case .submission:
+            session.security = .startTLSRequired
+            session.authentication = .required
+        case .submissions:
+            session.security = .implicit
+            session.authentication = .required
+        case .link:
+            session.security = .implicit
+            session.acceptsTraces = true
+        case .imap, .imaps, .control: break
+        }
+        var settings = SMTPServer.Settings(session: session)
+        settings.memoryPerMessage = limits.memoryPerMessageBytes
+        settings.greetingDelay = kind == .smtp ? .milliseconds(limits.greetingDelayMilliseconds) : .zero
+        settings.bareLineFeedNetworks = limits.bareLineFeedNetworks
+        settings.authenticationSecret = authenticationSecret
+        return settings
+    }
+}
+
+/// An SMTP listener in the life of the process.
+struct SMTPListenerService: Service {
+    let server: SMTPServer
+    let listener: Configuration.Listener
+    let logger: Logger
+
+    func run() async throws {
+        let port = try await server.bind(address: listener.address, port: listener.port)
+        logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        try? await gracefulShutdown()
+        await server.shutdown(grace: .seconds(10))
+    }
+}
+
+/// The control listener in the life of the process.
+struct ControlListenerService: Service {
+    let server: ControlServer
+    let listener: Configuration.Listener
+    let logger: Logger
+
+    func run() async throws {
+        let channel = try await server.bind(address: listener.address, port: listener.port)
+        logger.info("listening", metadata: ["listener": "control", "address": "\(listener.address)", "port": "\(listener.port)"])
+        try? await gracefulShutdown()
+        try? await channel.close()
+    }
+}

@@ -1,0 +1,122 @@
+import DNS
+import FoundationEssentials
+public import Logging
+import MailMessage
+import MailStore
+import MailTransport
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+import UnboundDNS
+
+/// A Postern host: all the roles that its configuration names, in one process.
+///
+/// Read ``run()`` from top to bottom to see what a host is made of; the way of a message is `SMTPServer` → ``Reception`` →
+/// `Spool` → ``QueueRunner`` → ``MailboxDelivery`` or ``SMTPDeliveryAgent`` → ``Settlement``.
+public struct PosternServer: Sendable {
+    private let configuration: Configuration
+    private let logger: Logger
+
+    /// Makes a host that doesn't run yet.
+    public init(configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs until SIGTERM or SIGINT; then listeners stop first, deliveries under way are finished, and the stores are closed.
+    /// - Throws: when the host can't start, with what an operator has to mend.
+    public func run() async throws {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let host = try await Host(configuration: configuration, group: group, logger: logger)
+        await proveDNSSEC(host)
+        let now: @Sendable () -> Date = { Date.now }
+        let pool = SMTPClientPool(
+            configuration: SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress),
+            tls: host.clientTLS, group: group, logger: logger)
+        let queue = queueRunner(host, pool: pool, now: now)
+        var services: [any Service] = [queue]
+        services += controlServices(host)
+        services += try listeners(host, now: now) { queue.wake() }
+        logger.info(
+            "postern serves",
+            metadata: ["host": "\(configuration.hostname)", "roles": "\(configuration.roles.map(\.rawValue).sorted().joined(separator: ","))"])
+        var settings = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        settings.maximumGracefulShutdownDuration = .seconds(30)
+        let result: Result<Void, any Error>
+        do {
+            try await ServiceGroup(configuration: settings).run()
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await pool.shutdown()
+        host.resolver.shutdown()
+        try await host.mailboxes?.close()
+        try await host.spool.close()
+        try result.get()
+    }
+
+    /// Says at start whether answers of the DNS can be trusted. Where validation doesn't work, what rests on it stays off.
+    private func proveDNSSEC(_ host: Host) async {
+        let settings = configuration.resolver
+        switch await host.resolver.proveValidation(secure: settings.secureProbe, bogus: settings.bogusProbe) {
+        case .proven(let evidence): logger.info("DNSSEC validation works", metadata: ["evidence": "\(evidence)"])
+        case .notProven(let reason):
+            logger.warning(
+                "DNSSEC VALIDATION DOES NOT WORK: nothing that rests on signed answers is in force. Check resolver.trustAnchorFile and the forwarders.",
+                metadata: ["reason": "\(reason)"])
+        }
+    }
+
+    private func queueRunner(_ host: Host, pool: SMTPClientPool, now: @escaping @Sendable () -> Date) -> QueueRunner {
+        let remote = SMTPDeliveryAgent(
+            pool: pool, resolver: host.resolver, peers: configuration.peers, port: configuration.outboundPort,
+            hostname: configuration.hostname, now: now)
+        let mailbox = host.mailboxes.map {
+            MailboxDelivery(accounts: $0, store: $0, router: host.router, now: now, logger: logger)
+        }
+        let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
+        let notices = Notices(
+            router: host.router, hostname: configuration.hostname,
+            postmaster: EmailAddress(localPart: "postmaster", domain: postmasterDomain), logger: logger)
+        let settlement = Settlement(
+            spool: host.spool, recorder: host.recorder, notices: notices, schedule: RetrySchedule(configuration.queue),
+            role: host.queueRole, holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
+        return QueueRunner(
+            spool: host.spool, mailbox: mailbox, remote: remote, settlement: settlement, settings: configuration.queue, now: now,
+            logger: logger)
+    }
+
+    /// What the inside does to the other hosts: it collects their journeys and tells the edge who its recipients are.
+    private func controlServices(_ host: Host) -> [any Service] {
+        guard let mailboxes = host.mailboxes else { return [] }
+        var services: [any Service] = []
+        let interval = Duration.seconds(configuration.journeys.collectSeconds)
+        let peers = Configuration.Role.allCases.filter { $0 != .store }.compactMap { host.controlClient(of: $0) }
+        if !peers.isEmpty { services.append(JourneyCollector(log: host.spool, peers: peers, interval: interval, logger: logger)) }
+        if let edge = host.controlClient(of: .mx) {
+            services.append(
+                RecipientPublisher(
+                    accounts: mailboxes, edge: edge, interval: interval, logger: logger))
+        }
+        return services
+    }
+
+    private func listeners(_ host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) throws -> [any Service] {
+        let listeners = Listeners(host: host, now: now, wakeQueue: wakeQueue)
+        return try configuration.listeners.compactMap { listener -> (any Service)? in
+            switch listener.kind {
+            case .smtp, .submission, .submissions, .link:
+                return try listeners.smtpServer(for: listener).map { SMTPListenerService(server: $0, listener: listener, logger: logger) }
+            case .control:
+                let control = HostControl(
+                    journeys: host.spool, digests: host.digests, accounts: host.mailboxes.map { AccountDirectory(accounts: $0) })
+                let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
+                return ControlListenerService(server: server, listener: listener, logger: logger)
+            case .imap, .imaps:
+                return nil
+            }
+        }
+    }
+}

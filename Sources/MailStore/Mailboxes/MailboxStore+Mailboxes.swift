@@ -1,0 +1,125 @@
+import FoundationEssentials
+public import MailMessage
+import NIOCore
+import GRDB
+
+extension MailboxStore: MailStore {
+    public func mailboxes(of user: EmailAddress) async throws -> [MailboxInfo] {
+        try await database.read { db in
+            let id = try MailboxRows.userID(user, db)
+            return try Row.fetchAll(
+                db, sql: "SELECT * FROM mailbox WHERE user = ? ORDER BY name != 'INBOX', name", arguments: [id]
+            ).map(MailboxRows.info)
+        }
+    }
+
+    public func mailbox(named name: String, of user: EmailAddress) async throws -> MailboxInfo? {
+        let name = try MailboxName.normalized(name)
+        return try await database.read { try MailboxRows.find(name, user: MailboxRows.userID(user, $0), $0) }
+    }
+
+    public func createMailbox(_ name: String, of user: EmailAddress, specialUse: String?) async throws -> MailboxInfo {
+        let name = try MailboxName.normalized(name)
+        return try await change { db, _ in
+            let id = try MailboxRows.userID(user, db)
+            if try MailboxRows.find(name, user: id, db) != nil { throw StoreError(.exists, "there is a mailbox \(name) already") }
+            try Self.createParents(of: name, user: id, db)
+            try MailboxRows.create(name, user: id, specialUse: specialUse, subscribed: false, db)
+            return try MailboxRows.require(name, user: id, db)
+        }
+    }
+
+    private static func createParents(of name: String, user: Int64, _ db: Database) throws {
+        for parent in MailboxName.parents(of: name) where try MailboxRows.find(parent, user: user, db) == nil {
+            try MailboxRows.create(parent, user: user, specialUse: nil, subscribed: false, db)
+        }
+    }
+
+    public func deleteMailbox(_ name: String, of user: EmailAddress) async throws {
+        let name = try MailboxName.normalized(name)
+        // RFC 9051 §6.3.5
+        guard name != "INBOX" else { throw StoreError(.invalidName, "INBOX cannot be deleted") }
+        try await change { db, effects in
+            let found = try MailboxRows.require(name, user: MailboxRows.userID(user, db), db)
+            try MailboxRows.delete(found.id, db, &effects)
+        }
+    }
+
+    public func renameMailbox(_ name: String, to newName: String, of user: EmailAddress) async throws {
+        let (name, newName) = (try MailboxName.normalized(name), try MailboxName.normalized(newName))
+        guard newName != "INBOX", !newName.hasPrefix(name + "/") || name == "INBOX" else {
+            throw StoreError(.invalidName, "\(name) cannot be renamed to \(newName)")
+        }
+        try await change { db, effects in
+            let id = try MailboxRows.userID(user, db)
+            let source = try MailboxRows.require(name, user: id, db)
+            if try MailboxRows.find(newName, user: id, db) != nil { throw StoreError(.exists, "there is a mailbox \(newName) already") }
+            try Self.createParents(of: newName, user: id, db)
+            // RFC 9051 §6.3.6: INBOX stays, its messages go; those below it are left alone.
+            if name == "INBOX" {
+                try MailboxRows.create(newName, user: id, specialUse: nil, subscribed: false, db)
+                let target = try MailboxRows.require(newName, user: id, db)
+                let rows = try MailboxRows.rows(in: source.id, uids: nil, db)
+                _ = try MailboxRows.copy(rows, from: source.id, to: target.id, move: true, db, &effects)
+                return
+            }
+            let below = try Row.fetchAll(
+                db, sql: "SELECT id, name FROM mailbox WHERE user = ? AND substr(name, 1, ?) = ?",
+                arguments: [id, name.unicodeScalars.count + 1, name + "/"])
+            try db.run("UPDATE mailbox SET name = ? WHERE id = ?", [newName, source.id])
+            for row in below {
+                let moved = try MailboxName.normalized(newName + (row["name"] as String).dropFirst(name.count))
+                if try MailboxRows.find(moved, user: id, db) != nil { throw StoreError(.exists, "there is a mailbox \(moved) already") }
+                try db.run("UPDATE mailbox SET name = ? WHERE id = ?", [moved, row["id"] as Int64])
+            }
+        }
+    }
+
+    public func setSubscribed(_ subscribed: Bool, mailbox name: String, of user: EmailAddress) async throws {
+        let name = try MailboxName.normalized(name)
+        try await change { db, _ in
+            let found = try MailboxRows.require(name, user: MailboxRows.userID(user, db), db)
+            try db.run("UPDATE mailbox SET subscribed = ? WHERE id = ?", [subscribed, found.id])
+        }
+    }
+
+    public func messages(in mailbox: Int64, uids: ClosedRange<UInt32>) async throws -> [StoredMessage] {
+        try await database.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+                arguments: [mailbox, Int64(uids.lowerBound), Int64(uids.upperBound)]
+            ).map(MailboxRows.message)
+        }
+    }
+
+    public func changes(in mailbox: Int64, after modSeq: UInt64) async throws -> (
+        changed: [StoredMessage], vanished: [UInt32], highestModSeq: UInt64, exists: Int
+    ) {
+        let after = Int64(clamping: modSeq)
+        return try await database.read { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT * FROM mailbox WHERE id = ?", arguments: [mailbox]) else {
+                throw StoreError(.notFound, "the mailbox is gone")
+            }
+            let info = MailboxRows.info(row)
+            let changed = try Row.fetchAll(
+                db, sql: "SELECT * FROM message WHERE mailbox = ? AND modSeq > ? ORDER BY uid", arguments: [mailbox, after]
+            ).map(MailboxRows.message)
+            let vanished = try Int64.fetchAll(
+                db, sql: "SELECT uid FROM vanished WHERE mailbox = ? AND modSeq > ? ORDER BY uid", arguments: [mailbox, after])
+            return (changed, vanished.map { UInt32(clamping: $0) }, info.highestModSeq, info.messageCount)
+        }
+    }
+
+    public func content(_ id: Int64) async throws -> (any MessageContent)? {
+        try await database.read { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT * FROM content WHERE id = ?", arguments: [id]) else { return nil }
+            let base = try bodies.content(data: row["body"], fileName: row["file"], size: row["size"])
+            let prefix: Data = row["prefix"]
+            return prefix.isEmpty ? base : PrefixedContent(prefix: ByteBuffer(bytes: prefix), base: base)
+        }
+    }
+
+    public func makeIncomingFile() async throws -> any IncomingFile { try await bodies.makeIncomingFile() }
+
+    public func changes(of mailbox: Int64) -> AsyncStream<Void> { changeHub.stream(of: mailbox) }
+}

@@ -1,0 +1,223 @@
+public import FoundationEssentials
+public import MailMessage
+import GRDB
+import NIOCore
+
+extension SpoolStore: Spool {
+    public func enqueue(_ message: NewSpoolMessage, journey: [JourneyRecord]) async throws -> QueueID {
+        guard !message.routes.isEmpty else { throw StoreError(.notFound, "a message without recipients cannot be queued") }
+        let prepared = try await PreparedMessage(message, bodies: bodies)
+        let lines = try journey.map { try JourneyLine($0) }
+        do {
+            return try await database.writer.submit(octets: prepared.octets) { db in
+                let id = try prepared.insert(db)
+                try JourneyLine.insert(lines, ownHost: host, db)
+                return id
+            }
+        } catch {
+            await bodies.remove([prepared.body.fileName].compactMap { $0 })
+            throw error
+        }
+    }
+
+    public func record(
+        _ outcomes: [(recipient: Int64, disposition: QueueDisposition)], newMessages: [NewSpoolMessage], journey: [JourneyRecord]
+    ) async throws {
+        var prepared: [PreparedMessage] = []
+        do {
+            for message in newMessages { prepared.append(try await PreparedMessage(message, bodies: bodies)) }
+            let lines = try journey.map { try JourneyLine($0) }
+            let messages = prepared
+            let freed = try await database.writer.submit(octets: messages.reduce(0) { $0 + $1.octets }) { db in
+                for message in messages { _ = try message.insert(db) }
+                try JourneyLine.insert(lines, ownHost: host, db)
+                var freed: [String] = []
+                for outcome in outcomes { freed += try Self.apply(outcome.disposition, to: outcome.recipient, db) }
+                return freed
+            }
+            await bodies.remove(freed)
+        } catch {
+            await bodies.remove(prepared.compactMap(\.body.fileName))
+            throw error
+        }
+    }
+
+    /// Returns the file of a message that is gone with this recipient.
+    private static func apply(_ disposition: QueueDisposition, to recipient: Int64, _ db: Database) throws -> [String] {
+        switch disposition {
+        case .retry(let nextAttempt, let status, let delayNotified):
+            try db.run(
+                """
+                UPDATE recipient SET attempts = attempts + 1, nextAttempt = ?, lastStatus = ?, delayNotified = ? WHERE id = ?
+                """,
+                [nextAttempt.timeIntervalSinceReferenceDate, status, delayNotified, recipient])
+            return []
+        case .hold(let reason, let status):
+            try db.run(
+                "UPDATE recipient SET state = 1, attempts = attempts + 1, holdReason = ?, lastStatus = ? WHERE id = ?",
+                [reason, status, recipient])
+            return []
+        case .done:
+            let found = try Int64.fetchOne(
+                db.cachedStatement(sql: "DELETE FROM recipient WHERE id = ? RETURNING message"), arguments: [recipient])
+            guard let message = found else { return [] }
+            let remaining = try Int.fetchOne(
+                db.cachedStatement(sql: "SELECT 1 FROM recipient WHERE message = ? LIMIT 1"), arguments: [message])
+            return remaining == nil ? try deleteMessage(message, db) : []
+        }
+    }
+
+    private static func deleteMessage(_ id: Int64, _ db: Database) throws -> [String] {
+        let file = try String.fetchOne(db.cachedStatement(sql: "SELECT file FROM message WHERE id = ?"), arguments: [id])
+        try db.run("DELETE FROM message WHERE id = ?", [id])
+        return [file].compactMap { $0 }
+    }
+
+    /// How far ``due(at:limit:excludingDestinations:excludingRecipients:)`` looks along the time before it goes by destination.
+    private static let dueWindow = 4096
+
+    public func due(
+        at time: Date, limit: Int, excludingDestinations: Set<String>, excludingRecipients: Set<Int64>
+    ) async throws -> [QueuedRecipient] {
+        guard limit > 0 else { return [] }
+        let destinations = String(decoding: try JSONEncoder().encode(Array(excludingDestinations)), as: UTF8.self)
+        let recipients = String(decoding: try JSONEncoder().encode(Array(excludingRecipients)), as: UTF8.self)
+        let now = time.timeIntervalSinceReferenceDate
+        return try await database.read { db in
+            // The inner query is answered by the index alone, in the order of time.
+            let window = try Row.fetchAll(
+                db, sql: "SELECT id, destination FROM recipient WHERE state = 0 AND nextAttempt <= ? ORDER BY nextAttempt LIMIT ?",
+                arguments: [now, Self.dueWindow])
+            var ids: [Int64] = []
+            for row in window where ids.count < limit {
+                let id: Int64 = row["id"]
+                if !excludingRecipients.contains(id), !excludingDestinations.contains(row["destination"]) { ids.append(id) }
+            }
+            if ids.count < limit && window.count == Self.dueWindow {
+                // Many that are excluded stand in front: step from destination to destination, so that they are not read at all.
+                ids = try Int64.fetchAll(
+                    db,
+                    sql: """
+                        WITH RECURSIVE d(name) AS (
+                            SELECT min(destination) FROM recipient WHERE state = 0
+                            UNION ALL
+                            SELECT (SELECT min(destination) FROM recipient WHERE state = 0 AND destination > d.name)
+                            FROM d WHERE d.name IS NOT NULL)
+                        SELECT r.id FROM d JOIN recipient AS r ON r.id IN (
+                            SELECT id FROM recipient WHERE state = 0 AND destination = d.name AND nextAttempt <= ?1
+                            AND id NOT IN (SELECT value FROM json_each(?2)) ORDER BY nextAttempt LIMIT ?3)
+                        WHERE d.name IS NOT NULL AND d.name NOT IN (SELECT value FROM json_each(?4))
+                        ORDER BY r.nextAttempt LIMIT ?3
+                        """,
+                    arguments: [now, recipients, limit, destinations])
+            }
+            return try ids.compactMap { id in
+                try Row.fetchOne(db.cachedStatement(sql: "SELECT * FROM recipient WHERE id = ?"), arguments: [id])
+                    .map(Self.recipient)
+            }
+        }
+    }
+
+    public func nextDue(after time: Date) async throws -> Date? {
+        try await database.read { db in
+            try Double.fetchOne(
+                db, sql: "SELECT nextAttempt FROM recipient WHERE state = 0 AND nextAttempt > ? ORDER BY nextAttempt LIMIT 1",
+                arguments: [time.timeIntervalSinceReferenceDate]
+            ).map { Date(timeIntervalSinceReferenceDate: $0) }
+        }
+    }
+
+    public func message(_ id: QueueID) async throws -> SpooledMessage? {
+        try await database.read { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT * FROM message WHERE id = ?", arguments: [id.rawValue]) else { return nil }
+            return try message(row, content: bodies.content(data: row["body"], fileName: row["file"], size: row["size"]))
+        }
+    }
+
+    public func recipients(of id: QueueID) async throws -> [QueuedRecipient] {
+        try await database.read { try Self.recipients(of: id.rawValue, $0) }
+    }
+
+    public func list(limit: Int, offset: Int) async throws -> [(message: SpooledMessage, recipients: [QueuedRecipient])] {
+        try await database.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT id, trace, arrival, envelope, annotations, prefix, size, file FROM message ORDER BY id LIMIT ? OFFSET ?",
+                arguments: [limit, offset]
+            ).map { row in
+                let id: Int64 = row["id"]
+                let file: String? = row["file"]
+                let content: any MessageContent =
+                    file == nil
+                    ? RowContent(database: database, id: id, byteCount: row["size"])
+                    : try bodies.content(data: nil, fileName: file, size: row["size"])
+                return (try message(row, content: content), try Self.recipients(of: id, db))
+            }
+        }
+    }
+
+    public func counts() async throws -> (queued: Int, held: Int) {
+        try await database.read { db in
+            let held = try Int.fetchOne(db, sql: "SELECT count(*) FROM recipient WHERE state = 1") ?? 0
+            return (try Int.fetchOne(db, sql: "SELECT count(*) FROM recipient WHERE state = 0") ?? 0, held)
+        }
+    }
+
+    public func hold(_ id: QueueID?, reason: String) async throws -> Int {
+        try await change("UPDATE recipient SET state = 1, holdReason = ? WHERE state = 0", [reason], id)
+    }
+
+    public func release(_ id: QueueID?) async throws -> Int {
+        try await change(
+            "UPDATE recipient SET state = 0, holdReason = NULL, nextAttempt = ? WHERE state = 1",
+            [Date().timeIntervalSinceReferenceDate], id)
+    }
+
+    public func retry(_ id: QueueID?) async throws -> Int {
+        try await change("UPDATE recipient SET nextAttempt = ? WHERE state = 0", [Date().timeIntervalSinceReferenceDate], id)
+    }
+
+    private func change(_ sql: String, _ arguments: StatementArguments, _ id: QueueID?) async throws -> Int {
+        try await database.writer.submit { db in
+            try db.execute(
+                sql: sql + (id == nil ? "" : " AND message = ?"),
+                arguments: arguments + (id.map { [$0.rawValue] } ?? StatementArguments()))
+            return db.changesCount
+        }
+    }
+
+    public func delete(_ id: QueueID) async throws -> Int {
+        let (count, freed) = try await database.writer.submit { db in
+            let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM recipient WHERE message = ?", arguments: [id.rawValue]) ?? 0
+            return (count, try Self.deleteMessage(id.rawValue, db))
+        }
+        await bodies.remove(freed)
+        return count
+    }
+
+    public func makeIncomingFile() async throws -> any IncomingFile { try await bodies.makeIncomingFile() }
+
+    private func message(_ row: Row, content: any MessageContent) throws -> SpooledMessage {
+        let prefix: Data = row["prefix"]
+        let id = QueueID(rawValue: row["id"])
+        guard let trace = TraceID(row["trace"] as String) else {
+            throw StoreError(.corrupted, "message \(id) has no readable trace identity: restore the spool from a copy")
+        }
+        return SpooledMessage(
+            id: id, trace: trace, envelope: try JSONDecoder().decode(Envelope.self, from: row["envelope"]),
+            content: prefix.isEmpty ? content : PrefixedContent(prefix: ByteBuffer(bytes: prefix), base: content),
+            arrival: Date(timeIntervalSinceReferenceDate: row["arrival"]), annotations: Array(row["annotations"] as Data))
+    }
+
+    private static func recipients(of message: Int64, _ db: Database) throws -> [QueuedRecipient] {
+        try Row.fetchAll(db, sql: "SELECT * FROM recipient WHERE message = ? ORDER BY id", arguments: [message]).map(recipient)
+    }
+
+    private static func recipient(_ row: Row) throws -> QueuedRecipient {
+        QueuedRecipient(
+            id: row["id"], message: QueueID(rawValue: row["message"]),
+            recipient: try JSONDecoder().decode(EnvelopeRecipient.self, from: row["recipient"]), destination: row["destination"],
+            state: (row["state"] as Int) == 0 ? .queued : .held, attempts: row["attempts"],
+            nextAttempt: Date(timeIntervalSinceReferenceDate: row["nextAttempt"]), lastStatus: row["lastStatus"],
+            holdReason: row["holdReason"], delayNotified: row["delayNotified"])
+    }
+}

@@ -1,0 +1,134 @@
+import Dispatch
+import GRDB
+import Synchronization
+
+/// The only writer of a database in this process: one serial queue that commits everything that waits in one transaction.
+///
+/// Each job runs in a savepoint, so that one that fails spoils no other. Nobody hears of success before the COMMIT is on disk; where
+/// the COMMIT fails, nobody does. Nothing is remembered of a failure: the next batch is tried afresh, so the writer recovers by itself
+/// when there is space again.
+final class SQLiteWriter: Sendable {
+    /// What a single transaction takes at most: jobs, and octets that they said they bring.
+    static let batchJobs = 512
+    static let batchOctets = 32 << 20
+
+    private struct State {
+        var waiting: [any WriterJob] = []
+        var isRunning = false
+        var isClosed = false
+    }
+
+    let pool: DatabasePool
+    private let queue: DispatchQueue
+    private let state = Mutex(State())
+
+    init(pool: DatabasePool, label: String) {
+        self.pool = pool
+        queue = DispatchQueue(label: label)
+    }
+
+    /// Runs `body` in the next transaction; returns when it is durable.
+    /// - Parameter octets: roughly what it writes, for the batch's limit.
+    func submit<T: Sendable>(octets: Int = 0, _ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            let job = TypedJob(octets: octets, body: body, continuation: continuation)
+            let (refused, starts) = state.withLock { state in
+                if state.isClosed { return (true, false) }
+                state.waiting.append(job)
+                let starts = !state.isRunning
+                state.isRunning = true
+                return (false, starts)
+            }
+            if refused { job.finish(StoreError(.inputOutput, "the store is closed")) }
+            if starts { queue.async { self.drain() } }
+        }
+    }
+
+    /// Refuses new work and returns when what waits is committed.
+    func close() async {
+        state.withLock { $0.isClosed = true }
+        await withCheckedContinuation { continuation in queue.async { continuation.resume() } }
+    }
+
+    private func drain() {
+        while true {
+            let batch: [any WriterJob] = state.withLock { state in
+                var octets = 0
+                var count = 0
+                while count < state.waiting.count, count < Self.batchJobs, octets < Self.batchOctets {
+                    octets += state.waiting[count].octets
+                    count += 1
+                }
+                let batch = Array(state.waiting.prefix(count))
+                state.waiting.removeFirst(count)
+                if batch.isEmpty { state.isRunning = false }
+                return batch
+            }
+            if batch.isEmpty { return }
+            commit(batch)
+        }
+    }
+
+    private func commit(_ batch: [any WriterJob]) {
+        var failure: StoreError?
+        do {
+            try pool.writeWithoutTransaction { db in
+                try db.inTransaction(.immediate) {
+                    for job in batch {
+                        do {
+                            try db.inSavepoint {
+                                try job.run(db)
+                                return .commit
+                            }
+                        } catch {
+                            // SQLite rolls the whole transaction back for some errors (full disk, I/O): then nobody's work is there.
+                            guard db.isInsideTransaction else { throw error }
+                            job.reject(error)
+                        }
+                    }
+                    return .commit
+                }
+            }
+        } catch {
+            failure = StoreError(database: error)
+        }
+        for job in batch { job.finish(failure) }
+    }
+}
+
+private protocol WriterJob: Sendable {
+    var octets: Int { get }
+    func run(_ db: Database) throws
+    func reject(_ error: any Error)
+    /// Resumes the caller: with the result, or with `failure`, which befell the whole batch.
+    func finish(_ failure: StoreError?)
+}
+
+private final class TypedJob<T: Sendable>: WriterJob {
+    let octets: Int
+    private let body: @Sendable (Database) throws -> T
+    private let continuation: CheckedContinuation<T, any Error>
+    private let result = Mutex<Result<T, any Error>?>(nil)
+
+    init(octets: Int, body: @escaping @Sendable (Database) throws -> T, continuation: CheckedContinuation<T, any Error>) {
+        self.octets = octets
+        self.body = body
+        self.continuation = continuation
+    }
+
+    func run(_ db: Database) throws {
+        let value = try body(db)
+        result.withLock { $0 = .success(value) }
+    }
+
+    func reject(_ error: any Error) {
+        let reason: any Error = error is DatabaseError ? StoreError(database: error) : error
+        result.withLock { $0 = .failure(reason) }
+    }
+
+    func finish(_ failure: StoreError?) {
+        if let failure { return continuation.resume(throwing: failure) }
+        let outcome = result.withLock { $0 } ?? .failure(StoreError(.inputOutput, "the store did not run this change"))
+        continuation.resume(with: outcome)
+    }
+}
