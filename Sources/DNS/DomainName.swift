@@ -13,13 +13,23 @@ public struct DomainName: Hashable, Sendable {
     /// The root of the DNS.
     public static let root = DomainName(unchecked: "")
 
+    /// The octets of the longest text that is looked at: 253 octets of A-labels are never that long as U-labels.
+    private static let textLimit = 1024
+
     /// Reads a name of A-labels or U-labels; a final dot is dropped.
+    ///
+    /// U-labels are mapped and checked. A-labels are taken as they stand: the DNS has names that no U-label leads to.
     /// - Throws: ``DomainNameError`` for what can't be a name (RFC 1035 §2.3.4, RFC 5891 §4).
     public init(_ text: some StringProtocol) throws(DomainNameError) {
+        guard text.utf8.count <= Self.textLimit else {
+            throw DomainNameError(.tooLong, String(decoding: text.utf8.prefix(64), as: UTF8.self) + "…")
+        }
         var name = String(text)
+        // A NUL would end the text early for the C library.
+        guard !name.utf8.contains(0) else { throw DomainNameError(.invalidCharacter, name) }
+        if !name.utf8.allSatisfy({ $0 < 0x80 }) { name = try Self.convert(name) }
         if name.hasSuffix(".") { name.removeLast() }
         guard !name.isEmpty else { throw DomainNameError(.empty, String(text)) }
-        if !name.utf8.allSatisfy({ $0 < 0x80 }) { name = try Self.convert(name) }
         let ascii = name.lowercased()
         guard ascii.utf8.count <= 253 else { throw DomainNameError(.tooLong, ascii) }
         for label in ascii.split(separator: ".", omittingEmptySubsequences: false) {

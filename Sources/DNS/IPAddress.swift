@@ -27,9 +27,9 @@ public enum IPAddress: Hashable, Sendable {
         stride(from: value.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: value >> $0) }
     }
 
-    /// 127.0.0.0/8 and ::1.
+    /// 127.0.0.0/8, also as IPv4-mapped IPv6 addresses, and ::1.
     public var isLoopback: Bool {
-        switch self {
+        switch unmapped {
         case .v4(let value): value >> 24 == 127
         case .v6(let high, let low): high == 0 && low == 1
         }
@@ -41,10 +41,11 @@ public enum IPAddress: Hashable, Sendable {
         return .v4(UInt32(truncatingIfNeeded: low))
     }
 
-    /// The network that the address belongs to for limits: so many bits of IPv4, so many of IPv6.
+    /// The network that the address belongs to for limits: so many bits of IPv4, so many of IPv6. An IPv4-mapped address counts as
+    /// the IPv4 address, or all of IPv4 would share one limit.
     public func network(v4Prefix: Int = 24, v6Prefix: Int = 64) -> IPNetwork {
-        switch self {
-        case .v4: IPNetwork(address: self, prefixLength: v4Prefix)
+        switch unmapped {
+        case .v4: IPNetwork(address: unmapped, prefixLength: v4Prefix)
         case .v6: IPNetwork(address: self, prefixLength: v6Prefix)
         }
     }
@@ -94,10 +95,11 @@ extension IPAddress: LosslessStringConvertible, Codable {
         if let gap = text.firstRange(of: "::") {
             head = text[..<gap.lowerBound]
             let rest = text[gap.upperBound...]
-            guard !rest.contains("::"), let parsed = parseGroups(rest) else { return nil }
+            guard !rest.contains("::"), let parsed = parseGroups(rest, mayEndInIPv4: true) else { return nil }
             tail = parsed
         }
-        guard let parsed = parseGroups(head) else { return nil }
+        // Dotted decimals stand at the very end only (RFC 4291 §2.2).
+        guard let parsed = parseGroups(head, mayEndInIPv4: tail == nil) else { return nil }
         groups = parsed
         if let tail {
             let missing = 8 - groups.count - tail.count
@@ -108,12 +110,12 @@ extension IPAddress: LosslessStringConvertible, Codable {
         return IPAddress(octets: groups.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] })
     }
 
-    private static func parseGroups(_ text: Substring) -> [UInt16]? {
+    private static func parseGroups(_ text: Substring, mayEndInIPv4: Bool) -> [UInt16]? {
         guard !text.isEmpty else { return [] }
         var groups: [UInt16] = []
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
-            if index == parts.count - 1, part.contains(".") {
+            if mayEndInIPv4, index == parts.count - 1, part.contains(".") {
                 guard let value = parseV4(part) else { return nil }
                 groups += [UInt16(value >> 16), UInt16(value & 0xFFFF)]
             } else {
@@ -166,8 +168,15 @@ public struct IPNetwork: Hashable, Sendable {
     /// The number of bits that count.
     public let prefixLength: Int
 
-    /// Makes a network; bits after the prefix are cleared, and the length is limited to the address's.
+    /// Makes a network; bits after the prefix are cleared, and the length is limited to the address's. A network of IPv4-mapped
+    /// addresses alone becomes the IPv4 network.
     public init(address: IPAddress, prefixLength: Int) {
+        var address = address
+        var prefixLength = prefixLength
+        if case .v6 = address, case .v4 = address.unmapped, prefixLength >= 96 {
+            address = address.unmapped
+            prefixLength -= 96
+        }
         self.prefixLength = max(0, min(prefixLength, address.octets.count * 8))
         self.address = address.masked(to: self.prefixLength)
     }

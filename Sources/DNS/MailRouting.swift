@@ -34,9 +34,13 @@ public struct MailHost: Hashable, Sendable {
 
 /// A question to the DNS, its answer, and how long it took.
 public struct DNSLookup: Sendable {
+    /// The name that was asked for.
     public var name: DomainName
+    /// The type that was asked for.
     public var type: DNSRecordType
+    /// What came back.
     public var result: Result<DNSAnswer, DNSError>
+    /// How long it took.
     public var duration: Duration
 
     /// Asks.
@@ -53,35 +57,50 @@ public struct DNSLookup: Sendable {
     }
 }
 
+/// The most hosts that are asked for; more would let a domain make us work for it.
+private let hostLimit = 20
+
 /// Finds the hosts that take mail for a domain (RFC 5321 §5.1): its MX records by preference, in random order among equals, or where
-/// there is none the domain's own addresses. At most 20 hosts are asked for.
-public func mailHosts(for domain: DomainName, using resolver: any Resolver, random generator: inout some RandomNumberGenerator) async -> MailRoute {
+/// there is none the domain's own addresses. At most 20 hosts are asked for, all at the same time.
+///
+/// A host whose addresses can't be found is left out as long as another one remains (RFC 7672 §2.1.2).
+/// - Parameter addressFamilies: the address records to ask for, in the order of the addresses in the result.
+public func mailHosts(
+    for domain: DomainName, using resolver: any Resolver, addressFamilies: [DNSRecordType] = [.aaaa, .a],
+    random generator: inout some RandomNumberGenerator
+) async -> MailRoute {
     let exchangers = await DNSLookup(domain, .mx, using: resolver)
-    var lookups = [exchangers]
     let answer: DNSAnswer
     switch exchangers.result {
-    case .failure(let error): return MailRoute(outcome: .temporary(error), lookups: lookups)
+    case .failure(let error): return MailRoute(outcome: .temporary(error), lookups: [exchangers])
     case .success(let success): answer = success
     }
-    var candidates: [(name: DomainName, preference: UInt16)] = []
+    var candidates: [MailHost] = []
     switch answer.outcome {
-    case .nonexistentDomain: return MailRoute(outcome: .noSuchDomain, lookups: lookups)
-    case .noData: candidates = [(answer.canonicalName ?? domain, 0)]
+    case .nonexistentDomain: return MailRoute(outcome: .noSuchDomain, lookups: [exchangers])
+    case .noData:
+        candidates = [MailHost(name: answer.canonicalName ?? domain, preference: 0, addresses: [], security: answer.security)]
     case .records:
-        for record in answer.records {
-            if case .mx(let preference, let exchange) = record { candidates.append((exchange, preference)) }
+        for case .mx(let preference, let exchange) in answer.records {
+            candidates.append(MailHost(name: exchange, preference: preference, addresses: [], security: answer.security))
         }
-        // RFC 7505 §3: a single record that names the root.
-        if candidates.allSatisfy({ $0.name == .root }) { return MailRoute(outcome: .nullMX, lookups: lookups) }
-        candidates = candidates.filter { $0.name != .root }.shuffled(using: &generator).sorted { $0.preference < $1.preference }
+        guard !candidates.isEmpty else {
+            let error = DNSError(.serverFailure, name: domain.ascii, type: .mx, reason: "no record of the answer can be read")
+            return MailRoute(outcome: .temporary(error), lookups: [exchangers])
+        }
+        // RFC 7505 §3: a single record that names the root. Beside others such a record says nothing.
+        candidates.removeAll { $0.name == .root }
+        if candidates.isEmpty { return MailRoute(outcome: .nullMX, lookups: [exchangers]) }
+        candidates = candidates.shuffled(using: &generator).sorted { $0.preference < $1.preference }
+        var seen: Set<DomainName> = []
+        candidates = Array(candidates.filter { seen.insert($0.name).inserted }.prefix(hostLimit))
     }
+    let lookups = await addressLookups(of: candidates.map(\.name), addressFamilies, using: resolver)
     var hosts: [MailHost] = []
     var lastError: DNSError?
-    for candidate in candidates.prefix(20) {
-        var host = MailHost(name: candidate.name, preference: candidate.preference, addresses: [], security: answer.security)
-        for type in [DNSRecordType.aaaa, .a] {
-            let lookup = await DNSLookup(candidate.name, type, using: resolver)
-            lookups.append(lookup)
+    for (candidate, lookups) in zip(candidates, lookups) {
+        var host = candidate
+        for lookup in lookups {
             switch lookup.result {
             case .failure(let error): lastError = error
             case .success(let addresses):
@@ -91,6 +110,20 @@ public func mailHosts(for domain: DomainName, using resolver: any Resolver, rand
         }
         if !host.addresses.isEmpty { hosts.append(host) }
     }
-    if !hosts.isEmpty { return MailRoute(outcome: .hosts(hosts), lookups: lookups) }
-    return MailRoute(outcome: lastError.map { .temporary($0) } ?? .noAddress, lookups: lookups)
+    let outcome: MailRoute.Outcome = hosts.isEmpty ? lastError.map { .temporary($0) } ?? .noAddress : .hosts(hosts)
+    return MailRoute(outcome: outcome, lookups: [exchangers] + lookups.joined())
+}
+
+/// Asks for the addresses of all hosts at once; the result has the order of the hosts and of the types.
+private func addressLookups(of names: [DomainName], _ types: [DNSRecordType], using resolver: any Resolver) async -> [[DNSLookup]] {
+    await withTaskGroup(of: (host: Int, type: Int, lookup: DNSLookup).self) { group in
+        for (host, name) in names.enumerated() {
+            for (position, type) in types.enumerated() {
+                group.addTask { (host, position, await DNSLookup(name, type, using: resolver)) }
+            }
+        }
+        var results: [[Int: DNSLookup]] = Array(repeating: [:], count: names.count)
+        for await (host, type, lookup) in group { results[host][type] = lookup }
+        return results.map { lookups in types.indices.compactMap { lookups[$0] } }
+    }
 }

@@ -10,21 +10,32 @@ public struct SASLClient: Sendable {
 
     /// The mechanism.
     public let mechanism: SASLMechanism
+    /// The rounds that a server may ask for: a million take about half a second.
+    private static let iterationRange = 4096...1_000_000
+
     private let username: String
     private let password: String
     private let channelBinding: ChannelBinding?
+    private let serverOffersPlus: Bool
     private let nonce: String
     private var state: State = .initial
 
     /// Begins an authentication.
     /// - Parameters:
-    ///   - channelBinding: needed for the PLUS mechanism.
+    ///   - channelBinding: the TLS session's binding; needed for the PLUS mechanism.
+    ///   - serverOffersPlus: whether the server's offer names SCRAM-SHA-256-PLUS. A client that can bind and sees no such offer says
+    ///     so, and a server that made it knows then that somebody took it out on the way (RFC 5802 §6).
     ///   - nonce: printable ASCII without a comma, from a source of randomness.
-    public init(mechanism: SASLMechanism, username: String, password: String, channelBinding: ChannelBinding? = nil, nonce: String) {
+    public init(
+        mechanism: SASLMechanism, username: String, password: String, channelBinding: ChannelBinding? = nil, serverOffersPlus: Bool = true,
+        nonce: String
+    ) {
         self.mechanism = mechanism
-        self.username = username
+        // RFC 5802 §5.1 wants the name prepared; a name that can't be is the server's to refuse.
+        self.username = (try? SCRAM.prepare(username)) ?? username
         self.password = password
         self.channelBinding = channelBinding
+        self.serverOffersPlus = serverOffersPlus
         self.nonce = nonce
     }
 
@@ -34,7 +45,8 @@ public struct SASLClient: Sendable {
         return mechanism == .plain || mechanism == .login
     }
 
-    /// The response that can be sent with the command; `nil` where the server speaks first.
+    /// The response that can be sent with the command; `nil` where the server speaks first, or where the binding that the mechanism
+    /// needs is missing.
     public mutating func initialResponse() -> [UInt8]? {
         switch mechanism {
         case .plain:
@@ -42,14 +54,20 @@ public struct SASLClient: Sendable {
             return [0] + Array(username.utf8) + [0] + Array(password.utf8)
         case .login: return nil
         case .scramSHA256, .scramSHA256Plus:
+            guard mechanism == .scramSHA256 || channelBinding != nil else { return nil }
             let bare = "n=\(SCRAMMessage.encodeName(username)),r=\(nonce)"
             state = .scramFirst(clientFirstBare: bare)
             return Array("\(header)\(bare)".utf8)
         }
     }
 
+    /// The GS2 header (RFC 5802 §7).
     private var header: String {
-        mechanism == .scramSHA256Plus ? "p=\(channelBinding?.name ?? "tls-server-end-point"),," : "n,,"
+        switch (mechanism, channelBinding) {
+        case (.scramSHA256Plus, let binding?): "p=\(binding.name),,"
+        case (_, _?) where !serverOffersPlus: "y,,"
+        case (_, _): "n,,"
+        }
     }
 
     /// Answers a challenge.
@@ -63,13 +81,18 @@ public struct SASLClient: Sendable {
             state = .loginPassword
             return Array(username.utf8)
         case .initial:
-            return initialResponse() ?? []
+            guard let response = initialResponse() else {
+                throw SASLError(.channelBinding, "\(mechanism.rawValue) needs the binding of the TLS session")
+            }
+            return response
         case .loginPassword:
             state = .done
             return Array(password.utf8)
         case .scramFirst(let clientFirstBare): return try answerServerFirst(text, clientFirstBare: clientFirstBare)
         case .scramFinal(let serverSignature):
-            let message = try SCRAMMessage(parsing: text[...])
+            let message = try SCRAMMessage(parsing: text)
+            // RFC 5802 §5.1: the server may say its error here. Its words are not shown: they are the peer's.
+            if (try? message.value("e", at: 0)) != nil { throw SASLError(.badCredentials, "the server refused the proof") }
             guard let signature = Base64.decode(try message.value("v", at: 0)), SCRAM.areEqual(signature, serverSignature) else {
                 throw SASLError(.serverNotVerified, "the server doesn't know the password")
             }
@@ -80,11 +103,15 @@ public struct SASLClient: Sendable {
     }
 
     private mutating func answerServerFirst(_ text: String, clientFirstBare: String) throws(SASLError) -> [UInt8] {
-        let message = try SCRAMMessage(parsing: text[...])
+        let message = try SCRAMMessage(parsing: text)
         let combined = try message.value("r", at: 0)
-        guard combined.hasPrefix(nonce), combined.utf8.count > nonce.utf8.count else { throw SASLError(.malformed, "the nonce differs") }
+        guard SCRAMMessage.isNonce(combined), combined.utf8.starts(with: nonce.utf8), combined.utf8.count > nonce.utf8.count else {
+            throw SASLError(.malformed, "the nonce differs")
+        }
         guard let salt = Base64.decode(try message.value("s", at: 1)), !salt.isEmpty, let iterations = Int(try message.value("i", at: 2))
         else { throw SASLError(.malformed, "no salt or no iteration count") }
+        // RFC 7677 §4: a server that asks for fewer rounds wants a proof that is easier to attack; one that asks for too many, our time.
+        guard Self.iterationRange.contains(iterations) else { throw SASLError(.malformed, "an iteration count of \(iterations)") }
         let salted = try SCRAM.saltedPassword(password, salt: salt, iterations: iterations)
         let binding = Array(header.utf8) + (mechanism == .scramSHA256Plus ? channelBinding?.data ?? [] : [])
         let withoutProof = "c=\(Base64.encode(binding)),r=\(combined)"

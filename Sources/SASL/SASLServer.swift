@@ -67,7 +67,7 @@ public struct SASLServer: Sendable {
             switch (state, mechanism) {
             case (.initial, .plain): return try receivePlain(response)
             case (.initial, .login), (.loginName, .login):
-                state = .loginPassword(username: text)
+                state = .loginPassword(username: try SCRAM.prepare(text))
                 return .challenge(Array("Password:".utf8))
             case (.loginPassword(let username), .login):
                 state = .password(username: username, password: text)
@@ -124,36 +124,41 @@ public struct SASLServer: Sendable {
         guard parts.count == 3, !parts[1].isEmpty, !parts[2].isEmpty else {
             throw SASLError(.malformed, "a PLAIN message has three parts with NUL between (RFC 4616 §2)")
         }
-        guard parts[0].isEmpty || parts[0] == parts[1] else {
+        let username = try SCRAM.prepare(parts[1])
+        let authorizationIdentity = try SCRAM.prepare(parts[0])
+        guard authorizationIdentity.isEmpty || authorizationIdentity == username else {
             throw SASLError(.authorization, "acting for another user isn't possible")
         }
-        state = .password(username: parts[1], password: parts[2])
-        return .needsVerifier(username: parts[1])
+        state = .password(username: username, password: parts[2])
+        return .needsVerifier(username: username)
     }
 
     // MARK: - SCRAM (RFC 5802)
 
     private mutating func receiveClientFirst(_ text: String) throws(SASLError) -> Step {
-        let parts = text.split(separator: ",", maxSplits: 2, omittingEmptySubsequences: false)
+        let parts = Array(text.utf8).split(separator: UInt8(ascii: ","), maxSplits: 2, omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
         guard parts.count == 3 else { throw SASLError(.malformed, "no GS2 header (RFC 5802 §7)") }
         try checkBindingFlag(parts[0])
         let message = try SCRAMMessage(parsing: parts[2])
         let username = try SCRAM.prepare(SCRAMMessage.decodeName(message.value("n", at: 0)))
         let clientNonce = try message.value("r", at: 1)
-        guard !username.isEmpty, !clientNonce.isEmpty, clientNonce.utf8.count <= 512 else {
+        guard !username.isEmpty, clientNonce.utf8.count <= 512, SCRAMMessage.isNonce(clientNonce) else {
             throw SASLError(.malformed, "no name or no nonce (RFC 5802 §7)")
         }
         if !parts[1].isEmpty {
-            guard parts[1].hasPrefix("a="), try SCRAMMessage.decodeName(parts[1].dropFirst(2)) == username else {
+            guard parts[1].utf8.starts(with: "a=".utf8) else { throw SASLError(.malformed, "no GS2 header (RFC 5802 §7)") }
+            let authorizationIdentity = String(decoding: parts[1].utf8.dropFirst(2), as: UTF8.self)
+            guard try SCRAM.prepare(SCRAMMessage.decodeName(authorizationIdentity)) == username else {
                 throw SASLError(.authorization, "acting for another user isn't possible")
             }
         }
         state = .scramFirst(
-            username: username, clientFirstBare: String(parts[2]), header: "\(parts[0]),\(parts[1]),", clientNonce: String(clientNonce))
+            username: username, clientFirstBare: parts[2], header: "\(parts[0]),\(parts[1]),", clientNonce: clientNonce)
         return .needsVerifier(username: username)
     }
 
-    private func checkBindingFlag(_ flag: Substring) throws(SASLError) {
+    private func checkBindingFlag(_ flag: String) throws(SASLError) {
         switch (flag, mechanism) {
         case ("n", .scramSHA256): return
         case ("y", .scramSHA256):
@@ -171,9 +176,10 @@ public struct SASLServer: Sendable {
         guard case .scramFinal(let username, let verifier, let isKnown, let clientFirstBare, let serverFirst, let header, let nonce) = state
         else { throw SASLError(.outOfOrder, "no client-final-message is due") }
         state = .done
-        guard let end = text.lastRange(of: ",p=")?.lowerBound else { throw SASLError(.malformed, "no proof (RFC 5802 §7)") }
+        // The proof is the last attribute, and no comma stands in it.
+        guard let end = text.utf8.lastIndex(of: UInt8(ascii: ",")) else { throw SASLError(.malformed, "no proof (RFC 5802 §7)") }
         let withoutProof = text[..<end]
-        let message = try SCRAMMessage(parsing: text[...])
+        let message = try SCRAMMessage(parsing: text)
         let expected = Array(header.utf8) + (mechanism == .scramSHA256Plus ? channelBinding?.data ?? [] : [])
         guard Base64.decode(try message.value("c", at: 0)) == expected else {
             throw SASLError(.channelBinding, "the channel binding differs: the TLS session isn't the client's")
@@ -186,9 +192,4 @@ public struct SASLServer: Sendable {
         let signature = Base64.encode(SCRAM.hmac(verifier.serverKey, authMessage))
         return .succeeded(username: username, finalMessage: Array("v=\(signature)".utf8))
     }
-}
-
-extension String {
-    /// Where a text stands for the last time.
-    fileprivate func lastRange(of other: String) -> Range<Index>? { ranges(of: other).last }
 }

@@ -29,8 +29,9 @@ public struct SCRAMVerifier: Hashable, Sendable {
     }
 
     /// Makes a verifier of a password.
-    /// - Throws: ``SASLError`` for a password that can't be used (RFC 4013 §2.3).
+    /// - Throws: ``SASLError`` for a password that can't be used (RFC 4013 §2.3), an empty salt, or a number of rounds out of range.
     public init(password: String, salt: [UInt8], iterations: Int = defaultIterations) throws(SASLError) {
+        guard !salt.isEmpty else { throw SASLError(.malformed, "a verifier needs a salt") }
         let salted = try SCRAM.saltedPassword(password, salt: salt, iterations: iterations)
         let clientKey = SCRAM.hmac(salted, "Client Key")
         self.init(salt: salt, iterations: iterations, storedKey: SCRAM.hash(clientKey), serverKey: SCRAM.hmac(salted, "Server Key"))
@@ -99,7 +100,8 @@ enum SCRAM {
     }
 
     /// SASLprep (RFC 4013) as far as the standard library's Unicode data goes: other spaces become a space, characters that are
-    /// commonly mapped to nothing vanish, control characters are refused. Deliberate: no compatibility composition (step 2.2), whose
+    /// commonly mapped to nothing vanish, and what is prohibited (§2.3: control characters, marks that change the direction of text,
+    /// private use, noncharacters) is refused. Deliberate: no compatibility composition (step 2.2), whose
     /// tables would cost a full Foundation; a client and a server that type the same text alike agree without it.
     static func prepare(_ text: String) throws(SASLError) -> String {
         guard text.utf8.count <= passwordLimit else { throw SASLError(.malformed, "longer than \(passwordLimit) octets") }
@@ -108,8 +110,16 @@ enum SCRAM {
         for scalar in text.unicodeScalars {
             switch scalar.value {
             case 0xAD, 0x34F, 0x1806, 0x180B...0x180D, 0x200B...0x200D, 0x2060, 0xFE00...0xFE0F, 0xFEFF: continue
-            case 0...0x1F, 0x7F...0x9F: throw SASLError(.malformed, "a control character (RFC 4013 §2.3)")
-            default: prepared.append(scalar.properties.generalCategory == .spaceSeparator ? " " : scalar)
+            case 0...0x1F, 0x7F...0x9F, 0x06DD, 0x070F, 0x180E, 0x2028, 0x2029, 0x2061...0x2063, 0x206A...0x206F, 0xFFF9...0xFFFD,
+                0x1D173...0x1D17A, 0xE0001, 0xE0020...0xE007F:
+                throw SASLError(.malformed, "a control character (RFC 4013 §2.3)")
+            case 0x340, 0x341, 0x200E, 0x200F, 0x202A...0x202E, 0x2FF0...0x2FFB, 0xE000...0xF8FF, 0xF0000...0x10FFFF:
+                throw SASLError(.malformed, "a prohibited character (RFC 4013 §2.3)")
+            default:
+                guard !scalar.properties.isNoncharacterCodePoint else {
+                    throw SASLError(.malformed, "a prohibited character (RFC 4013 §2.3)")
+                }
+                prepared.append(scalar.properties.generalCategory == .spaceSeparator ? " " : scalar)
             }
         }
         return String(prepared)

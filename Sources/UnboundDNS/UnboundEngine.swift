@@ -8,14 +8,23 @@ import Synchronization
 
 /// The library's context with the thread that waits for its answers.
 ///
-/// The C context is thread-safe (ub_ctx_async with a worker thread; each call takes the library's own lock), so the pointer may be
-/// used from every thread until `shutdown`, which the mutex serialises with the calls: hence `@unchecked Sendable`.
+/// The C context is thread-safe (ub_ctx_async with a worker thread; each call takes the library's own lock). It is deleted by the
+/// polling thread alone, after `shutdown` has let no new call begin and `calls` says that none is under way: hence
+/// `@unchecked Sendable`.
 @safe final class UnboundEngine: @unchecked Sendable {
     private struct State {
         var isOpen = true
+        /// Calls into the library that haven't returned.
+        var calls = 0
         var nextQuestion: UInt = 1
+        /// Who waits for an answer; whoever gave up isn't here any more.
         var waiting: [UInt: CheckedContinuation<UnboundReply, any Error>] = [:]
+        /// What the library still has, and points to until it answers or the context is deleted.
+        var questions: [UInt: Question] = [:]
     }
+
+    /// More questions than this at one time are refused.
+    private static let questionLimit = 10_000
 
     private let context: OpaquePointer
     private let state = Mutex(State())
@@ -23,18 +32,41 @@ import Synchronization
     init(configuration: UnboundResolver.Configuration) throws(UnboundError) {
         guard let context = unsafe ub_ctx_create() else { throw UnboundError("libunbound can't be initialised: no memory") }
         unsafe self.context = context
+        do throws(UnboundError) {
+            try configure(configuration)
+            try check(unsafe ub_ctx_async(context, 1), "asynchronous mode")
+            try startPolling()
+        } catch {
+            // Nothing else has seen the context yet.
+            unsafe ub_ctx_delete(context)
+            throw error
+        }
+    }
+
+    private func configure(_ configuration: UnboundResolver.Configuration) throws(UnboundError) {
+        // The library's own limits are those of a desktop program: 16 questions under way and caches of 1 MiB.
+        try set("outgoing-range:", "256")
+        try set("num-queries-per-thread:", "1024")
+        try set("msg-cache-size:", "8m")
+        try set("rrset-cache-size:", "16m")
+        // RFC 6761 §6.2 gives .test to testing; the library would answer it with "no such name" by itself.
         try set("local-zone:", "test. nodefault")
         for option in configuration.options { try set(option.name, option.value) }
+        // The library reads the files with the first question, too late to say which one is at fault.
+        for file in [configuration.trustAnchorFile, configuration.rootHintsFile] {
+            if let file, !Self.isReadable(file) { throw UnboundError("\(file) can't be read") }
+        }
         if let file = configuration.trustAnchorFile {
             try check(unsafe ub_ctx_add_ta_file(context, file), "trust anchors of \(file)")
         }
+        for anchor in configuration.trustAnchors { try check(unsafe ub_ctx_add_ta(context, anchor), "trust anchor \(anchor)") }
         if let file = configuration.rootHintsFile { try set("root-hints:", file) }
         for forwarder in configuration.forwarders {
             try check(unsafe ub_ctx_set_fwd(context, forwarder), "forwarder \(forwarder)")
         }
-        try check(unsafe ub_ctx_async(context, 1), "asynchronous mode")
-        startPolling()
     }
+
+    static func isReadable(_ file: String) -> Bool { unsafe access(file, R_OK) == 0 }
 
     private func set(_ name: String, _ value: String) throws(UnboundError) {
         try check(unsafe ub_ctx_set_option(context, name, value), "option \(name) \(value)")
@@ -61,27 +93,35 @@ import Synchronization
     }
 
     private func start(_ name: String, type: UInt16, number: UInt, _ continuation: CheckedContinuation<UnboundReply, any Error>) {
-        let isOpen = state.withLock { state in
-            if state.isOpen { state.waiting[number] = continuation }
-            return state.isOpen
-        }
-        guard isOpen, !Task.isCancelled else {
-            if isOpen {
-                finish(number, .failure(CancellationError()))
-            } else {
-                continuation.resume(throwing: UnboundError("the resolver is shut down"))
-            }
-            return
-        }
         let question = Question(engine: self, number: number)
-        // The library hands the reference back exactly once, in its callback; if the call fails it never will.
-        let reference = unsafe Unmanaged.passRetained(question)
+        let refusal: String? = state.withLock { state in
+            guard state.isOpen else { return "the resolver is shut down" }
+            guard state.questions.count < Self.questionLimit else { return "\(Self.questionLimit) questions wait already" }
+            state.waiting[number] = continuation
+            state.questions[number] = question
+            state.calls += 1
+            return nil
+        }
+        if let refusal { return continuation.resume(throwing: UnboundError(refusal)) }
+        defer { state.withLock { $0.calls -= 1 } }
+        // Cancelled before anybody waited: the handler of the cancellation has found nothing to do.
+        if Task.isCancelled {
+            forget(number)
+            return finish(number, .failure(CancellationError()))
+        }
+        // The question lives in `questions` until the library's callback, or until the context is deleted and no callback comes.
+        let reference = unsafe Unmanaged.passUnretained(question).toOpaque()
         var identifier: Int32 = 0
-        let code = unsafe ub_resolve_async(context, name, Int32(type), 1, unsafe reference.toOpaque(), receiveAnswer, &identifier)
+        let code = unsafe ub_resolve_async(context, name, Int32(type), 1, reference, receiveAnswer, &identifier)
         if code != 0 {
-            unsafe reference.release()
+            forget(number)
             finish(number, .failure(UnboundError("the question can't be asked", code: code)))
         }
+    }
+
+    /// The library has done with a question.
+    fileprivate func forget(_ number: UInt) {
+        _ = state.withLock { $0.questions.removeValue(forKey: number) }
     }
 
     fileprivate func finish(_ number: UInt, _ result: Result<UnboundReply, any Error>) {
@@ -90,45 +130,56 @@ import Synchronization
     }
 
     /// One thread sleeps until the library's worker has answers, and has them handed out.
-    private func startPolling() {
-        let engine = self
+    private func startPolling() throws(UnboundError) {
         var thread = pthread_t()
-        let reference = unsafe Unmanaged.passRetained(engine)
+        let reference = unsafe Unmanaged.passRetained(self)
         let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
             guard let argument = unsafe argument else { return nil }
             // Balances the retain above; the thread keeps the engine until shutdown.
             unsafe Unmanaged<UnboundEngine>.fromOpaque(argument).takeRetainedValue().poll()
             return nil
         }
-        if unsafe pthread_create(&thread, nil, body, reference.toOpaque()) == 0 {
-            pthread_detach(thread)
-        } else {
+        guard unsafe pthread_create(&thread, nil, body, reference.toOpaque()) == 0 else {
             unsafe reference.release()
+            throw UnboundError("no thread can be started for the resolver")
         }
+        pthread_detach(thread)
     }
 
     private func poll() {
         var descriptor = pollfd(fd: unsafe ub_fd(context), events: Int16(POLLIN), revents: 0)
-        while state.withLock({ $0.isOpen }) {
+        while state.withLock({ $0.isOpen || $0.calls > 0 }) {
             // Wakes now and then to see whether it is still needed.
-            if unsafe Glibc.poll(&descriptor, 1, 500) > 0 { _ = unsafe ub_process(context) }
+            guard unsafe Glibc.poll(&descriptor, 1, 250) > 0 else { continue }
+            let code = unsafe ub_process(context)
+            if code != 0 {
+                failAll(UnboundError("answers can't be read", code: code))
+                // The descriptor may stay readable: this must not become a busy loop.
+                usleep(100_000)
+            }
         }
-        // Nobody asks any more, and this is the only thread that processes: the context can go.
+        // Nobody asks any more, and this is the only thread that processes: the context can go, and no callback comes afterwards.
         unsafe ub_ctx_delete(context)
+        state.withLock { $0.questions = [:] }
     }
 
-    func shutdown() {
+    private func failAll(_ error: UnboundError) {
         let waiting = state.withLock { state in
-            state.isOpen = false
             defer { state.waiting = [:] }
             return state.waiting
         }
-        for continuation in waiting.values { continuation.resume(throwing: UnboundError("the resolver is shut down")) }
+        for continuation in waiting.values { continuation.resume(throwing: error) }
+    }
+
+    /// Lets no further question in and fails those that wait; the thread ends and takes the context with it.
+    func shutdown() {
+        state.withLock { $0.isOpen = false }
+        failAll(UnboundError("the resolver is shut down"))
     }
 }
 
 /// Travels through the library with a question.
-private final class Question {
+private final class Question: Sendable {
     let engine: UnboundEngine
     let number: UInt
 
@@ -141,8 +192,9 @@ private final class Question {
 /// Called by the library on the polling thread, once for each question.
 private func receiveAnswer(_ argument: UnsafeMutableRawPointer?, _ code: Int32, _ result: UnsafeMutablePointer<ub_result>?) {
     guard let argument = unsafe argument else { return }
-    // Balances the retain at the question.
-    let question = unsafe Unmanaged<Question>.fromOpaque(argument).takeRetainedValue()
+    // The engine's table of questions keeps it alive until `forget` below, and from here on so does this reference.
+    let question = unsafe Unmanaged<Question>.fromOpaque(argument).takeUnretainedValue()
+    question.engine.forget(question.number)
     defer { unsafe ub_resolve_free(result) }
     guard code == 0, let result = unsafe result?.pointee else {
         question.engine.finish(question.number, .failure(UnboundError("no answer", code: code)))

@@ -20,6 +20,10 @@ struct UnboundReply: Sendable {
             throw DNSError(.serverFailure, name: name.ascii, type: type, reason: "response code \(responseCode)")
         }
         let data = records.compactMap { RecordData.parse($0, type: type) }
+        // To call this "no data" would send mail past an MX record that is there, only unreadable.
+        guard records.isEmpty || !data.isEmpty else {
+            throw DNSError(.serverFailure, name: name.ascii, type: type, reason: "no record of the answer can be read")
+        }
         let outcome: DNSAnswer.Outcome = !data.isEmpty ? .records : isNonexistent ? .nonexistentDomain : .noData
         var canonical: DomainName?
         if let canonicalName, let parsed = try? DomainName(canonicalName), parsed != name { canonical = parsed }
@@ -39,9 +43,10 @@ enum RecordData {
             guard octets.count == (type == .a ? 4 : 16) else { return nil }
             return IPAddress(octets: octets).map { .address($0) }
         case .mx:
-            guard let preference = reader.number(), let exchange = reader.name() else { return nil }
+            guard let preference = reader.number(), let exchange = reader.name(), reader.octets.isEmpty else { return nil }
             return .mx(preference: preference, exchange: exchange)
         case .txt:
+            guard !octets.isEmpty else { return nil }
             var text: [UInt8] = []
             while !reader.octets.isEmpty {
                 guard let length = reader.octet(), let part = reader.take(Int(length)) else { return nil }
@@ -49,14 +54,17 @@ enum RecordData {
             }
             return .txt(text)
         case .cname, .ns, .ptr:
-            return reader.name().map { .name($0) }
+            guard let name = reader.name(), reader.octets.isEmpty else { return nil }
+            return .name(name)
         case .tlsa:
-            guard let usage = reader.octet(), let selector = reader.octet(), let matching = reader.octet() else { return nil }
-            return .tlsa(usage: usage, selector: selector, matching: matching, data: Array(reader.octets))
-        case .srv:
-            guard let priority = reader.number(), let weight = reader.number(), let port = reader.number(), let target = reader.name() else {
+            guard let usage = reader.octet(), let selector = reader.octet(), let matching = reader.octet(), !reader.octets.isEmpty else {
                 return nil
             }
+            return .tlsa(usage: usage, selector: selector, matching: matching, data: Array(reader.octets))
+        case .srv:
+            guard let priority = reader.number(), let weight = reader.number(), let port = reader.number(), let target = reader.name(),
+                reader.octets.isEmpty
+            else { return nil }
             return .srv(priority: priority, weight: weight, port: port, target: target)
         default:
             return .other(octets)
@@ -82,13 +90,16 @@ enum RecordData {
         /// A name without compression: the library has expanded it. At most 127 labels fit into 255 octets.
         mutating func name() -> DomainName? {
             var labels: [String] = []
-            while let length = octet(), length != 0 {
-                guard length < 64, labels.count < 127, let label = take(Int(length)), let text = String(validating: label, as: UTF8.self) else {
-                    return nil
-                }
-                labels.append(text)
+            while let length = octet() {
+                guard length != 0 else { return labels.isEmpty ? .root : try? DomainName(labels.joined(separator: ".")) }
+                // A dot within a label would make two of it, and what isn't ASCII would be mapped to another name.
+                guard length < 64, labels.count < 127, let label = take(Int(length)),
+                    label.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ".") })
+                else { return nil }
+                labels.append(String(decoding: label, as: UTF8.self))
             }
-            return labels.isEmpty ? .root : try? DomainName(labels.joined(separator: "."))
+            // The data ended before the root's label did.
+            return nil
         }
     }
 }

@@ -11,8 +11,11 @@ import Synchronization
 public final class UnboundResolver: Resolver {
     /// How the resolver works.
     public struct Configuration: Sendable {
-        /// A file with the trust anchors for DNSSEC (DS or DNSKEY records in zone file form).
-        public var trustAnchorFile: String?
+        /// A file with the trust anchors for DNSSEC (DS or DNSKEY records in zone file form); by default the root key that the
+        /// system brings. Without any anchor every answer is insecure.
+        public var trustAnchorFile: String? = Configuration.systemTrustAnchorFile
+        /// Further trust anchors, each a DS or DNSKEY record in zone file form.
+        public var trustAnchors: [String] = []
         /// Recursive servers to ask, as `192.0.2.1` or `192.0.2.1@5353`; none: the authoritative servers from the root on.
         public var forwarders: [String] = []
         /// The root's servers; `nil`: those that the library knows.
@@ -24,6 +27,11 @@ public final class UnboundResolver: Resolver {
 
         /// The defaults.
         public init() {}
+
+        /// Where Debian's packages `dns-root-data` and `unbound-anchor` put the root's key; `nil` where there is none.
+        public static var systemTrustAnchorFile: String? {
+            ["/usr/share/dns/root.key", "/var/lib/unbound/root.key"].first(where: UnboundEngine.isReadable)
+        }
     }
 
     private let engine: UnboundEngine
@@ -35,6 +43,8 @@ public final class UnboundResolver: Resolver {
         engine = try UnboundEngine(configuration: configuration)
         timeout = configuration.timeout
     }
+
+    deinit { engine.shutdown() }
 
     public func lookup(_ name: DomainName, _ type: DNSRecordType) async throws(DNSError) -> DNSAnswer {
         let timeout = timeout
