@@ -5,10 +5,14 @@ import Testing
 
 @Suite("Written header fields")
 struct HeaderWriterTests {
-    @Test("are folded, encoded and read back", arguments: [
-        "Hello", "Grüße aus Köln", "日本語のとても長い件名はいくつもの符号化語に分けられなければならない、そして再び一つになる", "a =?utf-8?q?trick?= b",
-        String(repeating: "word ", count: 60) + "end", "é", "mixed ascii and one € sign in a rather long subject that does not fit into one line at all",
-    ])
+    @Test(
+        "are folded, encoded and read back",
+        arguments: [
+            "Hello", "Grüße aus Köln", "日本語のとても長い件名はいくつもの符号化語に分けられなければならない、そして再び一つになる", "a =?utf-8?q?trick?= b",
+            String(repeating: "word ", count: 60) + "end", "é",
+            "mixed ascii and one € sign in a rather long subject that does not fit into one line at all",
+        ]
+    )
     func unstructured(text: String) throws {
         var writer = HeaderWriter()
         writer.unstructured("Subject", text)
@@ -29,9 +33,12 @@ struct HeaderWriterTests {
     @Test("cannot be broken out of") func injection() {
         var writer = HeaderWriter()
         writer.unstructured("Subject", "a\r\nBcc: x@y.test\n\n\u{2028}body")
-        writer.structured("X-\r\nEvil: y", "v\r\n\r\nbody")
+        writer.structured("X-\r\nEvil: ", "v\r\n\r\nbody")
         writer.structured("X-Long", String(repeating: "x", count: 5000))
-        writer.addresses("To", [HeaderMailbox(writtenDisplayName: "E\r\nvil \"q\"", localPart: "a\r\nb", domain: "x.test\r\nC: d")])
+        writer.addresses(
+            "To",
+            [HeaderMailbox(writtenDisplayName: "E\r\nvil \"q\"", localPart: "a\r\nb", domain: "x.test\r\nC: d")]
+        )
         writer.endSection()
         let header = HeaderSection(parsing: writer.buffer)
         #expect(header.map(\.name) == ["Subject", "X-Evil", "X-Long", "To"])
@@ -39,23 +46,38 @@ struct HeaderWriterTests {
         #expect(!header.deviations.contains { $0.code == .lineTooLong })
     }
 
-    @Test("names are quoted or encoded", arguments: [
-        ("Bob Smith", "To: Bob Smith <b@x.test>\r\n"), ("Smith, Bob", "To: \"Smith, Bob\" <b@x.test>\r\n"),
-        ("Bob \"Q\" \\", "To: \"Bob \\\"Q\\\" \\\\\" <b@x.test>\r\n"), ("Jörg", "To: =?utf-8?b?SsO2cmc=?= <b@x.test>\r\n"),
-    ])
+    @Test(
+        "names are quoted or encoded",
+        arguments: [
+            ("Bob Smith", "To: Bob Smith <b@x.test>\r\n"), ("Smith, Bob", "To: \"Smith, Bob\" <b@x.test>\r\n"),
+            ("Bob \"Q\" \\", "To: \"Bob \\\"Q\\\" \\\\\" <b@x.test>\r\n"),
+            ("Jörg", "To: =?utf-8?b?SsO2cmc=?= <b@x.test>\r\n"),
+        ]
+    )
     func names(name: String, written: String) {
         var writer = HeaderWriter()
         writer.addresses("To", [HeaderMailbox(writtenDisplayName: name, localPart: "b", domain: "x.test")])
         #expect(String(buffer: writer.buffer) == written)
-        #expect(HeaderSection(parsing: writer.buffer).first.map { AddressList(parsing: $0.unfoldedOctets).mailboxes.first?.displayName } == name)
+        #expect(
+            HeaderSection(parsing: writer.buffer).first.map {
+                AddressList(parsing: $0.unfoldedOctets).mailboxes.first?.displayName
+            } == name
+        )
     }
 
     @Test("Received says who, how and when") func received() {
         let date = MessageDate(Date(timeIntervalSince1970: 1_795_468_743))
         let field = ReceivedField(
-            helo: "client.gmail.test", clientName: "mx1.gmail.test", clientAddress: "192.0.2.1", by: "mail.kartapuce.test", software: "Postern",
-            with: ReceivedField.protocolName(usesTLS: true), tls: "using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256", id: "7f3a",
-            recipient: EmailAddress(localPart: "jack", domain: "kartapuce.test"), date: date
+            helo: "client.gmail.test",
+            clientName: "mx1.gmail.test",
+            clientAddress: "192.0.2.1",
+            by: "mail.kartapuce.test",
+            software: "Postern",
+            with: ReceivedField.protocolName(usesTLS: true),
+            tls: "using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256",
+            id: "7f3a",
+            recipient: EmailAddress(localPart: "jack", domain: "kartapuce.test"),
+            date: date
         )
         #expect(
             String(buffer: field.serialized())
@@ -63,7 +85,14 @@ struct HeaderWriterTests {
                 + " by mail.kartapuce.test (Postern) with ESMTPS id 7f3a\r\n for <jack@kartapuce.test>; Mon, 23 Nov 2026 21:19:03 +0000\r\n"
         )
         let hostile = ReceivedField(
-            helo: "a\r\nb (c)", clientAddress: "2001:db8::1", by: "h", with: "SMTP\r\n", tls: "x) by evil (", id: "a;b", date: date)
+            helo: "a\r\nb (c)",
+            clientAddress: "2001:db8::1",
+            by: "h",
+            with: "SMTP\r\n",
+            tls: "x) by evil (",
+            id: "a;b",
+            date: date
+        )
         #expect(
             String(buffer: hostile.serialized())
                 == "Received: from a__b__c_ ([IPv6:2001:db8::1])\r\n (x by evil )\r\n by h with SMTP id ab; Mon, 23 Nov 2026 21:19:03 +0000\r\n"
@@ -84,19 +113,36 @@ struct DeliveryStatusNotificationTests {
     static let date = MessageDate(Date(timeIntervalSince1970: 1_795_468_743))
 
     static func notification(
-        _ kind: DeliveryStatusNotification.Kind, recipient: EmailAddress = EmailAddress(localPart: "tom", domain: "gmail.test"),
-        original: String = "From: bob@kartapuce.test\r\nMessage-ID: <1@kartapuce.test>\r\nSubject: Hi\r\n\r\nbody\r\n", returns: DSNReturn = .full,
+        _ kind: DeliveryStatusNotification.Kind,
+        recipient: EmailAddress = EmailAddress(localPart: "tom", domain: "gmail.test"),
+        original: String = "From: bob@kartapuce.test\r\nMessage-ID: <1@kartapuce.test>\r\nSubject: Hi\r\n\r\nbody\r\n",
+        returns: DSNReturn = .full,
         diagnostic: String = "550 5.1.1 No such user"
     ) -> DeliveryStatusNotification {
         DeliveryStatusNotification(
-            kind: kind, reportingMTA: "smtp.kartapuce.test", arrival: date, envelopeID: "QQ314159",
+            kind: kind,
+            reportingMTA: "smtp.kartapuce.test",
+            arrival: date,
+            envelopeID: "QQ314159",
             recipients: [
                 .init(
-                    finalRecipient: recipient, originalRecipient: "rfc822;Tom@gmail.test", status: EnhancedStatusCode(kind == .delayed ? 4 : 5, 1, 1),
-                    remoteMTA: "mx.gmail.test", diagnostic: diagnostic, lastAttempt: date, willRetryUntil: date)
+                    finalRecipient: recipient,
+                    originalRecipient: "rfc822;Tom@gmail.test",
+                    status: EnhancedStatusCode(kind == .delayed ? 4 : 5, 1, 1),
+                    remoteMTA: "mx.gmail.test",
+                    diagnostic: diagnostic,
+                    lastAttempt: date,
+                    willRetryUntil: date
+                )
             ],
-            original: ByteBuffer(string: original), returns: returns, from: EmailAddress(localPart: "postmaster", domain: "kartapuce.test"),
-            to: EmailAddress(localPart: "bob", domain: "kartapuce.test"), date: date, messageID: "2@kartapuce.test", boundary: "b0undary")
+            original: ByteBuffer(string: original),
+            returns: returns,
+            from: EmailAddress(localPart: "postmaster", domain: "kartapuce.test"),
+            to: EmailAddress(localPart: "bob", domain: "kartapuce.test"),
+            date: date,
+            messageID: "2@kartapuce.test",
+            boundary: "b0undary"
+        )
     }
 
     @Test("are multipart/report with text, status and the message") func failure() throws {
@@ -104,7 +150,11 @@ struct DeliveryStatusNotificationTests {
         #expect(read.deviations.isEmpty, "\(read.deviations)")
         #expect(read.root.contentType.mediaType == "multipart/report")
         #expect(read.root.contentType.parameters["report-type"] == "delivery-status")
-        #expect(read.root.children.map(\.contentType.mediaType) == ["text/plain", "message/delivery-status", "message/rfc822"])
+        #expect(
+            read.root.children.map(\.contentType.mediaType) == [
+                "text/plain", "message/delivery-status", "message/rfc822",
+            ]
+        )
         #expect(read.to.mailboxes.first?.address?.description == "bob@kartapuce.test")
         #expect(read.inReplyTo == ["<1@kartapuce.test>"])
         #expect(read.header.first(named: "Auto-Submitted")?.value == "auto-replied")
@@ -122,14 +172,21 @@ struct DeliveryStatusNotificationTests {
         #expect(read.part(at: [3])?.nestedMessage.map { String(buffer: $0.body) } == "body\r\n")
     }
 
-    @Test("return the header alone unless the whole is due", arguments: [
-        (DeliveryStatusNotification.Kind.failed, DSNReturn.headers), (.delayed, .full), (.delivered, .full), (.relayed, .headers), (.expanded, .full),
-    ])
+    @Test(
+        "return the header alone unless the whole is due",
+        arguments: [
+            (DeliveryStatusNotification.Kind.failed, DSNReturn.headers), (.delayed, .full), (.delivered, .full),
+            (.relayed, .headers), (.expanded, .full),
+        ]
+    )
     func headers(kind: DeliveryStatusNotification.Kind, returns: DSNReturn) {
         let read = Message(parsing: DeliveryStatusNotificationTests.notification(kind, returns: returns).serialized())
         let last = read.root.children.last
         #expect(last?.contentType.mediaType == "text/rfc822-headers")
-        #expect(last.map { String(buffer: $0.body) } == "From: bob@kartapuce.test\r\nMessage-ID: <1@kartapuce.test>\r\nSubject: Hi\r\n")
+        #expect(
+            last.map { String(buffer: $0.body) }
+                == "From: bob@kartapuce.test\r\nMessage-ID: <1@kartapuce.test>\r\nSubject: Hi\r\n"
+        )
         let status = read.part(at: [2]).map { String(buffer: $0.body) } ?? ""
         #expect(status.contains("Action: \(kind.rawValue)\r\n"))
         #expect(status.contains("Will-Retry-Until:") == (kind == .delayed))
@@ -137,10 +194,22 @@ struct DeliveryStatusNotificationTests {
 
     @Test("use the types of RFC 6533 for UTF-8") func international() throws {
         let notification = DeliveryStatusNotificationTests.notification(
-            .failed, recipient: EmailAddress(localPart: "jörg", domain: "x.test"), original: "Subject: Grüße\r\n\r\nbody\r\n")
+            .failed,
+            recipient: EmailAddress(localPart: "jörg", domain: "x.test"),
+            original: "Subject: Grüße\r\n\r\nbody\r\n"
+        )
         let read = Message(parsing: notification.serialized())
-        #expect(read.root.children.map(\.contentType.mediaType) == ["text/plain", "message/global-delivery-status", "message/global"])
-        #expect(read.part(at: [2]).map { String(buffer: $0.body).contains("Final-Recipient: utf-8; jörg@x.test\r\n") } == true)
+        #expect(
+            read.root.children.map(\.contentType.mediaType) == [
+                "text/plain", "message/global-delivery-status", "message/global",
+            ]
+        )
+        #expect(
+            read.part(at: [2]).map { String(buffer: $0.body).contains("Final-Recipient: utf-8; jörg@x.test\r\n") }
+                == true
+        )
+        #expect(read.part(at: [2])?.transferEncoding == .eightBit)
+        #expect(read.part(at: [2])?.contentType.parameters.isEmpty == true)
         #expect(notification.message().bodyType == .eightBitMIME)
         #expect(!notification.needsSMTPUTF8)
         #expect(DeliveryStatusNotificationTests.notification(.failed).message().bodyType == .sevenBit)
@@ -151,15 +220,21 @@ struct DeliveryStatusNotificationTests {
         let original = "Subject: x\r\n\r\n\(boundary)\r\n\(boundary)-1--\r\nend\r\n"
         let read = Message(
             parsing: DeliveryStatusNotificationTests.notification(
-                .failed, original: original, diagnostic: "550 é\r\nFinal-Recipient: rfc822; a@b.test\r\n\r\n" + String(repeating: "x", count: 9000)
-            ).serialized())
+                .failed,
+                original: original,
+                diagnostic: "550 é\r\nFinal-Recipient: rfc822; a@b.test\r\n\r\n" + String(repeating: "x", count: 9000)
+            ).serialized()
+        )
         #expect(read.root.children.count == 3)
         #expect(read.part(at: [3]).map { String(buffer: $0.body) } == original)
         let status = read.part(at: [2]).map { String(buffer: $0.body) } ?? ""
         #expect(status.components(separatedBy: "\r\nFinal-Recipient:").count == 2)
         #expect(status.utf8.allSatisfy { $0 < 0x80 })
         for line in String(buffer: read.octets).components(separatedBy: "\r\n") { #expect(line.utf8.count <= 998) }
-        let binary = Message(parsing: DeliveryStatusNotificationTests.notification(.failed, original: "Subject: x\n\nbare\n.\nlines\n").serialized())
+        let binary = Message(
+            parsing: DeliveryStatusNotificationTests.notification(.failed, original: "Subject: x\n\nbare\n.\nlines\n")
+                .serialized()
+        )
         #expect(binary.root.children.last.map { String(buffer: $0.body) } == "Subject: x\r\n")
     }
 }

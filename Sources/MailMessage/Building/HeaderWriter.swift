@@ -29,8 +29,8 @@ public struct HeaderWriter: Sendable {
         }
     }
 
-    /// Writes a field whose value follows a grammar; it is folded at its blanks and otherwise written as it is, also what is not
-    /// ASCII.
+    /// Writes a field whose value follows a grammar; it is folded at its blanks and otherwise written as it is, also
+    /// what is not ASCII.
     public mutating func structured(_ name: String, _ value: String) {
         write(name, words: HeaderWriter.words(HeaderWriter.withoutControls(value)))
     }
@@ -38,8 +38,8 @@ public struct HeaderWriter: Sendable {
     /// Writes a date-time (RFC 5322 §3.3).
     public mutating func date(_ name: String, _ date: MessageDate) { structured(name, date.description) }
 
-    /// Writes an address list (RFC 5322 §3.4); names become quoted strings or encoded-words where they must. An address that is not
-    /// ASCII is written as it is: it needs SMTPUTF8 anyway.
+    /// Writes an address list (RFC 5322 §3.4); names become quoted strings or encoded-words where they must. An address
+    /// that is not ASCII is written as it is: it needs SMTPUTF8 anyway.
     public mutating func addresses(_ name: String, _ mailboxes: [HeaderMailbox]) {
         var words = [String]()
         for (index, mailbox) in mailboxes.enumerated() {
@@ -62,7 +62,9 @@ public struct HeaderWriter: Sendable {
     /// A `phrase` of RFC 5322 §3.2.5.
     private func phrase(_ text: String, firstLineUsed: Int) -> [String] {
         let isASCII = text.utf8.allSatisfy { $0 < 0x80 }
-        guard isASCII || allowsUTF8, !text.contains("=?") else { return EncodedWord.encode(text, firstLineUsed: firstLineUsed) }
+        guard isASCII || allowsUTF8, !text.contains("=?") else {
+            return EncodedWord.encode(text, firstLineUsed: firstLineUsed)
+        }
         if text.utf8.allSatisfy({ EmailAddress.isAtomText($0) || $0 == 0x20 }) { return HeaderWriter.words(text) }
         let escaped = text.unicodeScalars.reduce(into: "") { result, scalar in
             if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
@@ -119,8 +121,8 @@ extension EncodedWord {
     /// The longest encoded-word (RFC 2047 §2).
     private static let largestWord = 75
 
-    /// A text as encoded-words of UTF-8 that can stand in a phrase too, each of at most 75 octets and of whole characters
-    /// (RFC 2047 §5). B or Q, whichever is shorter.
+    /// A text as encoded-words of UTF-8 that can stand in a phrase too, each of at most 75 octets and of whole
+    /// characters (RFC 2047 §5). B or Q, whichever is shorter.
     static func encode(_ text: String, firstLineUsed: Int) -> [String] {
         let octets = Array(text.utf8)
         let safe = octets.count { isSafeInQ($0) || $0 == 0x20 }
@@ -152,7 +154,8 @@ extension EncodedWord {
     /// What may stand for itself in the Q encoding of a phrase (RFC 2047 §5 (3)).
     private static func isSafeInQ(_ octet: UInt8) -> Bool {
         switch octet {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"),
             UInt8(ascii: "!"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "/"):
             true
         default: false

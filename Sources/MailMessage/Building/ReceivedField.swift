@@ -19,7 +19,8 @@ public struct ReceivedField: Hashable, Sendable {
     public var by: String
     /// The program, in a comment; `nil` for none.
     public var software: String?
-    /// The protocol, such as `ESMTPS` (RFC 3848); ``protocolName(isExtended:isLMTP:usesTLS:isAuthenticated:usesSMTPUTF8:)`` makes it.
+    /// The protocol, such as `ESMTPS` (RFC 3848);
+    /// ``protocolName(isExtended:isLMTP:usesTLS:isAuthenticated:usesSMTPUTF8:)`` makes it.
     public var with: String
     /// What is worth saying about TLS, such as `using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256`.
     public var tls: String?
@@ -32,8 +33,16 @@ public struct ReceivedField: Hashable, Sendable {
 
     /// Makes a field.
     public init(
-        helo: String, clientName: String? = nil, clientAddress: String? = nil, by: String, software: String? = nil, with: String,
-        tls: String? = nil, id: String? = nil, recipient: EmailAddress? = nil, date: MessageDate
+        helo: String,
+        clientName: String? = nil,
+        clientAddress: String? = nil,
+        by: String,
+        software: String? = nil,
+        with: String,
+        tls: String? = nil,
+        id: String? = nil,
+        recipient: EmailAddress? = nil,
+        date: MessageDate
     ) {
         self.helo = helo
         self.clientName = clientName
@@ -47,9 +56,14 @@ public struct ReceivedField: Hashable, Sendable {
         self.date = date
     }
 
-    /// The protocol's name in the registry of mail transmission types: SMTP, ESMTPSA, UTF8SMTPS, LMTPS… (RFC 3848, RFC 6531 §4.3).
+    /// The protocol's name in the registry of mail transmission types: SMTP, ESMTPSA, UTF8SMTPS, LMTPS…
+    /// (RFC 3848, RFC 6531 §4.3).
     public static func protocolName(
-        isExtended: Bool = true, isLMTP: Bool = false, usesTLS: Bool = false, isAuthenticated: Bool = false, usesSMTPUTF8: Bool = false
+        isExtended: Bool = true,
+        isLMTP: Bool = false,
+        usesTLS: Bool = false,
+        isAuthenticated: Bool = false,
+        usesSMTPUTF8: Bool = false
     ) -> String {
         let suffix = (usesTLS ? "S" : "") + (isAuthenticated ? "A" : "")
         if isLMTP { return (usesSMTPUTF8 ? "UTF8LMTP" : "LMTP") + suffix }
@@ -62,7 +76,10 @@ public struct ReceivedField: Hashable, Sendable {
         var buffer = ByteBuffer()
         buffer.writeString("Received: from \(ReceivedField.domain(helo))")
         let literal = clientAddress.map { address in
-            let text = ReceivedField.limited(address.filter { $0.isASCII && ($0.isHexDigit || $0 == ":" || $0 == ".") }, 45)
+            let text = ReceivedField.limited(
+                address.filter { $0.isASCII && ($0.isHexDigit || $0 == ":" || $0 == ".") },
+                45
+            )
             return text.contains(":") ? "[IPv6:\(text)]" : "[\(text)]"
         }
         let information = [clientName.map(ReceivedField.domain), literal].compactMap { $0 }
@@ -82,7 +99,9 @@ public struct ReceivedField: Hashable, Sendable {
         let clean = String(
             text.unicodeScalars.map { scalar -> Character in
                 switch scalar.value {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x3A, 0x5B, 0x5D, 0x5F, 0xA1...0x1FFF, 0x2C00...: Character(scalar)
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x3A, 0x5B, 0x5D, 0x5F, 0xA1...0x1FFF,
+                    0x2C00...:
+                    Character(scalar)
                 default: "_"
                 }
             }
@@ -91,7 +110,9 @@ public struct ReceivedField: Hashable, Sendable {
     }
 
     private static func atom(_ text: String) -> String {
-        let clean = String(text.filter { $0.utf8.allSatisfy { $0 < 0x80 && (EmailAddress.isAtomText($0) || $0 == UInt8(ascii: ".")) } })
+        let clean = String(
+            text.filter { $0.utf8.allSatisfy { $0 < 0x80 && (EmailAddress.isAtomText($0) || $0 == UInt8(ascii: ".")) } }
+        )
         return clean.isEmpty ? "unknown" : limited(clean, 128)
     }
 

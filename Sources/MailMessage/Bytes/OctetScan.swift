@@ -16,7 +16,8 @@ enum OctetScan {
         // Proof: `start..<end` was just checked to lie within the span, whose memory lives as long as the closure runs;
         // memchr reads only those octets, and what it returns is nil or points into them.
         return unsafe octets.withUnsafeBytes { memory -> Int? in
-            guard let base = memory.baseAddress, let found = unsafe memchr(base + start, CInt(octet), end - start) else { return nil }
+            guard let base = memory.baseAddress, let found = unsafe memchr(base + start, CInt(octet), end - start)
+            else { return nil }
             return unsafe base.distance(to: UnsafeRawPointer(found))
         }
     }

@@ -46,7 +46,8 @@ public struct AddressError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The rule that the text breaks, as RFC and section.
     public var rule: String {
         switch code {
-        case .emptyLocalPart, .invalidLocalPart, .missingAtSign, .emptyDomain, .invalidDomain, .trailingText: "RFC 5321 §4.1.2"
+        case .emptyLocalPart, .invalidLocalPart, .missingAtSign, .emptyDomain, .invalidDomain, .trailingText:
+            "RFC 5321 §4.1.2"
         case .invalidQuotedString: "RFC 5321 §4.1.2 (Quoted-string)"
         case .localPartTooLong: "RFC 5321 §4.5.3.1.1"
         case .labelTooLong: "RFC 1035 §2.3.4"

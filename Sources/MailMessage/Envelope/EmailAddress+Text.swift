@@ -37,7 +37,9 @@ extension EmailAddress: CustomStringConvertible, LosslessStringConvertible, Coda
         var cursor = start
         let localPart = try parseLocalPart(octets, at: &cursor)
         guard cursor - start <= maximumLocalPartLength else { throw AddressError(.localPartTooLong, at: start) }
-        guard cursor < octets.count, octets[cursor] == UInt8(ascii: "@") else { throw AddressError(.missingAtSign, at: cursor) }
+        guard cursor < octets.count, octets[cursor] == UInt8(ascii: "@") else {
+            throw AddressError(.missingAtSign, at: cursor)
+        }
         cursor += 1
         let domainStart = cursor
         if cursor < octets.count, octets[cursor] == UInt8(ascii: "[") {
@@ -47,7 +49,9 @@ extension EmailAddress: CustomStringConvertible, LosslessStringConvertible, Coda
         }
         guard cursor - domainStart <= maximumDomainLength else { throw AddressError(.domainTooLong, at: domainStart) }
         guard cursor - start <= maximumLength else { throw AddressError(.pathTooLong, at: start) }
-        guard let domain = text(octets.extracting(domainStart..<cursor)) else { throw AddressError(.invalidUTF8, at: domainStart) }
+        guard let domain = text(octets.extracting(domainStart..<cursor)) else {
+            throw AddressError(.invalidUTF8, at: domainStart)
+        }
         position = cursor
         if octets[domainStart] == UInt8(ascii: "[") {
             return EmailAddress(localPart: localPart, literal: domain)
@@ -93,7 +97,10 @@ extension EmailAddress {
     private init(localPart: String, literal: String) {
         let prefix = "[ipv6:"
         let lowered = literal.lowercased()
-        self.init(localPart: localPart, canonicalDomain: lowered.hasPrefix(prefix) ? "[IPv6:" + lowered.dropFirst(prefix.count) : lowered)
+        self.init(
+            localPart: localPart,
+            canonicalDomain: lowered.hasPrefix(prefix) ? "[IPv6:" + lowered.dropFirst(prefix.count) : lowered
+        )
     }
 
     static func isDotString(_ text: String) -> Bool {
@@ -112,10 +119,15 @@ extension EmailAddress {
     /// `atext` of RFC 5322 §3.2.3 with the `UTF8-non-ascii` of RFC 6531 §3.3.
     static func isAtomText(_ octet: UInt8) -> Bool {
         switch octet {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-        case UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"), UInt8(ascii: "&"), UInt8(ascii: "'"),
-            UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "/"), UInt8(ascii: "="), UInt8(ascii: "?"),
-            UInt8(ascii: "^"), UInt8(ascii: "_"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"),
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        case UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"), UInt8(ascii: "&"),
+            UInt8(ascii: "'"),
+            UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "/"), UInt8(ascii: "="),
+            UInt8(ascii: "?"),
+            UInt8(ascii: "^"), UInt8(ascii: "_"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"),
+            UInt8(ascii: "}"),
             UInt8(ascii: "~"):
             true
         default: octet >= 0x80
@@ -149,11 +161,14 @@ extension EmailAddress {
             guard position - start <= maximumLocalPartLength else { throw AddressError(.localPartTooLong, at: start) }
         }
         guard !atomIsEmpty else { throw AddressError(.emptyLocalPart, at: position) }
-        guard let localPart = text(octets.extracting(start..<position)) else { throw AddressError(.invalidUTF8, at: start) }
+        guard let localPart = text(octets.extracting(start..<position)) else {
+            throw AddressError(.invalidUTF8, at: start)
+        }
         return localPart
     }
 
-    private static func parseQuotedString(_ octets: Span<UInt8>, at position: inout Int) throws(AddressError) -> String {
+    private static func parseQuotedString(_ octets: Span<UInt8>, at position: inout Int) throws(AddressError) -> String
+    {
         let start = position
         var content = [UInt8]()
         position += 1
@@ -191,10 +206,12 @@ extension EmailAddress {
             case UInt8(ascii: "."):
                 try checkLabel(octets, labelStart..<position)
                 labelStart = position + 1
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"),
                 UInt8(ascii: "-"), 0x80...:
                 break
-            case UInt8(ascii: ">"), UInt8(ascii: " "), UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
+            case UInt8(ascii: ">"), UInt8(ascii: " "), UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "\r"),
+                UInt8(ascii: "\n"):
                 // What may follow a mailbox in a path or a command; whether it does here is for the caller to say.
                 break scan
             default:
@@ -208,8 +225,12 @@ extension EmailAddress {
 
     private static func checkLabel(_ octets: Span<UInt8>, _ range: Range<Int>) throws(AddressError) {
         guard !range.isEmpty else { throw AddressError(.emptyDomain, at: range.lowerBound) }
-        guard octets[range.lowerBound] != UInt8(ascii: "-") else { throw AddressError(.invalidDomain, at: range.lowerBound) }
-        guard octets[range.upperBound - 1] != UInt8(ascii: "-") else { throw AddressError(.invalidDomain, at: range.upperBound - 1) }
+        guard octets[range.lowerBound] != UInt8(ascii: "-") else {
+            throw AddressError(.invalidDomain, at: range.lowerBound)
+        }
+        guard octets[range.upperBound - 1] != UInt8(ascii: "-") else {
+            throw AddressError(.invalidDomain, at: range.upperBound - 1)
+        }
         // A U-label's limit holds for its A-label, which IDNA knows; its UTF-8 may be longer.
         let isASCII = range.allSatisfy { octets[$0] < 0x80 }
         guard !isASCII || range.count <= 63 else { throw AddressError(.labelTooLong, at: range.lowerBound) }

@@ -1,8 +1,8 @@
 /// A mailbox address, `local-part@domain`: the `addr-spec` of RFC 5322 §3.4.1 and the `Mailbox` of RFC 5321 §4.1.2.
 ///
-/// The local part is kept unquoted (`"john doe"@example.test` has the local part `john doe`), so that two spellings of one
-/// address are equal; `description` quotes it again where the grammar asks for it. The domain is kept in lower case, as it was
-/// given otherwise: an A-label, a U-label (RFC 6531 §3.3) or an address literal with its brackets.
+/// The local part is kept unquoted (`"john doe"@example.test` has the local part `john doe`), so that two spellings of
+/// one address are equal; `description` quotes it again where the grammar asks for it. The domain is kept in lower
+/// case, as it was given otherwise: an A-label, a U-label (RFC 6531 §3.3) or an address literal with its brackets.
 public struct EmailAddress: Hashable, Sendable {
     /// The local part without quoting. Case is significant (RFC 5321 §2.4).
     public let localPart: String

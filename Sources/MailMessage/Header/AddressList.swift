@@ -1,7 +1,7 @@
 /// A mailbox of a header field such as From, as it is written (RFC 5322 §3.4).
 public struct HeaderMailbox: Hashable, Sendable {
-    /// The display name without quotes, its encoded-words as they are written; `nil` where there is none. In the old form
-    /// `bob@kartapuce.test (Bob)` it is the comment.
+    /// The display name without quotes, its encoded-words as they are written; `nil` where there is none. In the old
+    /// form `bob@kartapuce.test (Bob)` it is the comment.
     public let writtenDisplayName: String?
     /// The old source route, `@a.test,@b.test` (RFC 5322 §4.4).
     public let route: String?
@@ -137,7 +137,8 @@ struct AddressListParser {
             return scanner.quotedString().map { .quoted($0, spaceBefore: spaceBefore) }
         case UInt8(ascii: "["):
             return .literal(domainLiteral())
-        case UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: ":"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "@"):
+        case UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: ":"), UInt8(ascii: "<"), UInt8(ascii: ">"),
+            UInt8(ascii: "@"):
             scanner.position += 1
             return .special(octet)
         default:
@@ -159,7 +160,8 @@ struct AddressListParser {
 
     private static func endsWord(_ octet: UInt8) -> Bool {
         switch octet {
-        case UInt8(ascii: "\""), UInt8(ascii: "["), UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: ":"), UInt8(ascii: "<"),
+        case UInt8(ascii: "\""), UInt8(ascii: "["), UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: ":"),
+            UInt8(ascii: "<"),
             UInt8(ascii: ">"), UInt8(ascii: "@"), UInt8(ascii: "("), 0x20, 0x09, 0x0D, 0x0A:
             true
         default: false
@@ -168,7 +170,9 @@ struct AddressListParser {
 
     private mutating func domainLiteral() -> [UInt8] {
         let start = scanner.position
-        while let octet = scanner.peek, octet != UInt8(ascii: "]"), octet != UInt8(ascii: ">"), octet != UInt8(ascii: ",") {
+        while let octet = scanner.peek, octet != UInt8(ascii: "]"), octet != UInt8(ascii: ">"),
+            octet != UInt8(ascii: ",")
+        {
             scanner.position += 1
         }
         if scanner.peek == UInt8(ascii: "]") { scanner.position += 1 } else { isWellFormed = false }

@@ -9,13 +9,23 @@ enum Charset: Hashable, Sendable {
     init?(name: some StringProtocol) {
         switch name.lowercased() {
         case "utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968", "unicode-1-1-utf-8": self = .utf8
-        // Deliberate: Latin 1 is read as Windows-1252, as all mail programs and browsers do; they differ only in octets that
-        // Latin 1 gives to control characters.
+        // Deliberate: Latin 1 is read as Windows-1252, as all mail programs and browsers do; they differ only in octets
+        // that Latin 1 gives to control characters.
         case "iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "l1": self = .latin1
         case "iso-8859-15", "iso8859-15", "iso_8859-15", "latin-9", "latin9": self = .latin9
         case "windows-1252", "cp1252", "cp-1252", "x-cp1252": self = .windows1252
         default: return nil
         }
+    }
+
+    /// Reads ASCII octets of a set that is not decoded but is known to begin with ASCII; `nil` for others.
+    init?(name: some StringProtocol, ofASCII octets: [UInt8]) {
+        let name = name.lowercased()
+        let isSuperset = ["iso-8859-", "windows-125", "koi8-", "gb2312", "gbk", "big5", "euc-"].contains {
+            name.hasPrefix($0)
+        }
+        guard isSuperset, octets.allSatisfy({ $0 < 0x80 }) else { return nil }
+        self = .utf8
     }
 
     /// Decodes octets; what is not valid becomes U+FFFD.

@@ -1,7 +1,8 @@
 /// Encoded-words: text of other character sets in header fields (RFC 2047).
 public enum EncodedWord {
-    /// Decodes the encoded-words of an unfolded value; blanks between two of them vanish (RFC 2047 §6.2), and octets of one
-    /// character that a sender split over two words are joined. Words of an unknown character set stay as they are written.
+    /// Decodes the encoded-words of an unfolded value; blanks between two of them vanish (RFC 2047 §6.2), and octets of
+    /// one character that a sender split over two words are joined. Words of an unknown character set stay as they are
+    /// written.
     public static func decode(_ octets: [UInt8]) -> String {
         guard octets.contains(UInt8(ascii: "=")) else { return Charset.headerText(octets) }
         var result = ""
@@ -13,15 +14,17 @@ public enum EncodedWord {
             pending = nil
         }
         while index < octets.count {
-            if octets[index] == UInt8(ascii: "="), let word = parse(octets, at: index), let charset = Charset(name: word.charset) {
+            if octets[index] == UInt8(ascii: "="), let word = parse(octets, at: index),
+                let charset = Charset(name: word.charset) ?? Charset(name: word.charset, ofASCII: word.octets)
+            {
                 let onlyBlanksBefore = plain.allSatisfy(\.isBlank)
                 if pending == nil || !onlyBlanksBefore {
                     flush()
                     result += Charset.headerText(plain)
                 }
                 plain.removeAll(keepingCapacity: true)
-                if let before = pending, before.charset == charset {
-                    pending = (charset, before.octets + word.octets)
+                if pending?.charset == charset {
+                    pending?.octets += word.octets
                 } else {
                     flush()
                     pending = (charset, word.octets)
@@ -44,7 +47,8 @@ public enum EncodedWord {
 
     /// `"=?" charset ["*" language] "?" encoding "?" encoded-text "?="` (RFC 2047 §2, RFC 2231 §5).
     private static func parse(_ octets: [UInt8], at start: Int) -> (charset: String, octets: [UInt8], end: Int)? {
-        guard start + 1 < octets.count, octets[start] == UInt8(ascii: "="), octets[start + 1] == UInt8(ascii: "?") else { return nil }
+        guard start + 1 < octets.count, octets[start] == UInt8(ascii: "="), octets[start + 1] == UInt8(ascii: "?")
+        else { return nil }
         var index = start + 2
         var charset = [UInt8]()
         while index < octets.count, octets[index] != UInt8(ascii: "?") {
@@ -56,12 +60,14 @@ public enum EncodedWord {
         let encoding = octets[index + 1].asciiLowercased
         index += 3
         let textStart = index
-        while index + 1 < octets.count, !(octets[index] == UInt8(ascii: "?") && octets[index + 1] == UInt8(ascii: "=")) {
-            // Blanks inside of a Q word are wrong but common; a word of RFC 2047 §2 has 75 octets, those of real senders more.
+        while index < octets.count, octets[index] != UInt8(ascii: "?") {
+            // Blanks inside of a Q word are wrong but common; a word of RFC 2047 §2 has 75 octets, those of real
+            // senders more.
             guard octets[index] >= 0x20, index - textStart < 4096 else { return nil }
             index += 1
         }
-        guard index + 1 < octets.count else { return nil }
+        // The text has no `?`, so that a search for its end never runs over the beginning of another word.
+        guard index + 1 < octets.count, octets[index + 1] == UInt8(ascii: "=") else { return nil }
         let name = String(decoding: charset.prefix { $0 != UInt8(ascii: "*") }, as: UTF8.self)
         let text = octets[textStart..<index]
         switch encoding {

@@ -7,9 +7,14 @@ struct HeaderScan {
     var fieldsEnd = 0
     var sectionEnd = 0
 
-    /// Reads lines until an empty line, a line that is no field, a delimiter line of `boundaries`, or the end of `range`.
+    /// Reads lines until an empty line, a line that is no field, a delimiter line of `boundaries`, or the end of
+    /// `range`.
     static func run(
-        _ octets: Span<UInt8>, _ range: Range<Int>, limits: MessageLimits, boundaries: [[UInt8]], log: inout DeviationLog
+        _ octets: Span<UInt8>,
+        _ range: Range<Int>,
+        limits: MessageLimits,
+        boundaries: [[UInt8]],
+        log: inout DeviationLog
     ) -> HeaderScan {
         var scan = HeaderScan()
         scan.start = range.lowerBound
@@ -38,7 +43,9 @@ struct HeaderScan {
 
     private enum Outcome { case field, notAField }
 
-    private mutating func take(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog) -> Outcome {
+    private mutating func take(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog)
+        -> Outcome
+    {
         let isOverLimit = line.next - start > limits.headerSectionOctets
         if octets[line.start].isBlank {
             if isOverLimit {
@@ -80,7 +87,9 @@ struct HeaderScan {
     /// `field-name` is 1*(%d33-57 / %d59-126) (RFC 5322 §3.6.8); blanks before the colon are of RFC 5322 §4.5.
     private static func fieldName(_ octets: Span<UInt8>, _ line: TextLine) -> (end: Int, colon: Int)? {
         var index = line.start
-        while index < line.contentEnd, (33...126).contains(octets[index]), octets[index] != UInt8(ascii: ":") { index += 1 }
+        while index < line.contentEnd, (33...126).contains(octets[index]), octets[index] != UInt8(ascii: ":") {
+            index += 1
+        }
         let end = index
         while index < line.contentEnd, octets[index].isBlank { index += 1 }
         guard end > line.start, index < line.contentEnd, octets[index] == UInt8(ascii: ":") else { return nil }
@@ -94,7 +103,8 @@ struct HeaderScan {
         return prefix.indices.allSatisfy { octets[start + $0] == prefix[$0] }
     }
 
-    private static func examine(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog) {
+    private static func examine(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog)
+    {
         if line.isTerminated, line.lineEndLength == 1 { log.note(.bareLineFeed, at: line.contentEnd) }
         if line.contentEnd - line.start > limits.headerLineOctets { log.note(.lineTooLong, at: line.start) }
         var isEightBit = false

@@ -2,7 +2,8 @@ public import NIOCore
 
 /// The header section of a message or of a part: its fields in order, as views into the message (RFC 5322 §2.2).
 ///
-/// It never fails: what deviates from the grammar is read as far as mail programs read it, and is named in ``deviations``.
+/// It never fails: what deviates from the grammar is read as far as mail programs read it, and is named in
+/// ``deviations``.
 public struct HeaderSection: Sendable, RandomAccessCollection {
     struct Entry: Sendable {
         var start: UInt32
@@ -69,10 +70,14 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
 
     /// The fields whose name is among `names`, in the order of the message, and an empty line: what IMAP's
     /// `BODY[HEADER.FIELDS (…)]` gives (RFC 9051 §6.4.5.1).
-    public func octets(ofFieldsNamed names: [String]) -> ByteBuffer { selection { field in names.contains { field.isNamed($0) } } }
+    public func octets(ofFieldsNamed names: [String]) -> ByteBuffer {
+        selection { field in names.contains { field.isNamed($0) } }
+    }
 
     /// The fields whose name is not among `names`, and an empty line: `BODY[HEADER.FIELDS.NOT (…)]`.
-    public func octets(ofFieldsNotNamed names: [String]) -> ByteBuffer { selection { field in !names.contains { field.isNamed($0) } } }
+    public func octets(ofFieldsNotNamed names: [String]) -> ByteBuffer {
+        selection { field in !names.contains { field.isNamed($0) } }
+    }
 
     private func selection(_ isSelected: (HeaderField) -> Bool) -> ByteBuffer {
         var result = ByteBuffer()
@@ -92,7 +97,9 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         for index in entries.indices {
             let start = Int(entries[index].start)
             guard Int(entries[index].nameEnd) - start == wanted.count else { continue }
-            guard wanted.indices.allSatisfy({ octets[start + $0].asciiLowercased == wanted[$0].asciiLowercased }) else { continue }
+            guard wanted.indices.allSatisfy({ octets[start + $0].asciiLowercased == wanted[$0].asciiLowercased }) else {
+                continue
+            }
             found.append(index)
             if found.count == limit { break }
         }
@@ -114,7 +121,9 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
                 while index < octets.count, octets[index].isBlank { index += 1 }
                 if index < octets.count, octets[index] == UInt8(ascii: ":") { count += 1 }
             }
-            guard let lineFeed = OctetScan.firstIndex(of: 0x0A, in: octets, from: lineStart, to: octets.count) else { break }
+            guard let lineFeed = OctetScan.firstIndex(of: 0x0A, in: octets, from: lineStart, to: octets.count) else {
+                break
+            }
             lineStart = lineFeed + 1
         }
         return count

@@ -19,7 +19,9 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
 
     private static let largestOffset = (99 * 60 + 59) * 60
     private static let dayNames = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-    private static let monthNames = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    private static let monthNames = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
 
     /// `Mon, 23 Nov 2026 21:19:03 +0000`.
     public var description: String {
@@ -31,9 +33,13 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
         let civil = MessageDate.civil(ofDay: day)
         let weekday = ((day + 4) % 7 + 7) % 7
         let offset = abs(offsetSeconds) / 60
-        let zone = isZoneUnknown ? "-0000" : (offsetSeconds < 0 ? "-" : "+") + MessageDate.padded(offset / 60, 2) + MessageDate.padded(offset % 60, 2)
-        return "\(MessageDate.dayNames[weekday]), \(civil.day) \(MessageDate.monthNames[civil.month - 1]) \(MessageDate.padded(civil.year, 4)) "
-            + "\(MessageDate.padded(second / 3600, 2)):\(MessageDate.padded(second / 60 % 60, 2)):\(MessageDate.padded(second % 60, 2)) \(zone)"
+        let zone =
+            isZoneUnknown
+            ? "-0000"
+            : (offsetSeconds < 0 ? "-" : "+") + MessageDate.padded(offset / 60, 2) + MessageDate.padded(offset % 60, 2)
+        let dayAndMonth = "\(MessageDate.dayNames[weekday]), \(civil.day) \(MessageDate.monthNames[civil.month - 1])"
+        let time = [second / 3600, second / 60 % 60, second % 60].map { MessageDate.padded($0, 2) }.joined(separator: ":")
+        return "\(dayAndMonth) \(MessageDate.padded(civil.year, 4)) \(time) \(zone)"
     }
 
     private static func padded(_ number: Int, _ width: Int) -> String {
@@ -44,11 +50,13 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
     /// Reads a text.
     public init?(parsing text: some StringProtocol) { self.init(parsing: Array(text.utf8)) }
 
-    /// Reads a field's unfolded value, with the obsolete years and zones of RFC 5322 §4.3; `nil` where no date-time is in it.
-    /// The name of the day is not compared with the date.
+    /// Reads a field's unfolded value, with the obsolete years and zones of RFC 5322 §4.3; `nil` where no date-time is
+    /// in it. The name of the day is not compared with the date.
     public init?(parsing octets: [UInt8]) {
         var scanner = StructuredFieldScanner(octets)
-        if let peek = { scanner.skipCFWS(); return scanner.peek }(), !MessageDate.isDigit(peek) {
+        if let peek = {
+            scanner.skipCFWS(); return scanner.peek
+        }(), !MessageDate.isDigit(peek) {
             guard MessageDate.word(&scanner) != nil else { return nil }
             _ = scanner.take(UInt8(ascii: ","))
         }
@@ -67,9 +75,12 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
             guard let read = MessageDate.number(&scanner, digits: 1...2) else { return nil }
             second = read
         }
-        guard hour <= 23, minute <= 59, second <= 60, (1...MessageDate.daysIn(month + 1, year)).contains(day) else { return nil }
+        guard hour <= 23, minute <= 59, second <= 60, (1...MessageDate.daysIn(month + 1, year)).contains(day) else {
+            return nil
+        }
         let zone = MessageDate.zone(&scanner)
-        let moment = MessageDate.dayNumber(year, month + 1, day) * 86_400 + hour * 3600 + minute * 60 + second - (zone ?? 0)
+        let moment =
+            MessageDate.dayNumber(year, month + 1, day) * 86_400 + hour * 3600 + minute * 60 + second - (zone ?? 0)
         self.init(Date(timeIntervalSince1970: Double(moment)), offsetSeconds: zone ?? 0, isZoneUnknown: zone == nil)
     }
 
@@ -83,7 +94,8 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
         scanner.skipCFWS()
         let start = scanner.position
         while let octet = scanner.peek, isLetter(octet), scanner.position - start < 16 { scanner.position += 1 }
-        return scanner.position > start ? String(decoding: scanner.octets[start..<scanner.position], as: UTF8.self) : nil
+        return scanner.position > start
+            ? String(decoding: scanner.octets[start..<scanner.position], as: UTF8.self) : nil
     }
 
     private static func digits(_ scanner: inout StructuredFieldScanner) -> (value: Int, count: Int) {
@@ -145,7 +157,8 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Days since 1970-01-01 in the Gregorian calendar, for years from 0 on. March is the first month here, so that the leap day is last.
+    /// Days since 1970-01-01 in the Gregorian calendar, for years from 0 on. March is the first month here, so that the
+    /// leap day is last.
     private static func dayNumber(_ year: Int, _ month: Int, _ day: Int) -> Int {
         let shifted = month > 2 ? year : year - 1
         let era = (shifted >= 0 ? shifted : shifted - 399) / 400

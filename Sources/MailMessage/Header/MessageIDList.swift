@@ -1,6 +1,7 @@
 /// The message identifiers of Message-ID, In-Reply-To or References (RFC 5322 §3.6.4).
 public struct MessageIDList: Hashable, Sendable {
-    /// The identifiers with their angle brackets, in order; what stands between them (old phrases, comments) is left out.
+    /// The identifiers with their angle brackets, in order; what stands between them (old phrases, comments) is left
+    /// out.
     public let identifiers: [String]
 
     /// The first one.

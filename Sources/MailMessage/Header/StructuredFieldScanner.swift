@@ -1,5 +1,5 @@
-/// Reads the tokens of structured fields: blanks, comments, quoted strings, tokens (RFC 5322 §3.2, RFC 2045 §5.1).
-/// It never goes back over what it has read, and comments nest by a counter, so its cost is linear in the field's length.
+/// Reads the tokens of structured fields: blanks, comments, quoted strings, tokens (RFC 5322 §3.2, RFC 2045 §5.1). It
+/// never goes back over what it has read, and comments nest by a counter, so its cost is linear in the field's length.
 struct StructuredFieldScanner {
     let octets: [UInt8]
     var position = 0
@@ -71,7 +71,8 @@ struct StructuredFieldScanner {
         return position > start ? String(decoding: octets[start..<position], as: UTF8.self) : nil
     }
 
-    /// The content of a quoted string, without quotes and backslashes; one that does not end goes to the end of the field.
+    /// The content of a quoted string, without quotes and backslashes; one that does not end goes to the end of the
+    /// field.
     mutating func quotedString() -> [UInt8]? {
         guard peek == UInt8(ascii: "\"") else { return nil }
         position += 1
@@ -93,7 +94,8 @@ struct StructuredFieldScanner {
         return content
     }
 
-    /// `*(";" attribute "=" value)`. Values without quotes may hold blanks (`filename=my file.pdf`), as senders write them.
+    /// `*(";" attribute "=" value)`. Values without quotes may hold blanks (`filename=my file.pdf`), as senders write
+    /// them.
     mutating func parameters() -> HeaderParameters {
         var found = [HeaderParameter]()
         while !isAtEnd, found.count < HeaderParameters.limit {
@@ -129,8 +131,10 @@ struct StructuredFieldScanner {
     /// Any octet but CTLs, SP and tspecials (RFC 2045 §5.1); octets over 127 are taken too.
     static func isToken(_ octet: UInt8) -> Bool {
         switch octet {
-        case UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "@"), UInt8(ascii: ","),
-            UInt8(ascii: ";"), UInt8(ascii: ":"), UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "/"), UInt8(ascii: "["),
+        case UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "@"),
+            UInt8(ascii: ","),
+            UInt8(ascii: ";"), UInt8(ascii: ":"), UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "/"),
+            UInt8(ascii: "["),
             UInt8(ascii: "]"), UInt8(ascii: "?"), UInt8(ascii: "="), 0...32, 127:
             false
         default: true

@@ -47,7 +47,8 @@ public enum ContentTransferEncoding: Hashable, Sendable {
         }
     }
 
-    /// Decodes as mail programs do: what deviates is skipped or kept, and named. Identity encodings give a slice, no copy.
+    /// Decodes as mail programs do: what deviates is skipped or kept, and named. Identity encodings give a slice, no
+    /// copy.
     public func decode(_ encoded: ByteBuffer) -> (octets: ByteBuffer, deviations: [MessageDeviation]) {
         var log = DeviationLog()
         switch self {
@@ -150,7 +151,9 @@ enum QuotedPrintable {
         while index < text.count {
             let octet = text[index]
             if octet == UInt8(ascii: "=") {
-                if index + 2 < text.count, let high = text[index + 1].hexadecimalValue, let low = text[index + 2].hexadecimalValue {
+                if index + 2 < text.count, let high = text[index + 1].hexadecimalValue,
+                    let low = text[index + 2].hexadecimalValue
+                {
                     result.append(high << 4 | low)
                     index += 3
                 } else if let next = softLineBreak(text, at: index) {
@@ -162,7 +165,9 @@ enum QuotedPrintable {
                 }
             } else if octet == 0x0A || octet == 0x0D && index + 1 < text.count && text[index + 1] == 0x0A {
                 // Rule 3: blanks at the end of a line were added on the way.
-                while let last = result.last, last.isBlank, index > 0, text[index - 1].isBlank { result.removeLast(); index -= 1 }
+                while let last = result.last, last.isBlank, index > 0, text[index - 1].isBlank {
+                    result.removeLast(); index -= 1
+                }
                 index = skipBlanks(text, index)
                 if text[index] == 0x0D {
                     result.append(0x0D)

@@ -12,8 +12,8 @@ public struct HeaderParameter: Hashable, Sendable {
     }
 }
 
-/// The parameters of a structured field such as Content-Type (RFC 2045 §5.1), with the continuations and character sets of
-/// RFC 2231.
+/// The parameters of a structured field such as Content-Type (RFC 2045 §5.1), with the continuations and character sets
+/// of RFC 2231.
 public struct HeaderParameters: Hashable, Sendable {
     /// The parameters in order as they are written: what IMAP's BODYSTRUCTURE shows.
     public let written: [HeaderParameter]
@@ -27,26 +27,35 @@ public struct HeaderParameters: Hashable, Sendable {
     /// Whether there are none.
     public var isEmpty: Bool { written.isEmpty }
 
-    /// The decoded value of a parameter: `name*=utf-8''…` before `name*0*=…; name*1=…` before `name=…`; an encoded-word that a
-    /// sender put into a plain one against RFC 2047 §5 is decoded too. `nil` where it is absent.
+    /// The decoded value of a parameter: `name*=utf-8''…` before `name*0*=…; name*1=…` before `name=…`; an encoded-word
+    /// that a sender put into a plain one against RFC 2047 §5 is decoded too. `nil` where it is absent.
     public subscript(name: String) -> String? {
         let name = name.lowercased()
-        if let extended = first(name + "*") { return HeaderParameters.decodeExtended([(extended, true)]) }
+        // One walk, so that many sections cost no more than they have octets.
+        var plain: String?
+        var pieces: [String: String] = [:]
+        for parameter in written where parameter.name.hasPrefix(name) {
+            let suffix = String(parameter.name.dropFirst(name.count))
+            if suffix.isEmpty {
+                plain = plain ?? parameter.value
+            } else if suffix.hasPrefix("*"), pieces[suffix] == nil {
+                pieces[suffix] = parameter.value
+            }
+        }
+        if let extended = pieces["*"] { return HeaderParameters.decodeExtended([(extended, true)]) }
         var sections: [(text: String, isExtended: Bool)] = []
-        while sections.count < HeaderParameters.limit {
-            if let extended = first("\(name)*\(sections.count)*") {
+        while sections.count < pieces.count {
+            if let extended = pieces["*\(sections.count)*"] {
                 sections.append((extended, true))
-            } else if let plain = first("\(name)*\(sections.count)") {
-                sections.append((plain, false))
+            } else if let section = pieces["*\(sections.count)"] {
+                sections.append((section, false))
             } else {
                 break
             }
         }
         if !sections.isEmpty { return HeaderParameters.decodeExtended(sections) }
-        return first(name).map { EncodedWord.decode($0) }
+        return plain.map { EncodedWord.decode($0) }
     }
-
-    private func first(_ name: String) -> String? { written.first { $0.name == name }?.value }
 
     /// `charset'language'percent-encoded`, the charset in the first section only (RFC 2231 §4, §4.1).
     private static func decodeExtended(_ sections: [(text: String, isExtended: Bool)]) -> String {
@@ -66,7 +75,8 @@ public struct HeaderParameters: Hashable, Sendable {
             }
             var position = text.startIndex
             while position < text.endIndex {
-                if text[position] == UInt8(ascii: "%"), position + 2 < text.endIndex, let high = text[position + 1].hexadecimalValue,
+                if text[position] == UInt8(ascii: "%"), position + 2 < text.endIndex,
+                    let high = text[position + 1].hexadecimalValue,
                     let low = text[position + 2].hexadecimalValue
                 {
                     octets.append(high << 4 | low)
@@ -100,7 +110,9 @@ public struct ContentType: Hashable, Sendable {
     /// Reads a field's unfolded value; `nil` where it is no `type/subtype`.
     public init?(parsing octets: [UInt8]) {
         var scanner = StructuredFieldScanner(octets)
-        guard let type = scanner.token(), scanner.take(UInt8(ascii: "/")), let subtype = scanner.token() else { return nil }
+        guard let type = scanner.token(), scanner.take(UInt8(ascii: "/")), let subtype = scanner.token() else {
+            return nil
+        }
         self.init(type: type, subtype: subtype, parameters: scanner.parameters())
     }
 
@@ -108,7 +120,10 @@ public struct ContentType: Hashable, Sendable {
     public var mediaType: String { "\(type)/\(subtype)" }
 
     static let plainText = ContentType(
-        type: "text", subtype: "plain", parameters: HeaderParameters([HeaderParameter(name: "charset", value: "us-ascii")]))
+        type: "text",
+        subtype: "plain",
+        parameters: HeaderParameters([HeaderParameter(name: "charset", value: "us-ascii")])
+    )
 }
 
 /// A Content-Disposition (RFC 2183 §2).

@@ -1,7 +1,7 @@
 public import NIOCore
 
-/// One part of a message, or the message itself: a light view into the parsed tree, all places as offsets in the message
-/// (RFC 2045 §2.4, RFC 2046).
+/// One part of a message, or the message itself: a light view into the parsed tree, all places as offsets in the
+/// message (RFC 2045 §2.4, RFC 2046).
 public struct MIMEPart: Sendable {
     /// What the part is made of.
     public enum Structure: Hashable, Sendable {
@@ -45,9 +45,9 @@ public struct MIMEPart: Sendable {
     /// The message inside of a `message/rfc822` part.
     public var nestedMessage: MIMEPart? { structure == .message ? children.first : nil }
 
-    /// The type that holds: what the field says, `text/plain` where it is absent or wrong (RFC 2045 §5.2), `message/rfc822` in a
-    /// digest. A leaf never has a composite type here: a multipart without parts is `text/plain`, a message that was not read is
-    /// `application/octet-stream`.
+    /// The type that holds: what the field says, `text/plain` where it is absent or wrong (RFC 2045 §5.2),
+    /// `message/rfc822` in a digest. A leaf never has a composite type here: a multipart without parts is `text/plain`,
+    /// a message that was not read is `application/octet-stream`.
     public var contentType: ContentType {
         let declared = declaredContentType
         switch structure {
@@ -102,7 +102,8 @@ public struct MIMEPart: Sendable {
     /// The body without its transfer encoding, and what was wrong with it.
     public func decodedBody() -> (octets: ByteBuffer, deviations: [MessageDeviation]) { transferEncoding.decode(body) }
 
-    /// The decoded body of a text part as text, by its `charset`; `nil` where the part is no text or its character set is not known.
+    /// The decoded body of a text part as text, by its `charset`; `nil` where the part is no text or its character set
+    /// is not known.
     public func text() -> String? {
         let type = contentType
         guard structure == .leaf, type.type == "text" else { return nil }

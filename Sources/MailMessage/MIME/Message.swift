@@ -1,7 +1,7 @@
 public import NIOCore
 
-/// A message, parsed once from one buffer and shared by everyone who reads it. It is never written again from what was parsed:
-/// signatures over its octets stay valid.
+/// A message, parsed once from one buffer and shared by everyone who reads it. It is never written again from what was
+/// parsed: signatures over its octets stay valid.
 ///
 /// Reading never fails, whatever the octets are; what the grammar does not allow is named in ``deviations``.
 public struct Message: Sendable {
@@ -39,8 +39,9 @@ public struct Message: Sendable {
         }
     }
 
-    /// The part with an IMAP part number such as `1.2` (RFC 9051 §6.4.5.1); the empty path is the message. The part `1` of a message
-    /// that is no multipart is its body, and numbers go through `message/rfc822` parts into the message inside.
+    /// The part with an IMAP part number such as `1.2` (RFC 9051 §6.4.5.1); the empty path is the message. The part `1`
+    /// of a message that is no multipart is its body, and numbers go through `message/rfc822` parts into the message
+    /// inside.
     public func part(at path: [Int]) -> MIMEPart? {
         var current = root
         var isMessageBody = true
@@ -67,13 +68,19 @@ public struct Message: Sendable {
     public var date: MessageDate? { header.first(named: "Date").flatMap { MessageDate(parsing: $0.unfoldedOctets) } }
 
     /// The Message-ID with its angle brackets (RFC 5322 §3.6.4).
-    public var messageID: String? { header.first(named: "Message-ID").flatMap { MessageIDList(parsing: $0.unfoldedOctets).first } }
+    public var messageID: String? {
+        header.first(named: "Message-ID").flatMap { MessageIDList(parsing: $0.unfoldedOctets).first }
+    }
 
     /// The Message-IDs of In-Reply-To.
-    public var inReplyTo: [String] { header.first(named: "In-Reply-To").map { MessageIDList(parsing: $0.unfoldedOctets).identifiers } ?? [] }
+    public var inReplyTo: [String] {
+        header.first(named: "In-Reply-To").map { MessageIDList(parsing: $0.unfoldedOctets).identifiers } ?? []
+    }
 
     /// The Message-IDs of References.
-    public var references: [String] { header.first(named: "References").map { MessageIDList(parsing: $0.unfoldedOctets).identifiers } ?? [] }
+    public var references: [String] {
+        header.first(named: "References").map { MessageIDList(parsing: $0.unfoldedOctets).identifiers } ?? []
+    }
 
     /// The authors of From (RFC 5322 §3.6.2).
     public var from: AddressList { addresses("From") }

@@ -112,7 +112,8 @@ struct PartScan {
     /// No line has a line feed in it.
     private static let neverMatching: [UInt8] = [0x0A]
 
-    /// Reads the header section at `start`, opens the part, and the messages that it directly contains. Where its body goes on.
+    /// Reads the header section at `start`, opens the part, and the messages that it directly contains. Where its body
+    /// goes on.
     private mutating func begin(_ octets: Span<UInt8>, at start: Int, parent: Int?) -> Int {
         var start = start
         var parent = parent
@@ -174,7 +175,11 @@ struct PartScan {
         }
         records.append(
             PartTree.Record(
-                header: header, bodyRange: scan.sectionEnd..<octets.count, contentType: type, transferEncoding: encoding)
+                header: header,
+                bodyRange: scan.sectionEnd..<octets.count,
+                contentType: type,
+                transferEncoding: encoding
+            )
         )
         return records.count - 1
     }
@@ -185,9 +190,11 @@ struct PartScan {
         let record = records[index]
         let offset = record.header.range.lowerBound
         if record.contentType.type == "multipart" {
-            // Deliberate: an encoding that RFC 2045 §6.4 forbids here is ignored, as mail programs do, so that parts are seen.
+            // Deliberate: an encoding that RFC 2045 §6.4 forbids here is ignored, as mail programs do, so that parts
+            // are seen.
             if !record.transferEncoding.isIdentity { log.note(.encodedComposite, at: offset) }
-            guard let boundary = record.contentType.parameters["boundary"], (1...256).contains(boundary.utf8.count) else {
+            guard let boundary = record.contentType.parameters["boundary"], (1...256).contains(boundary.utf8.count)
+            else {
                 log.note(.missingBoundary, at: offset)
                 return nil
             }
@@ -202,7 +209,8 @@ struct PartScan {
         return .message
     }
 
-    /// Ends all parts opened after `keep`. Their bodies end before the line end that belongs to the delimiter (RFC 2046 §5.1.1).
+    /// Ends all parts opened after `keep`. Their bodies end before the line end that belongs to the delimiter
+    /// (RFC 2046 §5.1.1).
     private mutating func endParts(openedAbove keep: Int, at lineStart: Int, _ octets: Span<UInt8>, isDelimited: Bool) {
         var bodyEnd = lineStart
         if isDelimited, bodyEnd > 0, octets[bodyEnd - 1] == 0x0A {
@@ -225,7 +233,8 @@ struct PartScan {
 
     private mutating func noteDuplicates(_ header: HeaderSection) {
         let once = [
-            "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject", "Date", "MIME-Version",
+            "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject",
+            "Date", "MIME-Version",
             "Content-Type", "Content-Transfer-Encoding", "Content-Disposition",
         ]
         for name in once {

@@ -1,10 +1,10 @@
 public import NIOCore
 
-/// A delivery status notification: what a host tells the sender of a message about its recipients, for people and for programs
-/// (RFC 3464, asked for by RFC 3461, in the frame of RFC 6522; UTF-8 addresses by RFC 6533).
+/// A delivery status notification: what a host tells the sender of a message about its recipients, for people and for
+/// programs (RFC 3464, asked for by RFC 3461, in the frame of RFC 6522; UTF-8 addresses by RFC 6533).
 ///
-/// It is sent with the null reverse-path, and never for a message that came with one (RFC 3464 §2, RFC 5321 §4.5.5): that is for
-/// the caller to see to.
+/// It is sent with the null reverse-path, and never for a message that came with one (RFC 3464 §2, RFC 5321 §4.5.5):
+/// that is for the caller to see to.
 public struct DeliveryStatusNotification: Sendable {
     /// What is told: the `Action` of all recipients in the notification (RFC 3464 §2.3.3).
     public enum Kind: String, Hashable, Sendable, Codable {
@@ -39,8 +39,13 @@ public struct DeliveryStatusNotification: Sendable {
 
         /// Makes an entry.
         public init(
-            finalRecipient: EmailAddress, originalRecipient: String? = nil, status: EnhancedStatusCode, remoteMTA: String? = nil,
-            diagnostic: String? = nil, lastAttempt: MessageDate? = nil, willRetryUntil: MessageDate? = nil
+            finalRecipient: EmailAddress,
+            originalRecipient: String? = nil,
+            status: EnhancedStatusCode,
+            remoteMTA: String? = nil,
+            diagnostic: String? = nil,
+            lastAttempt: MessageDate? = nil,
+            willRetryUntil: MessageDate? = nil
         ) {
             self.finalRecipient = finalRecipient
             self.originalRecipient = originalRecipient
@@ -79,9 +84,18 @@ public struct DeliveryStatusNotification: Sendable {
 
     /// Makes a notification.
     public init(
-        kind: Kind, reportingMTA: String, arrival: MessageDate? = nil, envelopeID: String? = nil, recipients: [PerRecipient],
-        original: ByteBuffer, returns: DSNReturn = .headers, from postmaster: EmailAddress, to sender: EmailAddress, date: MessageDate,
-        messageID: String, boundary: String
+        kind: Kind,
+        reportingMTA: String,
+        arrival: MessageDate? = nil,
+        envelopeID: String? = nil,
+        recipients: [PerRecipient],
+        original: ByteBuffer,
+        returns: DSNReturn = .headers,
+        from postmaster: EmailAddress,
+        to sender: EmailAddress,
+        date: MessageDate,
+        messageID: String,
+        boundary: String
     ) {
         self.kind = kind
         self.reportingMTA = reportingMTA
@@ -123,7 +137,7 @@ public struct DeliveryStatusNotification: Sendable {
         header.date("Date", date)
         header.structured("Message-ID", HeaderWriter.bracketed(messageID))
         if let originalID = returned.messageID {
-            // RFC 3834 §3.1.5
+            // RFC 3834 §3.1.6
             header.structured("In-Reply-To", originalID)
             header.structured("References", originalID)
         }
@@ -173,8 +187,12 @@ public struct DeliveryStatusNotification: Sendable {
         let body = status.buffer
         let isASCII = body.octets(in: 0..<body.readableBytes).allSatisfy { $0 < 0x80 }
         var fields = HeaderWriter()
-        fields.structured("Content-Type", isInternational ? "message/global-delivery-status; charset=utf-8" : "message/delivery-status")
-        fields.structured("Content-Transfer-Encoding", isASCII ? "7bit" : "8bit")
+        fields.structured(
+            "Content-Type",
+            isInternational ? "message/global-delivery-status" : "message/delivery-status"
+        )
+        // RFC 6533 §6.4: the international type is always 8bit.
+        fields.structured("Content-Transfer-Encoding", isASCII && !isInternational ? "7bit" : "8bit")
         fields.endSection()
         buffer.writeString("\r\n--\(boundary)\r\n")
         buffer.writeImmutableBuffer(fields.buffer)
@@ -194,10 +212,13 @@ extension HeaderWriter {
 
     static func bracketed(_ messageID: String) -> String { messageID.hasPrefix("<") ? messageID : "<\(messageID)>" }
 
-    /// Fields of a delivery status are ASCII unless the part is of RFC 6533 §4: what a host said in another script is shown by `?`.
+    /// Fields of a delivery status are ASCII unless the part is of RFC 6533 §4: what a host said in another script is
+    /// shown by `?`.
     mutating func status(_ name: String, _ value: String) {
         let limited = value.unicodeScalars.prefix(2000)
-        let text = allowsUTF8 ? String(String.UnicodeScalarView(limited)) : String(limited.map { $0.isASCII ? Character($0) : "?" })
+        let text =
+            allowsUTF8
+            ? String(String.UnicodeScalarView(limited)) : String(limited.map { $0.isASCII ? Character($0) : "?" })
         structured(name, text)
     }
 }

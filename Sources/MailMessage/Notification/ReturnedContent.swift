@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The last part of a notification: the message that it is about, or its header section (RFC 6522 §3, RFC 3462 §2).
+/// The last part of a notification: the message that it is about, or its header section (RFC 6522 §3, §4).
 struct ReturnedContent {
     private let content: ByteBuffer
     private let isWholeMessage: Bool
@@ -9,14 +9,16 @@ struct ReturnedContent {
     /// The Message-ID of the message.
     let messageID: String?
 
-    /// Deliberate: a message that only BINARYMIME can carry (NUL, bare CR or LF, long lines) is returned by its header alone, since the
-    /// notification could not travel otherwise.
+    /// Deliberate: a message that only BINARYMIME can carry (NUL, bare CR or LF, long lines) is returned by its header
+    /// alone, since the notification could not travel otherwise.
     init(_ original: ByteBuffer, all: Bool) {
         let header = HeaderSection(parsing: original)
         messageID = header.first(named: "Message-ID").flatMap { MessageIDList(parsing: $0.unfoldedOctets).first }
         hasEightBitHeader = header.deviations.contains { $0.code == .eightBitHeader }
         isWholeMessage = all && ReturnedContent.isOfLines(original)
-        content = isWholeMessage ? original.slice() : ReturnedContent.withCanonicalLines(original.slice(in: header.fieldsRange))
+        content =
+            isWholeMessage
+            ? original.slice() : ReturnedContent.withCanonicalLines(original.slice(in: header.fieldsRange))
         isEightBit = content.octets(in: 0..<content.readableBytes).contains { $0 >= 0x80 }
     }
 
@@ -28,7 +30,9 @@ struct ReturnedContent {
         var position = 0
         while position < span.count {
             let line = TextLine(span, at: position, to: span.count)
-            guard line.contentEnd - line.start <= largestLine, line.lineEndLength != 1 || !line.isTerminated else { return false }
+            guard line.contentEnd - line.start <= largestLine, line.lineEndLength != 1 || !line.isTerminated else {
+                return false
+            }
             if OctetScan.firstIndex(of: 0x0D, in: span, from: line.start, to: line.contentEnd) != nil { return false }
             position = line.next
         }
@@ -53,7 +57,8 @@ struct ReturnedContent {
 
     /// A boundary that is no line of the content.
     func boundary(from wish: String) -> String {
-        let base = wish.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" || $0 == "=") }.prefix(48)
+        let base = wish.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" || $0 == "=") }
+            .prefix(48)
         var boundary = "postern-\(base)"
         var attempt = 0
         while contains(delimiter: boundary) {
