@@ -98,8 +98,8 @@ let package = Package(
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509, asn1,
-                crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
+                asn1, crypto, logging,
             ]
         ),
         .testTarget(

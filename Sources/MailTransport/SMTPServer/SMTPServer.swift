@@ -20,10 +20,15 @@ public final class SMTPServer: Sendable {
         /// Clients of these networks may end lines with LF alone.
         public var bareLineFeedNetworks: [IPNetwork] = []
         /// Keeps what unknown users are told the same from one attempt to the next. Random, and the same for all servers.
-        public var authenticationSecret: [UInt8] = []
+        /// The default is made anew for each settings.
+        public var authenticationSecret: [UInt8]
 
         /// Makes settings.
-        public init(session: SMTPServerConfiguration) { self.session = session }
+        public init(session: SMTPServerConfiguration) {
+            self.session = session
+            var generator = SystemRandomNumberGenerator()
+            authenticationSecret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        }
     }
 
     let listenerName: String

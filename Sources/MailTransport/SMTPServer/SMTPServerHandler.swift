@@ -57,7 +57,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         session = SMTPServerSession(
             configuration: server.settings.session,
             allowsBareLineFeeds: server.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
-            makeNonce: Self.makeNonce)
+            authenticationSecret: server.settings.authenticationSecret, makeNonce: Self.makeNonce)
     }
 
     /// 24 random octets as printable text (RFC 5802 §5.1).

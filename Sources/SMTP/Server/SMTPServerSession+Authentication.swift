@@ -1,6 +1,5 @@
-import FoundationEssentials
 import MailMessage
-import NIOCore
+import SASL
 
 extension SMTPServerSession {
     /// The mechanisms that AUTH offers now, the best first.
@@ -26,10 +25,14 @@ extension SMTPServerSession {
             }
             return refuse(.make(504, (5, 5, 4), "That mechanism is not offered"), record)
         }
-        guard let exchange = AuthenticationExchange(mechanism: mechanism, channelBinding: channelBinding, nonce: makeNonce()) else {
-            return refuse(.make(504, (5, 5, 4), "That mechanism is not offered"), record)
+        let made = AuthenticationExchange(
+            mechanism: mechanism, channelBinding: channelBinding, offersPlus: offeredMechanisms.contains("SCRAM-SHA-256-PLUS"),
+            nonce: makeNonce(), secret: authenticationSecret)
+        guard var exchange = made else { return refuse(.make(504, (5, 5, 4), "That mechanism is not offered"), record) }
+        guard let initialResponse else {
+            let step = exchange.start()
+            return follow(mechanism, exchange, step)
         }
-        guard let initialResponse else { return follow(mechanism, exchange, exchange.firstChallenge) }
         // RFC 4954 §4: "=" is an initial response without octets.
         guard let octets = initialResponse == "=" ? [] : Self.decode(initialResponse) else {
             return refuse(.make(501, (5, 5, 2), "The initial response is not base64"), record)
@@ -61,7 +64,7 @@ extension SMTPServerSession {
         return true
     }
 
-    private static func decode(_ text: String) -> [UInt8]? { Data(base64Encoded: text).map { Array($0) } }
+    static func decode(_ text: String) -> [UInt8]? { Base64.decode(text) }
 
     private mutating func answer(_ mechanism: String, _ exchange: AuthenticationExchange, _ octets: [UInt8]) {
         var exchange = exchange
@@ -85,7 +88,7 @@ extension SMTPServerSession {
         switch step {
         case .challenge(let octets):
             // The text of a 334 is base64 without a limit of the reply line's kind (RFC 4954 §4); challenges here are short.
-            emit(SMTPReply(334, nil, Data(octets).base64EncodedString()))
+            emit(SMTPReply(334, nil, Base64.encode(octets)))
             state = .authenticating(mechanism: mechanism, exchange)
         case .needsVerifier(let username):
             state = .awaitingVerifier(mechanism: mechanism, username: username)

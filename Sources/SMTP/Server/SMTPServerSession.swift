@@ -67,6 +67,7 @@ public struct SMTPServerSession: Sendable {
     /// How the listener speaks.
     public let configuration: SMTPServerConfiguration
     let allowsBareLineFeeds: Bool
+    let authenticationSecret: [UInt8]
     let makeNonce: @Sendable () -> String
 
     var state = State.opening
@@ -105,8 +106,13 @@ public struct SMTPServerSession: Sendable {
     /// - Parameters:
     ///   - configuration: how the listener speaks.
     ///   - allowsBareLineFeeds: the client's network may end lines with LF alone. A message never ends by such a line.
+    ///   - authenticationSecret: keeps what unknown users are told the same each time; random, kept for the life of the process.
     ///   - makeNonce: gives the server's nonce of a SCRAM exchange, 18 random octets or more as printable text without commas.
-    public init(configuration: SMTPServerConfiguration, allowsBareLineFeeds: Bool = false, makeNonce: @escaping @Sendable () -> String) {
+    public init(
+        configuration: SMTPServerConfiguration, allowsBareLineFeeds: Bool = false, authenticationSecret: [UInt8],
+        makeNonce: @escaping @Sendable () -> String
+    ) {
+        self.authenticationSecret = authenticationSecret
         self.configuration = configuration
         self.allowsBareLineFeeds = allowsBareLineFeeds
         self.makeNonce = makeNonce

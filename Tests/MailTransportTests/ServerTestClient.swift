@@ -1,0 +1,71 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// A client that says octets and hears reply lines.
+final class ServerTestClient {
+    private let channel: any Channel
+    private var incoming: AsyncStream<ByteBuffer>.Iterator
+    private var heard: [UInt8] = []
+
+    private final class Listener: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        let continuation: AsyncStream<ByteBuffer>.Continuation
+        init(_ continuation: AsyncStream<ByteBuffer>.Continuation) { self.continuation = continuation }
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) { continuation.yield(unwrapInboundIn(data)) }
+        func channelInactive(context: ChannelHandlerContext) { continuation.finish() }
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+
+    /// Connects to a port of the loopback address; with `tls`, TLS begins at once.
+    init(port: Int, tls: NIOSSLContext? = nil) async throws {
+        let (stream, continuation) = AsyncStream<ByteBuffer>.makeStream()
+        incoming = stream.makeAsyncIterator()
+        channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: nil)) }
+                    try channel.pipeline.syncOperations.addHandler(Listener(continuation))
+                }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+    }
+
+    func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+
+    /// Sends without caring whether the peer listens still.
+    func push(_ buffer: ByteBuffer) { channel.writeAndFlush(buffer, promise: nil) }
+
+    /// The lines of the next reply; empty when the connection is closed.
+    func reply() async -> [String] {
+        var lines: [String] = []
+        while true {
+            if let end = heard.firstIndex(of: 10) {
+                let line = String(decoding: heard[..<end].dropLast(), as: UTF8.self)
+                heard.removeSubrange(...end)
+                lines.append(line)
+                if line.dropFirst(3).first != "-" { return lines }
+            } else if let buffer = await incoming.next(isolation: #isolation) {
+                heard += Array(buffer.readableBytesView)
+            } else {
+                return lines
+            }
+        }
+    }
+
+    /// Says a line and returns the last line of the reply.
+    func say(_ line: String) async throws -> String {
+        try await send(line + "\r\n")
+        return await reply().last ?? ""
+    }
+
+    /// Begins TLS on the open connection.
+    func startTLS(_ context: NIOSSLContext) async throws {
+        let channel = channel
+        try await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil), position: .first)
+        }.get()
+    }
+
+    func close() async { try? await channel.close() }
+}
