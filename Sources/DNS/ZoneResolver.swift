@@ -41,7 +41,9 @@ public struct ZoneResolver: Resolver {
         var current = name
         var isSecure = true
         for _ in 0..<9 {
-            if let code = failures[current]?[type] ?? failures[current]?[nil] { throw DNSError(code, name: name.ascii, type: type, reason: "as the zone is set up") }
+            if let code = failures[current]?[type] ?? failures[current]?[nil] {
+                throw DNSError(code, name: name.ascii, type: type, reason: "as the zone is set up")
+            }
             isSecure = isSecure && self.isSecure(current)
             let alias = aliases[current]
             if type != .cname, let alias {

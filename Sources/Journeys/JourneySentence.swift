@@ -21,7 +21,7 @@ struct JourneySentence {
             case .decided(let value): Self.decided(value)
             case .committed(let value):
                 [
-                    "stored durably as \(value.queueID), \(JourneyText.size(value.byteCount)), for \(Self.list(value.recipients))",
+                    "stored durably as \(value.queueID), \(JourneyText.size(value.byteCount)), for \(Self.list(value.recipients))"
                 ]
             case .routed(let value): ["\(value.recipient) goes to \(value.destination): \(value.reason)"]
             case .attempted(let value): Self.attempted(value)

@@ -152,7 +152,14 @@ public struct JourneyStory: Sendable {
         JourneyText.neutralise(style.isRedacted ? JourneyText.redact(text) : text, limit: limit)
     }
 
-    private enum Paint: String { case bold = "1", faint = "2", red = "31", green = "32", yellow = "33", cyan = "36" }
+    private enum Paint: String {
+        case bold = "1"
+        case faint = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case cyan = "36"
+    }
 
     private func paint(_ text: String, _ paint: Paint) -> String {
         style.isColoured ? "\u{1B}[\(paint.rawValue)m\(text)\u{1B}[0m" : text

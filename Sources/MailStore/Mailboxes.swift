@@ -130,17 +130,23 @@ public protocol MailStore: Sendable {
         deliveryID: String?
     ) async throws -> DeliveredMessage
     /// Appends (APPEND); several at once for MULTIAPPEND, all or none.
-    func append(_ messages: [(content: any MessageContent, flags: Set<String>, internalDate: Date)], to mailbox: String, of user: EmailAddress) async throws -> [DeliveredMessage]
+    func append(
+        _ messages: [(content: any MessageContent, flags: Set<String>, internalDate: Date)], to mailbox: String, of user: EmailAddress
+    ) async throws -> [DeliveredMessage]
     /// A temporary file for a large APPEND.
     func makeIncomingFile() async throws -> any IncomingFile
 
     /// Changes flags of messages; `unchangedSince` is CONDSTORE's. Returns the messages as they are now, and the UIDs that were left
     /// alone for `unchangedSince`.
-    func changeFlags(in mailbox: Int64, uids: [UInt32], _ change: FlagChange, _ flags: Set<String>, unchangedSince: UInt64?) async throws -> (messages: [StoredMessage], modified: [UInt32])
+    func changeFlags(
+        in mailbox: Int64, uids: [UInt32], _ change: FlagChange, _ flags: Set<String>, unchangedSince: UInt64?
+    ) async throws -> (messages: [StoredMessage], modified: [UInt32])
     /// Removes the messages with `\Deleted` among `uids` (`nil`: all). Returns the UIDs that are gone.
     func expunge(in mailbox: Int64, uids: [UInt32]?) async throws -> [UInt32]
     /// Copies messages, or moves them. Returns (from, to) UIDs in order and the target's UIDVALIDITY.
-    func copy(from mailbox: Int64, uids: [UInt32], to name: String, of user: EmailAddress, move: Bool) async throws -> (uidValidity: UInt32, uids: [(UInt32, UInt32)])
+    func copy(
+        from mailbox: Int64, uids: [UInt32], to name: String, of user: EmailAddress, move: Bool
+    ) async throws -> (uidValidity: UInt32, uids: [(UInt32, UInt32)])
 
     /// Yields whenever the mailbox changes, in this process or (within a second) in another. Ends when the mailbox is deleted.
     func changes(of mailbox: Int64) -> AsyncStream<Void>

@@ -3,7 +3,7 @@ import DNS
 import Synchronization
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #endif
 
 /// The library's context with the thread that waits for its answers.

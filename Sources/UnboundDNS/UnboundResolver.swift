@@ -3,7 +3,7 @@ public import DNS
 import Synchronization
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #endif
 
 /// A validating, caching resolver inside the process (libunbound). Only its asynchronous calls are used: no caller's thread ever

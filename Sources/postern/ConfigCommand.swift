@@ -26,7 +26,8 @@ struct ConfigCheckCommand: PosternCommand {
     func execute() throws {
         let report = try Configuration.examine(path: options.config)
         try output.show(Result(file: options.config, isUsable: report.configuration != nil, problems: report.problems)) {
-            let problems = report.problems.isEmpty
+            let problems =
+                report.problems.isEmpty
                 ? [] : [ConfigurationError(.invalid, file: options.config, problems: report.problems).description]
             let errors = report.problems.count { $0.severity == .error }
             let verdict = report.configuration != nil ? "\(options.config): can be used" : "\(options.config): \(errors) error(s)"

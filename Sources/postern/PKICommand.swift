@@ -125,7 +125,9 @@ struct PKIServerCommand: PosternCommand {
             return address
         })
     var addresses: [IPAddress] = []
-    @Option(name: .customLong("out"), help: ArgumentHelp("Where the files are written; the authority's folder where it is absent.", valueName: "folder"), completion: .directory)
+    @Option(
+        name: .customLong("out"), help: ArgumentHelp("Where the files are written; the authority's folder where it is absent.", valueName: "folder"),
+        completion: .directory)
     var target: String?
     @Option(help: ArgumentHelp("The files' name without its end.", valueName: "name"))
     var name = "server"

@@ -102,7 +102,8 @@ struct QueueListCommand: PosternCommand {
             for entry in entries {
                 for (index, recipient) in entry.recipients.enumerated() {
                     let state = recipient.state == "held" ? "held" : "\(recipient.attempts) tried, next \(PeopleTime.text(recipient.nextAttempt))"
-                    let head = index == 0
+                    let head =
+                        index == 0
                         ? [entry.id, PeopleTime.text(entry.arrival), String(entry.byteCount), entry.sender.isEmpty ? "<>" : entry.sender]
                         : ["", "", "", ""]
                     table.rows.append(head + [recipient.address, state])

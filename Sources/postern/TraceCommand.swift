@@ -77,7 +77,8 @@ struct TraceCommand: PosternCommand {
         if let identity {
             traces = TraceID(identity).map { [$0] } ?? []
         } else {
-            let key = messageID.map(JourneySearchKeys.messageID) ?? recipient.map(JourneySearchKeys.normalise)
+            let key =
+                messageID.map(JourneySearchKeys.messageID) ?? recipient.map(JourneySearchKeys.normalise)
                 ?? sender.map(JourneySearchKeys.normalise)
             // A key leads to addresses in any part; what doesn't fit is dropped below, so more are asked for.
             let isExact = messageID == nil && recipient == nil && sender == nil

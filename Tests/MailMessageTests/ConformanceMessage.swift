@@ -39,8 +39,7 @@ struct ConformanceMessage {
             from: ConformanceSuites.data("mime/mail-parser/date.json")
         )
         #expect(cases.count >= 30)
-        for dateCase in cases where !ConformanceMessage.differentDates.contains(where: { dateCase.header.contains($0) })
-        {
+        for dateCase in cases where !ConformanceMessage.differentDates.contains(where: { dateCase.header.contains($0) }) {
             let field = HeaderSection(parsing: ByteBuffer(string: "Date: \(dateCase.header)\n\n")).first(named: "Date")
             let read = MessageDate(parsing: field?.unfoldedOctets ?? [])
             guard let expected = dateCase.expected else {

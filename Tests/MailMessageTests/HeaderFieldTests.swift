@@ -103,8 +103,7 @@ struct EncodedWordTests {
     )
     func decoding(written: String, text: String) { #expect(EncodedWord.decode(written) == text) }
 
-    @Test("a field full of beginnings or of words costs what its length costs", .timeLimit(.minutes(1))) func hostile()
-    {
+    @Test("a field full of beginnings or of words costs what its length costs", .timeLimit(.minutes(1))) func hostile() {
         let beginnings = String(repeating: "=?a?q?x", count: 100_000)
         #expect(EncodedWord.decode(beginnings) == beginnings)
         #expect(EncodedWord.decode(String(repeating: "=?utf-8?q?x?= ", count: 50_000)).utf8.count == 50_001)

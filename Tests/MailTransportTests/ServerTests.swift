@@ -53,7 +53,7 @@ import Testing
     @Test func aFullDiskDefersTheMessage() async throws {
         let service = ServerRecordingService()
         let file = ServerTestFile(fails: true)
-        try await withServer(service: service, makeFile: { file }, change: { $0.memoryPerMessage = 1000 }) { _, port in
+        try await withServer(service: service, makeFile: { file }, change: { $0.memoryPerMessage = 1000 }, run: { _, port in
             let client = try await ServerTestClient(port: port)
             _ = await client.reply()
             for line in ["EHLO x.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA"] { _ = try await client.say(line) }
@@ -116,7 +116,7 @@ import Testing
 
     @Test func earlyTalkersAreRefused() async throws {
         let service = ServerRecordingService()
-        try await withServer(service: service, change: { $0.greetingDelay = .milliseconds(300) }) { _, port in
+        try await withServer(service: service, change: { $0.greetingDelay = .milliseconds(300) }, run: { _, port in
             let client = try await ServerTestClient(port: port)
             try await client.send("EHLO x.test\r\n")
             #expect(await client.reply().first?.hasPrefix("554 5.5.0") == true)

@@ -48,7 +48,8 @@ import Testing
         var dialogue = ServerDialogue()
         let one = "MAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\nDATA\r\nA\r\n.\r\n"
         let replies = dialogue.send("EHLO x.test\r\n" + one + one + "QUIT\r\n")
-        #expect(replies.filter { !$0.hasPrefix("250-") }.map { String($0.prefix(3)) } == ["250", "250", "250", "354", "250", "250", "250", "354", "250", "221"])
+        #expect(
+            replies.filter { !$0.hasPrefix("250-") }.map { String($0.prefix(3)) } == ["250", "250", "250", "354", "250", "250", "250", "354", "250", "221"])
         #expect(dialogue.messages.map(\.content) == ["A\r\n", "A\r\n"])
         #expect(dialogue.messages.first?.envelope.reversePath == nil)
         #expect(dialogue.messages.first?.envelope.recipients.first?.address.description == "postmaster@mail.kartapuce.test")

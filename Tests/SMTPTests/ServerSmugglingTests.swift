@@ -70,7 +70,8 @@ import Testing
 
     /// Every way to cut the input gives the same replies and messages.
     @Test func cutsMakeNoDifference() {
-        let input = "EHLO x.test\r\nMAIL FROM:<a@x.test> BODY=8BITMIME\r\nRCPT TO:<b@x.test>\r\nDATA\r\n..a\r\n.b\r\n\r\n.\r\n"
+        let input =
+            "EHLO x.test\r\nMAIL FROM:<a@x.test> BODY=8BITMIME\r\nRCPT TO:<b@x.test>\r\nDATA\r\n..a\r\n.b\r\n\r\n.\r\n"
             + "MAIL FROM:<c@x.test>\r\nRCPT TO:<d@x.test>\r\nBDAT 4\r\na\r\nbBDAT 2 LAST\r\n\r\nFOO\r\nDATA\r\n"
             + "MAIL FROM:<e@x.test>\r\nRCPT TO:<f@x.test>\r\nDATA\r\nx\ny\r\n.\r\n\(String(repeating: "z", count: 5000))\r\nNOOP\r\nQUIT\r\n"
         var whole = ServerDialogue()

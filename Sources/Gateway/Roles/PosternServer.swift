@@ -7,8 +7,8 @@ import MailTransport
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
-import UnixSignals
 import UnboundDNS
+import UnixSignals
 
 /// A Postern host: all the roles that its configuration names, in one process.
 ///

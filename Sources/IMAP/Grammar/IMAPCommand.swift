@@ -147,10 +147,15 @@ public indirect enum SearchKey: Hashable, Sendable {
     /// NEW, OLD and RECENT of IMAP4rev1: no message has `\Recent` here.
     case recent(Bool)
     /// The day of the internal date, in days since 1970-01-01.
-    case before(Int), on(Int), since(Int)
+    case before(Int)
+    case on(Int)
+    case since(Int)
     /// The same of the Date field.
-    case sentBefore(Int), sentOn(Int), sentSince(Int)
-    case larger(UInt32), smaller(UInt32)
+    case sentBefore(Int)
+    case sentOn(Int)
+    case sentSince(Int)
+    case larger(UInt32)
+    case smaller(UInt32)
     case header(String, String)
     case body(String)
     case text(String)

@@ -170,7 +170,9 @@ public struct IMAPCommandDecoder: Sendable {
 
     private mutating func decide(on request: AppendRequest) -> Event {
         guard request.isSynchronising || request.length <= limits.nonSynchronisingLength else {
-            return fail(IMAPParseError(.tooLarge, at: command.count, "a literal that waits, or one of at most \(limits.nonSynchronisingLength) octets (RFC 7888 §5), expected"))
+            return fail(
+                IMAPParseError(
+                    .tooLarge, at: command.count, "a literal that waits, or one of at most \(limits.nonSynchronisingLength) octets (RFC 7888 §5), expected"))
         }
         state = .appendDecision(request)
         return .append(request)

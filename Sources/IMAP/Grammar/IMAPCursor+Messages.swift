@@ -134,7 +134,7 @@ extension IMAPCursor {
         case UInt8(ascii: "(")?:
             position += 1
             return try keys(depth: depth + 1, count: &count, inList: true)
-        case UInt8(ascii: "*")?, UInt8(ascii: "$")?, 0x30...0x39: return .sequence(try sequenceSet())
+        case UInt8(ascii: "*")?, UInt8(ascii: "$")?, .some(0x30...0x39): return .sequence(try sequenceSet())
         default: break
         }
         let start = position

@@ -167,8 +167,7 @@ extension EmailAddress {
         return localPart
     }
 
-    private static func parseQuotedString(_ octets: Span<UInt8>, at position: inout Int) throws(AddressError) -> String
-    {
+    private static func parseQuotedString(_ octets: Span<UInt8>, at position: inout Int) throws(AddressError) -> String {
         let start = position
         var content = [UInt8]()
         position += 1

@@ -43,7 +43,9 @@ struct HeaderScan {
 
     private enum Outcome { case field, notAField }
 
-    private mutating func take(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog)
+    private mutating func take(
+        _ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog
+    )
         -> Outcome
     {
         let isOverLimit = line.next - start > limits.headerSectionOctets
@@ -103,8 +105,7 @@ struct HeaderScan {
         return prefix.indices.allSatisfy { octets[start + $0] == prefix[$0] }
     }
 
-    private static func examine(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog)
-    {
+    private static func examine(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog) {
         if line.isTerminated, line.lineEndLength == 1 { log.note(.bareLineFeed, at: line.contentEnd) }
         if line.contentEnd - line.start > limits.headerLineOctets { log.note(.lineTooLong, at: line.start) }
         var isEightBit = false

@@ -55,7 +55,8 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
     public init?(parsing octets: [UInt8]) {
         var scanner = StructuredFieldScanner(octets)
         if let peek = {
-            scanner.skipCFWS(); return scanner.peek
+            scanner.skipCFWS()
+            return scanner.peek
         }(), !MessageDate.isDigit(peek) {
             guard MessageDate.word(&scanner) != nil else { return nil }
             _ = scanner.take(UInt8(ascii: ","))

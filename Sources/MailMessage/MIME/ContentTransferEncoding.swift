@@ -166,7 +166,8 @@ enum QuotedPrintable {
             } else if octet == 0x0A || octet == 0x0D && index + 1 < text.count && text[index + 1] == 0x0A {
                 // Rule 3: blanks at the end of a line were added on the way.
                 while let last = result.last, last.isBlank, index > 0, text[index - 1].isBlank {
-                    result.removeLast(); index -= 1
+                    result.removeLast()
+                    index -= 1
                 }
                 index = skipBlanks(text, index)
                 if text[index] == 0x0D {

@@ -47,7 +47,10 @@ public struct Message: Sendable {
         var isMessageBody = true
         for number in path {
             guard number >= 1 else { return nil }
-            if !isMessageBody, let nested = current.nestedMessage { current = nested; isMessageBody = true }
+            if !isMessageBody, let nested = current.nestedMessage {
+                current = nested
+                isMessageBody = true
+            }
             if current.structure == .multipart {
                 let children = current.children
                 guard number <= children.count else { return nil }

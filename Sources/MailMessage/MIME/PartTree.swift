@@ -184,7 +184,10 @@ struct PartScan {
         return records.count - 1
     }
 
-    private enum CompositeKind { case multipart([UInt8]), message }
+    private enum CompositeKind {
+        case multipart([UInt8])
+        case message
+    }
 
     private mutating func compositeKind(_ index: Int) -> CompositeKind? {
         let record = records[index]

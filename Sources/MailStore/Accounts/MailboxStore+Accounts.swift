@@ -1,7 +1,7 @@
-public import MailMessage
-public import SASL
 import FoundationEssentials
 import GRDB
+public import MailMessage
+public import SASL
 
 extension MailboxStore: AccountStore {
     /// What a new user has (RFC 6154 §2).

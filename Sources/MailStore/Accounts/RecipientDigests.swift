@@ -1,6 +1,6 @@
-public import MailMessage
 import Crypto
 import FoundationEssentials
+public import MailMessage
 
 /// The keyed digest of a recipient's address: HMAC-SHA256 (RFC 2104) of the address in lower case, cut to 16 octets.
 public struct RecipientDigest: Hashable, Sendable {

@@ -2,6 +2,7 @@ import FoundationEssentials
 import MailMessage
 import NIOCore
 import NIOPosix
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)

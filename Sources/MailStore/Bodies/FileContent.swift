@@ -1,8 +1,9 @@
-public import NIOCore
-public import MailMessage
 import FoundationEssentials
+public import MailMessage
+public import NIOCore
 import NIOPosix
 import Synchronization
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)

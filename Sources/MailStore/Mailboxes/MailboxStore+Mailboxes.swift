@@ -1,7 +1,7 @@
 import FoundationEssentials
+import GRDB
 public import MailMessage
 import NIOCore
-import GRDB
 
 extension MailboxStore: MailStore {
     public func mailboxes(of user: EmailAddress) async throws -> [MailboxInfo] {
@@ -92,7 +92,9 @@ extension MailboxStore: MailStore {
         }
     }
 
-    public func changes(in mailbox: Int64, after modSeq: UInt64) async throws -> (
+    public func changes(
+        in mailbox: Int64, after modSeq: UInt64
+    ) async throws -> (
         changed: [StoredMessage], vanished: [UInt32], highestModSeq: UInt64, exists: Int
     ) {
         let after = Int64(clamping: modSeq)

@@ -1,7 +1,7 @@
 public import FoundationEssentials
+import GRDB
 public import MailMessage
 public import NIOCore
-import GRDB
 
 extension MailboxStore {
     /// How long a delivery's identity is remembered, in seconds: 30 days.
@@ -129,7 +129,9 @@ extension MailboxStore {
         }
     }
 
-    public func copy(from mailbox: Int64, uids: [UInt32], to name: String, of user: EmailAddress, move: Bool) async throws -> (
+    public func copy(
+        from mailbox: Int64, uids: [UInt32], to name: String, of user: EmailAddress, move: Bool
+    ) async throws -> (
         uidValidity: UInt32, uids: [(UInt32, UInt32)]
     ) {
         let name = try MailboxName.normalized(name)

@@ -1,6 +1,6 @@
 public import FoundationEssentials
-public import MailMessage
 import GRDB
+public import MailMessage
 
 /// A journey record with its keys encoded.
 struct JourneyLine: Sendable {
@@ -62,12 +62,14 @@ extension SpoolStore: JourneyLog {
         let first = from?.timeIntervalSinceReferenceDate ?? -Double.greatestFiniteMagnitude
         let last = to?.timeIntervalSinceReferenceDate ?? Double.greatestFiniteMagnitude
         return try await database.read { db in
-            let cursor = try key.map { key in
-                try String.fetchCursor(
-                    db, sql: "SELECT trace FROM journeyKey WHERE key = ? AND time BETWEEN ? AND ? ORDER BY time DESC",
-                    arguments: [key, first, last])
-            } ?? String.fetchCursor(
-                db, sql: "SELECT trace FROM journey WHERE time BETWEEN ? AND ? ORDER BY time DESC", arguments: [first, last])
+            let cursor =
+                try key.map { key in
+                    try String.fetchCursor(
+                        db, sql: "SELECT trace FROM journeyKey WHERE key = ? AND time BETWEEN ? AND ? ORDER BY time DESC",
+                        arguments: [key, first, last])
+                }
+                ?? String.fetchCursor(
+                    db, sql: "SELECT trace FROM journey WHERE time BETWEEN ? AND ? ORDER BY time DESC", arguments: [first, last])
             var seen: Set<String> = []
             var traces: [TraceID] = []
             while traces.count < limit, let text = try cursor.next() {

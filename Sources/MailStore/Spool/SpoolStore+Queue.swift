@@ -1,6 +1,6 @@
 public import FoundationEssentials
-public import MailMessage
 import GRDB
+public import MailMessage
 import NIOCore
 
 extension SpoolStore: Spool {

@@ -1,6 +1,6 @@
 import FoundationEssentials
-import MailMessage
 import GRDB
+import MailMessage
 import NIOCore
 
 /// The spool and the journey log in `<folder>/spool.sqlite`, with large bodies in `<folder>/bodies`. Several processes may have the

@@ -1,5 +1,5 @@
-import FoundationEssentials
 public import DNS
+import FoundationEssentials
 public import Logging
 public import MailMessage
 public import NIOCore

@@ -172,12 +172,16 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             startedAt = .now
             log = ExchangeLog()
             let information = currentInformation()
-            ask { service in await service.reversePath(envelope, trace: trace, session: information) } then: { handler, reply in
+            ask { service in
+                await service.reversePath(envelope, trace: trace, session: information)
+            } then: { handler, reply in
                 handler.session.reversePathAnswered(reply)
             }
         case .requestRecipient(let recipient, let envelope):
             let information = currentInformation()
-            ask { service in await service.recipient(recipient, envelope: envelope, session: information) } then: { handler, reply in
+            ask { service in
+                await service.recipient(recipient, envelope: envelope, session: information)
+            } then: { handler, reply in
                 handler.session.recipientAnswered(reply)
             }
         case .contentBegan:
@@ -221,7 +225,9 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     /// Asks the service whether the client is served, then greets. Reading goes on meanwhile: who speaks now speaks too early.
     private func open() {
         let information = currentInformation()
-        call { service in await service.connectionOpened(information) } then: { handler, refusal in
+        call { service in
+            await service.connectionOpened(information)
+        } then: { handler, refusal in
             let delay = TimeAmount(handler.server.settings.greetingDelay)
             guard delay > .zero, refusal == nil, let context = handler.context else { return handler.greet(refusal) }
             let bound = NIOLoopBound(handler, eventLoop: context.eventLoop)

@@ -80,7 +80,9 @@ struct DataDecoder: Sendable {
     }
 
     private mutating func scan(_ octets: ByteScan) -> Step {
-        let dot = UInt8(ascii: "."), cr = UInt8(ascii: "\r"), lf = UInt8(ascii: "\n")
+        let dot = UInt8(ascii: ".")
+        let cr = UInt8(ascii: "\r")
+        let lf = UInt8(ascii: "\n")
         var offset = 0
         while offset < octets.count {
             switch position {
@@ -158,7 +160,8 @@ struct ChunkedTextCheck: Sendable {
     /// Looks at the next octets of the message.
     mutating func check(_ buffer: ByteBuffer) {
         guard fault == nil, buffer.readableBytes > 0 else { return }
-        let cr = UInt8(ascii: "\r"), lf = UInt8(ascii: "\n")
+        let cr = UInt8(ascii: "\r")
+        let lf = UInt8(ascii: "\n")
         ByteScan.over(buffer) { octets in
             var offset = 0
             if endsInCarriageReturn {

@@ -1,6 +1,6 @@
+import Crypto
 public import DNS
 public import FoundationEssentials
-import Crypto
 import SwiftASN1
 public import X509
 
