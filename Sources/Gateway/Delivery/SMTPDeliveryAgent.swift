@@ -95,12 +95,14 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     private func steps(of report: DeliveryReport, from start: Date) -> [DeliveryResult.Step] {
         var steps: [DeliveryResult.Step] = []
         let peer = report.remoteAddress.map { "\(report.hostname) [\($0)]" } ?? report.hostname
-        if let tls = report.tls { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: start)) }
+        let startTLS = report.exchanges.firstIndex { $0.command == "STARTTLS" }
         var time = start
-        for exchange in report.exchanges {
+        if let tls = report.tls, startTLS == nil { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
+        for (index, exchange) in report.exchanges.enumerated() {
             let evidence = JourneyEvent.Exchanged(peer: peer, outbound: true, command: exchange.command, reply: exchange.reply)
             steps.append(.init(operation: .exchanged(evidence), time: time, seconds: exchange.duration.seconds))
             time = time.addingTimeInterval(exchange.duration.seconds)
+            if let tls = report.tls, index == startTLS { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
         }
         return steps
     }
