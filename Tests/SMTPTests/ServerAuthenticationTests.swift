@@ -50,6 +50,14 @@ import Testing
         #expect(!dialogue.records.contains { $0.text.contains(base64("\0bob\0secret")) })
     }
 
+    @Test(arguments: ["AUTH PLAIN AGJvYgBzZWNyZXQ=", " AUTH PLAIN AGJvYgBzZWNyZXQ=", "AUTHPLAIN AGJvYgBzZWNyZXQ=", "AUTH AGJvYgBzZWNyZXQ="])
+    func recordsHoldNoPassword(line: String) {
+        var dialogue = dialogue(secured: false)
+        _ = dialogue.say("EHLO x.test", line)
+        #expect(dialogue.records.count == 2)
+        #expect(!dialogue.records.contains { $0.text.contains("AGJvYgBzZWNyZXQ=") })
+    }
+
     @Test func plainSucceeds() {
         var dialogue = dialogue()
         #expect(dialogue.say("EHLO x.test", "AUTH PLAIN \(base64("\0bob\0secret"))").last == "235 2.7.0 Authentication successful")
