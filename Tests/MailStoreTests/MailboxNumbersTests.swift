@@ -139,10 +139,24 @@ private let verifier = SCRAMVerifier(salt: [1, 2], iterations: 4096, storedKey: 
     @Test func moreThanIsKeptAtOnce() async throws {
         try await withStore { store, _ async throws in
             let count = 2 * MailboxRows.removalsKept + 1
-            try await append(store, count, flags: ["\\Deleted"])
+            let id = try await info(store).id
+            try await store.database.writer.submit { db in
+                try db.execute(sql: "INSERT INTO content (id, references_, prefix, size, body) VALUES (1, ?, x'', 1, x'41')", arguments: [count])
+                try db.execute(
+                    sql: """
+                        WITH RECURSIVE n(uid) AS (SELECT 1 UNION ALL SELECT uid + 1 FROM n WHERE uid < ?1)
+                        INSERT INTO message (mailbox, uid, modSeq, flags, keywords, internalDate, size, content) SELECT ?2, uid, uid + 1, 4, '', 0, 1, 1 FROM n
+                        """, arguments: [count, id])
+                try db.execute(
+                    sql: """
+                        UPDATE mailbox SET messageCount = ?1, unseenCount = ?1, deletedCount = ?1, totalSize = ?1, uidNext = ?1 + 1, modSeq = ?1 + 1 WHERE id = ?2
+                        """, arguments: [count, id])
+            }
             try await append(store, 1)
             let inbox = try await info(store)
             #expect(try await store.expunge(in: inbox.id, uids: nil).count == count)
+            let left = try await info(store)
+            #expect((left.messageCount, left.unseenCount, left.deletedCount, left.totalSize) == (1, 1, 0, 1))
             #expect(try await store.database.pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM vanished") } == 0)
             #expect(try await store.changes(in: inbox.id, after: inbox.highestModSeq).vanished.count == count)
             #expect(try await store.changes(in: inbox.id, after: try await info(store).highestModSeq).vanished.isEmpty)
@@ -203,7 +217,7 @@ private let verifier = SCRAMVerifier(salt: [1, 2], iterations: 4096, storedKey: 
             // Another user's, another message's, and one without an identity are their own; another mailbox is not.
             #expect(try await !deliver("one", of: jack).isDuplicate)
             #expect(try await !deliver("two").isDuplicate)
-            #expect(try await !deliver(nil).isDuplicate && !deliver(nil).isDuplicate)
+            for _ in 0..<2 { #expect(try await !deliver(nil).isDuplicate) }
             #expect(try await deliver("one", to: "Junk") == again.first)
             // It is remembered though the message is gone, also after a restart.
             let inbox = try await info(store)
