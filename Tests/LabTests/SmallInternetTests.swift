@@ -15,7 +15,10 @@ struct InteropSmallInternetTests {
                 #expect(exchanger.status == "NOERROR")
                 #expect(exchanger.isValidated)
                 // The resolver may have asked before: the time to live counts down.
-                #expect(exchanger.records.map { $0.split(separator: " ").filter { Int($0) ?? 0 < 11 } } == [["kartapuce.test.", "IN", "MX", "10", "mail.kartapuce.test."]])
+                #expect(
+                    exchanger.records.map { $0.split(separator: " ").filter { Int($0) ?? 0 < 11 } } == [
+                        ["kartapuce.test.", "IN", "MX", "10", "mail.kartapuce.test."]
+                    ])
 
                 let policy = try await NameServers.query(LabNames.providerDomain, "TXT", at: plan.nsresolve)
                 #expect(policy.isValidated)
