@@ -117,7 +117,8 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
         try await withStore { store async throws in
             var last = try await store.accountsVersion()
             let changes: [@Sendable () async throws -> Void] = [
-                { try await store.addUser(address("tom@k.test"), verifier: verifier) }, { try await store.setAlias(address("a@k.test"), targets: [address("tom@k.test")]) },
+                { try await store.addUser(address("tom@k.test"), verifier: verifier) },
+                { try await store.setAlias(address("a@k.test"), targets: [address("tom@k.test")]) },
                 { try await store.removeAlias(address("a@k.test")) }, { try await store.removeUser(address("tom@k.test")) },
             ]
             for change in changes {

@@ -119,7 +119,9 @@ private let verifier = SCRAMVerifier(salt: [1, 2], iterations: 4096, storedKey: 
             _ = try await store.changeFlags(in: inbox.id, uids: [5], .add, ["\\Deleted"], unchangedSince: nil)
             _ = try await store.expunge(in: inbox.id, uids: nil)
             let rows = try await store.database.pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM vanished") ?? 0 }
-            let counted = try await store.database.pool.read { try Int.fetchOne($0, sql: "SELECT vanishedCount FROM mailbox WHERE id = ?", arguments: [inbox.id]) }
+            let counted = try await store.database.pool.read {
+                try Int.fetchOne($0, sql: "SELECT vanishedCount FROM mailbox WHERE id = ?", arguments: [inbox.id])
+            }
             #expect(rows == kept && counted == kept)
             // Of late nothing is forgotten.
             #expect(try await store.changes(in: inbox.id, after: before).vanished == [5])

@@ -115,7 +115,8 @@ private func enqueueMany(_ count: Int, in spool: SpoolStore) async throws {
         for _ in 0..<10 {
             group.addTask {
                 for _ in 0..<count / 10 {
-                    let line = JourneyRecord(trace: .random(), time: Date(timeIntervalSinceReferenceDate: 1), host: "mx.kartapuce.test", kind: "k", payload: [], keys: [])
+                    let line = JourneyRecord(
+                        trace: .random(), time: Date(timeIntervalSinceReferenceDate: 1), host: "mx.kartapuce.test", kind: "k", payload: [], keys: [])
                     _ = try await spool.enqueue(newMessage(String(repeating: "z", count: 500)), journey: [line])
                 }
             }

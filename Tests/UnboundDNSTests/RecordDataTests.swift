@@ -24,14 +24,16 @@ import Testing
             (.a, []), (.a, [1, 2, 3]), (.a, [1, 2, 3, 4, 5]), (.aaaa, [1, 2, 3, 4]), (.mx, []), (.mx, [0]), (.mx, [0, 10]), (.mx, [0, 10, 4, 109]),
             (.mx, [0, 10, 1, 109]), (.mx, [0, 10, 1, 109, 0, 0]), (.txt, []), (.txt, [2, 65]), (.txt, [1, 65, 1]), (.ns, []), (.ns, [1, 46, 0]),
             (.ns, [1, 0, 0]), (.ns, [1, 32, 0]), (.ns, [1, 0xE9, 0]), (.ns, [0xC0, 0x0C]), (.ns, [64] + Array(repeating: 97, count: 64) + [0]),
-            (.ns, Array(repeating: [1, 97], count: 128).flatMap { $0 } + [0]), (.tlsa, [3, 1, 1]), (.tlsa, [3]), (.srv, [0, 1, 0, 2, 3]), (.srv, [0, 1, 0, 2, 3, 225]),
+            (.ns, Array(repeating: [1, 97], count: 128).flatMap { $0 } + [0]), (.tlsa, [3, 1, 1]), (.tlsa, [3]), (.srv, [0, 1, 0, 2, 3]),
+            (.srv, [0, 1, 0, 2, 3, 225]),
         ]
         for (type, octets) in cases { #expect(RecordData.parse(octets, type: type) == nil, "\(type) \(octets)") }
     }
 
     private func reply(code: Int32 = 0, records: [[UInt8]] = [], isBogus: Bool = false, isNonexistent: Bool = false) -> UnboundReply {
         UnboundReply(
-            responseCode: code, hasData: !records.isEmpty, isNonexistent: isNonexistent, isSecure: false, isBogus: isBogus, bogusReason: nil, canonicalName: nil,
+            responseCode: code, hasData: !records.isEmpty, isNonexistent: isNonexistent, isSecure: false, isBogus: isBogus, bogusReason: nil,
+            canonicalName: nil,
             timeToLive: 0, records: records)
     }
 
@@ -41,7 +43,8 @@ import Testing
         #expect(try reply(isNonexistent: true).answer(to: name, .a).outcome == .nonexistentDomain)
         #expect(try reply().answer(to: name, .a).outcome == .noData)
         for (bad, code) in [
-            (reply(code: 2), .serverFailure), (reply(code: 5), .serverFailure), (reply(records: [[1]]), .serverFailure), (reply(code: 2, isBogus: true), .bogus),
+            (reply(code: 2), .serverFailure), (reply(code: 5), .serverFailure), (reply(records: [[1]]), .serverFailure),
+            (reply(code: 2, isBogus: true), .bogus),
         ] as [(UnboundReply, DNSError.Code)] {
             let error = #expect(throws: DNSError.self) { try bad.answer(to: name, .a) }
             #expect(error?.code == code)
