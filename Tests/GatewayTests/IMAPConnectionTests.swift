@@ -1,4 +1,6 @@
 import IMAP
+import MailStore
+import MailTransport
 import NIOCore
 import Testing
 
