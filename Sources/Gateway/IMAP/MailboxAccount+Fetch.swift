@@ -93,7 +93,9 @@ extension MailboxAccount {
             var position = first
             while position < end {
                 let next = min(position + IMAPOutput.pieceSize, end)
-                output.buffer.writeImmutableBuffer(try await content.read(position..<next))
+                do { output.buffer.writeImmutableBuffer(try await content.read(position..<next)) } catch {
+                    throw InterruptedLiteral(reason: "\(error)")
+                }
                 position = next
                 try await output.drain()
             }
@@ -139,6 +141,12 @@ extension MailboxAccount {
         }
         return .ok("Searched")
     }
+}
+
+/// A message can't be read to its end, though its length was told: the connection is worth nothing any more.
+struct InterruptedLiteral: Error, CustomStringConvertible {
+    var reason: String
+    var description: String { "a message could not be read to its end: \(reason)" }
 }
 
 extension FetchItem {
