@@ -18,6 +18,7 @@ struct Listeners: Sendable {
     private let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
+    private let repetitions = RepeatedMessages()
 
     init(host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) {
         self.host = host
@@ -35,7 +36,7 @@ struct Listeners: Sendable {
         guard let policy = try policy(for: listener.kind) else { return nil }
         let reception = Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
-            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, logger: host.logger)
+            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, repetitions: repetitions, logger: host.logger)
         let spool = host.spool
         return SMTPServer(
             listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,
