@@ -1,5 +1,7 @@
-/// How strings are written in answers (RFC 9051 §4.3).
-enum ResponseText {
+package import NIOCore
+
+/// How strings are written in answers (RFC 9051 §4.3): the one place for it.
+package enum ResponseText {
     /// A quoted string. For text without CR, LF and NUL only.
     static func quoted(_ text: String) -> String {
         var written = "\""
@@ -8,5 +10,49 @@ enum ResponseText {
             written.unicodeScalars.append(character)
         }
         return written + "\""
+    }
+
+    /// `string`: quoted where all octets are printable ASCII, otherwise a literal. Deliberate: NUL, which neither form may contain
+    /// (RFC 9051 §9, `CHAR8`), is left out.
+    package static func string(_ octets: [UInt8], into out: inout ByteBuffer) {
+        guard octets.allSatisfy({ (0x20...0x7e).contains($0) }) else {
+            let kept = octets.contains(0) ? octets.filter { $0 != 0 } : octets
+            out.writeString("{\(kept.count)}\r\n")
+            out.writeBytes(kept)
+            return
+        }
+        out.writeInteger(UInt8(ascii: "\""))
+        for octet in octets {
+            if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { out.writeInteger(UInt8(ascii: "\\")) }
+            out.writeInteger(octet)
+        }
+        out.writeInteger(UInt8(ascii: "\""))
+    }
+
+    /// `string` of a text's UTF-8.
+    package static func string(_ text: String, into out: inout ByteBuffer) { string(Array(text.utf8), into: &out) }
+
+    /// `nstring`: a string, or NIL for nothing.
+    package static func nstring(_ octets: [UInt8]?, into out: inout ByteBuffer) {
+        if let octets { string(octets, into: &out) } else { out.writeStaticString("NIL") }
+    }
+
+    /// `nstring` of a text's UTF-8.
+    package static func nstring(_ text: String?, into out: inout ByteBuffer) { nstring(text.map { Array($0.utf8) }, into: &out) }
+
+    /// `astring`: an atom where the text is one, otherwise a string. `NIL` is quoted, so that nobody reads it as nothing.
+    package static func astring(_ text: String, into out: inout ByteBuffer) {
+        guard !text.isEmpty, text.uppercased() != "NIL", text.utf8.allSatisfy(IMAPCursor.isAtom) else { return string(text, into: &out) }
+        out.writeString(text)
+    }
+
+    /// A literal of octets that come out as they are, whatever they are; `""` where there are none.
+    package static func octets(_ octets: ByteBuffer, into out: inout ByteBuffer) {
+        guard octets.readableBytes > 0 else {
+            out.writeStaticString("\"\"")
+            return
+        }
+        out.writeString("{\(octets.readableBytes)}\r\n")
+        out.writeImmutableBuffer(octets)
     }
 }
