@@ -8,6 +8,8 @@ public struct MailRoute: Sendable {
         case nullMX
         /// The domain doesn't exist.
         case noSuchDomain
+        /// This host is the domain's best exchanger itself: whoever sent on from here would get the message back.
+        case ownHost
         /// The domain, or each of its exchangers, has no address.
         case noAddress
         /// Nobody can tell now.
@@ -64,9 +66,12 @@ private let hostLimit = 20
 /// there is none the domain's own addresses. At most 20 hosts are asked for, all at the same time.
 ///
 /// A host whose addresses can't be found is left out as long as another one remains (RFC 7672 §2.1.2).
-/// - Parameter addressFamilies: the address records to ask for, in the order of the addresses in the result.
+/// - Parameters:
+///   - addressFamilies: the address records to ask for, in the order of the addresses in the result.
+///   - ownName: the asking host's own name. Where it is an exchanger of the domain, those that are not better than itself are left
+///     out (RFC 5321 §5.1), or mail would go round in circles.
 public func mailHosts(
-    for domain: DomainName, using resolver: any Resolver, addressFamilies: [DNSRecordType] = [.aaaa, .a],
+    for domain: DomainName, using resolver: any Resolver, addressFamilies: [DNSRecordType] = [.aaaa, .a], ownName: DomainName? = nil,
     random generator: inout some RandomNumberGenerator
 ) async -> MailRoute {
     let exchangers = await DNSLookup(domain, .mx, using: resolver)
@@ -79,7 +84,9 @@ public func mailHosts(
     switch answer.outcome {
     case .nonexistentDomain: return MailRoute(outcome: .noSuchDomain, lookups: [exchangers])
     case .noData:
-        candidates = [MailHost(name: answer.canonicalName ?? domain, preference: 0, addresses: [], security: answer.security)]
+        let name = answer.canonicalName ?? domain
+        if name == ownName { return MailRoute(outcome: .ownHost, lookups: [exchangers]) }
+        candidates = [MailHost(name: name, preference: 0, addresses: [], security: answer.security)]
     case .records:
         for case .mx(let preference, let exchange) in answer.records {
             candidates.append(MailHost(name: exchange, preference: preference, addresses: [], security: answer.security))
@@ -91,6 +98,10 @@ public func mailHosts(
         // RFC 7505 §3: a single record that names the root. Beside others such a record says nothing.
         candidates.removeAll { $0.name == .root }
         if candidates.isEmpty { return MailRoute(outcome: .nullMX, lookups: [exchangers]) }
+        if let own = candidates.filter({ $0.name == ownName }).map(\.preference).min() {
+            candidates.removeAll { $0.preference >= own }
+            if candidates.isEmpty { return MailRoute(outcome: .ownHost, lookups: [exchangers]) }
+        }
         candidates = candidates.shuffled(using: &generator).sorted { $0.preference < $1.preference }
         var seen: Set<DomainName> = []
         candidates = Array(candidates.filter { seen.insert($0.name).inserted }.prefix(hostLimit))

@@ -1,6 +1,8 @@
 /// A resolver that answers from zones in memory: for tests, and wherever an outcome must be replayed.
 public struct ZoneResolver: Resolver {
     private var records: [DomainName: [DNSRecordType: [DNSRecordData]]] = [:]
+    /// Records of `*` below a name.
+    private var wildcards: [DomainName: [DNSRecordType: [DNSRecordData]]] = [:]
     private var aliases: [DomainName: DomainName] = [:]
     private var failures: [DomainName: [DNSRecordType?: DNSError.Code]] = [:]
     private var zones: [DomainName: DNSSECStatus] = [:]
@@ -11,6 +13,11 @@ public struct ZoneResolver: Resolver {
     /// Adds a record.
     public mutating func add(_ name: DomainName, _ type: DNSRecordType, _ data: DNSRecordData) {
         records[name, default: [:]][type, default: []].append(data)
+    }
+
+    /// Adds a record for every name below `parent` that doesn't exist otherwise (`*` in a zone file, RFC 4592).
+    public mutating func addWildcard(below parent: DomainName, _ type: DNSRecordType, _ data: DNSRecordData) {
+        wildcards[parent, default: [:]][type, default: []].append(data)
     }
 
     /// Adds a CNAME record.
@@ -37,6 +44,19 @@ public struct ZoneResolver: Resolver {
         return false
     }
 
+    /// RFC 8020: a name with others below it exists, even without records of its own; so does one with a wildcard below it.
+    private func exists(_ name: DomainName) -> Bool {
+        records[name] != nil || aliases[name] != nil || wildcards.keys.contains { $0.isEqualOrSubdomain(of: name) }
+            || records.keys.contains { $0.isSubdomain(of: name) } || aliases.keys.contains { $0.isSubdomain(of: name) }
+    }
+
+    /// What the wildcard at the closest name above that exists says; another one further up says nothing (RFC 4592 §3.3.1).
+    private func wildcard(for name: DomainName) -> [DNSRecordType: [DNSRecordData]]? {
+        var encloser = name.parent
+        while let current = encloser, !exists(current) { encloser = current.parent }
+        return encloser.flatMap { wildcards[$0] }
+    }
+
     public func lookup(_ name: DomainName, _ type: DNSRecordType) async throws(DNSError) -> DNSAnswer {
         var current = name
         var isSecure = true
@@ -50,13 +70,11 @@ public struct ZoneResolver: Resolver {
                 current = alias
                 continue
             }
-            let found = type == .cname ? alias.map { [.name($0)] } ?? [] : records[current]?[type] ?? []
-            // RFC 8020: a name with others below it exists, even without records of its own.
-            let exists =
-                alias != nil || records[current] != nil || records.keys.contains { $0.isSubdomain(of: current) }
-                || aliases.keys.contains { $0.isSubdomain(of: current) }
+            let isThere = exists(current)
+            let wildcard = isThere ? nil : self.wildcard(for: current)
+            let found = type == .cname ? alias.map { [.name($0)] } ?? [] : (wildcard ?? records[current])?[type] ?? []
             return DNSAnswer(
-                name: name, type: type, outcome: !found.isEmpty ? .records : exists ? .noData : .nonexistentDomain,
+                name: name, type: type, outcome: !found.isEmpty ? .records : isThere || wildcard != nil ? .noData : .nonexistentDomain,
                 canonicalName: current == name ? nil : current, records: found, security: isSecure ? .secure : .insecure)
         }
         throw DNSError(.serverFailure, name: name.ascii, type: type, reason: "a chain of more than 8 CNAMEs")

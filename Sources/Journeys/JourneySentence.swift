@@ -129,7 +129,7 @@ struct JourneySentence {
         let target = [value.host, value.address.map { "(\($0))" }].compactMap { $0 }.joined(separator: " ")
         let speaker = value.isLocal ? "we say" : "it says"
         var lines = [
-            "attempt \(value.attempt) of \(value.queueID) for \(value.recipient) by \(value.destination)\(target.isEmpty ? "" : " at \(target)"): \(value.result)",
+            "attempt \(value.attempt) for \(value.recipient) (queue \(value.queueID)) by \(value.destination)\(target.isEmpty ? "" : " at \(target)"): \(value.result)",
             "\(speaker) “\(value.reply)”",
         ]
         lines += value.failures.map { "before that: \($0)" }

@@ -130,10 +130,12 @@ public struct JourneyStory: Sendable {
         var byPlace: [Place: [JourneyEvent]] = [:]
         for event in events.prefix(Self.eventLimit) {
             let place = Place(host: event.host, role: event.role)
-            if byPlace[place] == nil { order.append(place) }
+            // A connection that was kept open is older than the message.
+            if !event.operation.isOfConnection, !order.contains(place) { order.append(place) }
             byPlace[place, default: []].append(event)
         }
-        return order.map { ($0.host, $0.role, byPlace[$0] ?? []) }
+        order += byPlace.keys.filter { !order.contains($0) }.sorted { ($0.host, $0.role) < ($1.host, $1.role) }
+        return order.map { ($0.host, $0.role, JourneyCondensation.condense(byPlace[$0] ?? [])) }
     }
 
     /// What is said where nobody was named as recipient.
@@ -184,6 +186,16 @@ public struct JourneyStory: Sendable {
         case .resolved(let value): value.security == "bogus" ? .red : .cyan
         case .notified, .queued: .yellow
         case .connected, .secured, .described, .checked, .routed: .cyan
+        }
+    }
+}
+
+extension JourneyEvent.Operation {
+    /// It says how the connection came about, not what happened to the message.
+    fileprivate var isOfConnection: Bool {
+        switch self {
+        case .connected, .secured, .authenticated: true
+        default: false
         }
     }
 }

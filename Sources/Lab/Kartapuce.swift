@@ -85,6 +85,7 @@ public actor Kartapuce {
                 started.append { await host.stop() }
                 try await host.start()
             }
+            try await edgeKnowsItsRecipients(hosts, report: report)
             return Kartapuce(
                 plan: options.plan,
                 folder: folder,
@@ -99,6 +100,15 @@ public actor Kartapuce {
             await uncancelled { for stop in stops.reversed() { await stop() } }
             if !options.keepsFolder { LabFiles.remove(folder) }
             throw error
+        }
+    }
+
+    /// The edge defers all mail until the inside has told it the digests of its recipients.
+    private static func edgeKnowsItsRecipients(_ hosts: [PosternHost], report: @Sendable (String) -> Void) async throws {
+        guard let store = hosts.first(where: { $0.plan.role == "store" }) else { return }
+        report("Kartapuce: \(store.plan.hostname) publishes the digests of its recipients to the edge")
+        try await Waiting.until("the edge knowing its recipients", timeout: .seconds(30)) { () -> Bool? in
+            try LabFiles.readText(store.logFile).contains("recipients published to the edge") ? true : nil
         }
     }
 

@@ -108,7 +108,7 @@ public struct SASLClient: Sendable {
         guard SCRAMMessage.isNonce(combined), combined.utf8.starts(with: nonce.utf8), combined.utf8.count > nonce.utf8.count else {
             throw SASLError(.malformed, "the nonce differs")
         }
-        guard let salt = Base64.decode(try message.value("s", at: 1)), !salt.isEmpty, let iterations = Int(try message.value("i", at: 2))
+        guard let salt = Base64.decode(try message.value("s", at: 1)), !salt.isEmpty, let iterations = SCRAM.iterations(try message.value("i", at: 2))
         else { throw SASLError(.malformed, "no salt or no iteration count") }
         // RFC 7677 §4: a server that asks for fewer rounds wants a proof that is easier to attack; one that asks for too many, our time.
         guard Self.iterationRange.contains(iterations) else { throw SASLError(.malformed, "an iteration count of \(iterations)") }

@@ -54,7 +54,7 @@ public struct SCRAMVerifier: Hashable, Sendable {
         guard parts.count == 3, parts[0] == "SCRAM-SHA-256" else { return nil }
         let rounds = parts[1].split(separator: ":", omittingEmptySubsequences: false)
         let keys = parts[2].split(separator: ":", omittingEmptySubsequences: false)
-        guard rounds.count == 2, keys.count == 2, let iterations = Int(rounds[0]), (1...Self.iterationLimit).contains(iterations),
+        guard rounds.count == 2, keys.count == 2, let iterations = SCRAM.iterations(rounds[0]), (1...Self.iterationLimit).contains(iterations),
             let salt = Base64.decode(rounds[1]), !salt.isEmpty, let storedKey = Base64.decode(keys[0]), storedKey.count == 32,
             let serverKey = Base64.decode(keys[1]), serverKey.count == 32
         else { return nil }
@@ -67,6 +67,12 @@ enum SCRAM {
     /// RFC 5802 §5: longer messages have no honest use.
     static let messageLimit = 4096
     static let passwordLimit = 1024
+
+    /// A number of rounds: digits alone, none of them a leading zero (`posit-number`, RFC 5802 §7).
+    static func iterations(_ text: some StringProtocol) -> Int? {
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), text.utf8.first != 0x30 else { return nil }
+        return Int(text)
+    }
 
     static func hash(_ octets: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: octets)) }
 
@@ -101,8 +107,14 @@ enum SCRAM {
 
     /// SASLprep (RFC 4013) as far as the standard library's Unicode data goes: other spaces become a space, characters that are
     /// commonly mapped to nothing vanish, and what is prohibited (§2.3: control characters, marks that change the direction of text,
-    /// private use, noncharacters) is refused. Deliberate: no compatibility composition (step 2.2), whose
-    /// tables would cost a full Foundation; a client and a server that type the same text alike agree without it.
+    /// private use, noncharacters) is refused.
+    ///
+    /// Deliberate, and told in Documentation/protocols.md: no compatibility composition (§2.2), no check of text that runs in both
+    /// directions (§2.4), no check for code points that Unicode 3.2 didn't know (§2.5). The tables of the first would cost a full
+    /// Foundation, and neither the standard library nor libidn2 gives them away. What follows: the server prepares a password alike
+    /// when it is set and when it comes in the clear, so PLAIN and LOGIN agree with themselves; a SCRAM client that does compose
+    /// (`e` with a combining acute becomes `é`, a ligature its letters) agrees where the password was set in composed form already,
+    /// as keyboards type it. ASCII is never concerned.
     static func prepare(_ text: String) throws(SASLError) -> String {
         guard text.utf8.count <= passwordLimit else { throw SASLError(.malformed, "longer than \(passwordLimit) octets") }
         if text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return text }

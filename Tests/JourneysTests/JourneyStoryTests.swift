@@ -32,13 +32,13 @@ struct JourneyStoryTests {
                   21:13:05.200  message   3.1 MiB, SHA-256 ab12
                                           From: Bob <bob@kartapuce.test>
                   21:13:05.210  commit    stored durably as 1A, 3.1 MiB, for Tom@gmail.test  (3.5 ms)
-                  21:13:05.350  attempt   attempt 1 of 1A for Tom@gmail.test by link:relay at smtp.kartapuce.test (127.77.1.3): delivered
+                  21:13:05.350  attempt   attempt 1 for Tom@gmail.test (queue 1A) by link:relay at smtp.kartapuce.test (127.77.1.3): delivered
                                           it says “250 2.1.0 Ok”
 
                 smtp.kartapuce.test (relay)
                   21:13:05.300  commit    stored durably as 7, 3.1 MiB, for Tom@gmail.test
                   21:13:05.400  dns       gmail.test MX = 10 mx.gmail.test [DNSSEC: secure]  (12 ms)
-                  21:13:05.500  attempt   attempt 1 of 7 for Tom@gmail.test by mx:gmail.test at mx.gmail.test (127.77.9.1): delivered  (1.3 s)
+                  21:13:05.500  attempt   attempt 1 for Tom@gmail.test (queue 7) by mx:gmail.test at mx.gmail.test (127.77.9.1): delivered  (1.3 s)
                                           it says “250 2.0.0 Ok: queued as 4XYZ”
                                           before that: mx2.gmail.test: connection refused
 

@@ -18,11 +18,11 @@ extension InteropKartapuceTests {
                 session = Session("mail", 25)
                 session.expect(None, 220)
                 session.expect("EHLO attacker.test", 250)
-                session.expect("MAIL FROM:<mallory@gmail.test>", 250)
+                session.expect("MAIL FROM:<attacker@gmail.test>", 250)
                 session.expect("RCPT TO:<bob@kartapuce.test>", 250)
                 session.expect("DATA", 354)
-                outer = b"From: <mallory@gmail.test>\r\nSubject: outer\r\n\r\nouter"
-                smuggled = b"MAIL FROM:<ceo@kartapuce.test>\r\nRCPT TO:<bob@kartapuce.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nsmuggled"
+                outer = b"From: <attacker@gmail.test>\r\nSubject: outer\r\n\r\nouter"
+                smuggled = b"MAIL FROM:<jack@kartapuce.test>\r\nRCPT TO:<bob@kartapuce.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nsmuggled"
                 pieces = [outer, form, smuggled, b"\r\n.\r\n", b"QUIT\r\n"]
                 if one_packet: session.send(b"".join(pieces))
                 else:
@@ -49,7 +49,7 @@ extension InteropKartapuceTests {
                 session = Session(arguments[0], int(arguments[1]))
                 session.expect(None, 220)
                 session.expect("EHLO attacker.test", 250)
-                session.send(b"STARTTLS\r\nEHLO injected.test\r\nMAIL FROM:<mallory@gmail.test>\r\n")
+                session.send(b"STARTTLS\r\nEHLO injected.test\r\nMAIL FROM:<attacker@gmail.test>\r\n")
                 code, text = session.reply()
                 if code == 220:
                     # A server may also take the injected octets for a broken handshake, and close.
@@ -102,7 +102,7 @@ extension InteropKartapuceTests {
                 session = Session("mail", 25)
                 session.expect(None, 220)
                 session.expect("EHLO attacker.test", 250)
-                session.expect("MAIL FROM:<mallory@gmail.test>", 250)
+                session.expect("MAIL FROM:<attacker@gmail.test>", 250)
                 for foreign in ("tom@gmail.test", "tom%gmail.test@kartapuce.test", '"tom@gmail.test"@kartapuce.test', "@kartapuce.test:tom@gmail.test"):
                     session.expect("RCPT TO:<%s>" % foreign, 500, 501, 550, 551, 553, 554)
                 """#
@@ -132,7 +132,7 @@ extension InteropKartapuceTests {
                 session = Session("mail", 25)
                 session.expect(None, 220)
                 session.expect("EHLO attacker.test", 250)
-                session.expect("MAIL FROM:<mallory@gmail.test>", 250)
+                session.expect("MAIL FROM:<attacker@gmail.test>", 250)
                 session.expect("RCPT TO:<bob@kartapuce.test>", 250)
                 session.expect("DATA", 354)
                 try: session.send(b"Subject: long\r\n\r\n" + ten_mebibytes + b"\r\n.\r\n")
@@ -151,14 +151,14 @@ extension InteropKartapuceTests {
                 session = Session("mail", 25)
                 session.expect(None, 220)
                 session.expect("EHLO attacker.test", 250)
-                session.expect("MAIL FROM:<mallory@gmail.test>", 250)
+                session.expect("MAIL FROM:<attacker@gmail.test>", 250)
                 for number in range(1000): session.send(b"RCPT TO:<bob+%d@kartapuce.test>\r\n" % number)
                 for number in range(1000): session.expect(None, 250)
                 code, text = session.say("RCPT TO:<bob+1000@kartapuce.test>")
                 assert code == 452 and "4.5.3" in text, text
                 session.expect("RSET", 250)
                 # Somebody who guesses addresses doesn't get to guess a thousand.
-                session.expect("MAIL FROM:<mallory@gmail.test>", 250)
+                session.expect("MAIL FROM:<attacker@gmail.test>", 250)
                 refused = 0
                 for number in range(1000):
                     code, text = session.say("RCPT TO:<guess%d@kartapuce.test>" % number)
@@ -207,7 +207,7 @@ extension InteropKartapuceTests {
                         session.send(b"\x16\x03\x01")
                     elif kind == 2:
                         session.expect("EHLO attacker.test", 250)
-                        session.expect("MAIL FROM:<mallory@gmail.test>", 250)
+                        session.expect("MAIL FROM:<attacker@gmail.test>", 250)
                         session.expect("RCPT TO:<bob@kartapuce.test>", 250)
                         session.expect("DATA", 354)
                         session.send(b"Subject: never ends\r\n\r\nfirst line\r\n.")

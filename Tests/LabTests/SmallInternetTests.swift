@@ -14,7 +14,11 @@ struct InteropSmallInternetTests {
                 let exchanger = try await NameServers.query(LabNames.domain, "MX", at: plan.nsresolve)
                 #expect(exchanger.status == "NOERROR")
                 #expect(exchanger.isValidated)
-                #expect(exchanger.records == ["kartapuce.test. 60 IN MX 10 mail.kartapuce.test."])
+                // The resolver may have asked before: the time to live counts down.
+                #expect(
+                    exchanger.records.map { $0.split(separator: " ").filter { Int($0) ?? 0 < 11 } } == [
+                        ["kartapuce.test.", "IN", "MX", "10", "mail.kartapuce.test."]
+                    ])
 
                 let policy = try await NameServers.query(LabNames.providerDomain, "TXT", at: plan.nsresolve)
                 #expect(policy.isValidated)
@@ -82,7 +86,7 @@ struct InteropSmallInternetTests {
         let refused = try await client.send(
             message,
             to: ["jack@elsewhere.test"],
-            from: "mallory@elsewhere.test",
+            from: "attacker@elsewhere.test",
             by: .init(host: LabNames.providerHost, address: plan.provider, port: 25, security: .startTLS),
             as: nil,
             sourceAddress: plan.attacker

@@ -129,6 +129,8 @@ public struct Configuration: Sendable, Equatable {
         public var expireSeconds: Int = 5 * 24 * 3600
         public var delayWarningSeconds: Int = 4 * 3600
         public var connectionsPerDestination: Int = 20
+        /// Messages that a destination outside of the house gets in a minute; 0 for no limit.
+        public var messagesPerMinutePerDestination: Int = 0
         public var deliveries: Int = 200
         public init() {}
     }

@@ -175,6 +175,9 @@ extension Configuration {
             .init(
                 "connectionsPerDestination", \.connectionsPerDestination, .integer(1...1000), in: initial, example: "20",
                 "connections to one destination at once"),
+            .init(
+                "messagesPerMinutePerDestination", \.messagesPerMinutePerDestination, .integer(0...100_000), in: initial, example: "600",
+                "messages that a destination outside of the house gets in a minute; 0 for no limit"),
             .init("deliveries", \.deliveries, .integer(1...10_000), in: initial, example: "200", "deliveries at once in total"),
         ]
     }()

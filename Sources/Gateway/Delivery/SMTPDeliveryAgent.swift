@@ -40,7 +40,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     private func deliver(_ job: DeliveryJob, toExchangersOf domain: DomainName) async -> DeliveryResult {
         var generator = SystemRandomNumberGenerator()
         let start = now()
-        let route = await mailHosts(for: domain, using: resolver, random: &generator)
+        let route = await mailHosts(for: domain, using: resolver, ownName: try? DomainName(hostname), random: &generator)
         let steps = route.lookups.map { lookup in
             DeliveryResult.Step(operation: .resolved(.init(lookup)), time: start, seconds: lookup.duration.seconds)
         }
@@ -49,16 +49,11 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             let targets = hosts.map {
                 SMTPTarget(hostname: $0.name.ascii, addresses: $0.addresses, port: port, security: .opportunistic)
             }
-            guard let own = hosts.firstIndex(where: { $0.name.ascii == hostname.lowercased() }) else {
-                return await deliver(job, to: targets, steps: steps)
-            }
-            // We are an exchanger ourselves: only better ones may be tried, or the message would come back to us.
-            let better = targets[..<own]
-            guard !better.isEmpty else {
-                return .uniform(
-                    job, .failed, SMTPReply(554, .init(5, 4, 6), "The best mail exchanger of \(domain.ascii) is this host itself"), steps: steps)
-            }
-            return await deliver(job, to: Array(better), steps: steps)
+            return await deliver(job, to: targets, steps: steps)
+        case .ownHost:
+            // Only better exchangers may be tried, or the message would come back to us; there is none.
+            let reply = SMTPReply(554, .init(5, 4, 6), "The best mail exchanger of \(domain.ascii) is this host itself")
+            return .uniform(job, .failed, reply, steps: steps)
         case .nullMX:
             let reply = SMTPReply(556, .init(5, 1, 10), "\(domain.ascii) declares that it accepts no mail (null MX, RFC 7505)")
             return .uniform(job, .failed, reply, steps: steps)
@@ -95,12 +90,14 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     private func steps(of report: DeliveryReport, from start: Date) -> [DeliveryResult.Step] {
         var steps: [DeliveryResult.Step] = []
         let peer = report.remoteAddress.map { "\(report.hostname) [\($0)]" } ?? report.hostname
-        if let tls = report.tls { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: start)) }
+        let startTLS = report.exchanges.firstIndex { $0.command == "STARTTLS" }
         var time = start
-        for exchange in report.exchanges {
+        if let tls = report.tls, startTLS == nil { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
+        for (index, exchange) in report.exchanges.enumerated() {
             let evidence = JourneyEvent.Exchanged(peer: peer, outbound: true, command: exchange.command, reply: exchange.reply)
             steps.append(.init(operation: .exchanged(evidence), time: time, seconds: exchange.duration.seconds))
             time = time.addingTimeInterval(exchange.duration.seconds)
+            if let tls = report.tls, index == startTLS { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
         }
         return steps
     }

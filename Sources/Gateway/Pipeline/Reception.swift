@@ -25,6 +25,7 @@ struct Reception: SMTPService {
     let now: @Sendable () -> Date
     /// Tells the queue that there is work.
     let wakeQueue: @Sendable () -> Void
+    let repetitions: RepeatedMessages
     let logger: Logger
 
     func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply? { policy.refusal(of: session) }
@@ -44,7 +45,8 @@ struct Reception: SMTPService {
     }
 
     func reversePath(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) async -> SMTPReply {
-        await policy.reversePath(envelope, session: session)
+        repetitions.replyWasSeen(session: session.id)
+        return await policy.reversePath(envelope, session: session)
     }
 
     func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
@@ -75,6 +77,8 @@ struct Reception: SMTPService {
     }
 
     func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async {
+        if summary.reason == "quit" { repetitions.replyWasSeen(session: session.id) }
+        repetitions.connectionClosed(session: session.id)
         guard !summary.refusals.isEmpty else { return }
         var journey = ReceptionJourney(trace: .random(), role: policy.role, host: hostname)
         journey.add(session)
@@ -131,6 +135,7 @@ struct Reception: SMTPService {
                 "seconds": "\((ContinuousClock.now - start).seconds)",
             ])
         wakeQueue()
+        repetitions.accepted(digestKey, session: transaction.session.id)
         return SMTPReply(250, .init(2, 0, 0), "Accepted, queued as \(id), trace \(trace)")
     }
 
@@ -138,6 +143,7 @@ struct Reception: SMTPService {
     /// (RFC 5321 §4.5.3.2.6), or a new one.
     private func identity(of transaction: SMTPTransaction, digestKey: String) async throws -> TraceID {
         if let trace = transaction.trace { return trace }
+        if repetitions.wasAnswered(digestKey) { return .random() }
         let since = now().addingTimeInterval(-5 * 24 * 3600)
         return try await recorder.log.traces(key: digestKey, from: since, to: nil, limit: 1).first ?? .random()
     }

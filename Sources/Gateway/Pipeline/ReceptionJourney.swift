@@ -31,7 +31,7 @@ struct ReceptionJourney: Sendable {
                     serverPort: session.localPort)), at: session.connectedAt)
         if let tls = session.tls { add(.secured(.init(tls, peer: client)), at: session.connectedAt) }
         if let user = session.authenticatedUser {
-            add(.authenticated(.init(user: user, mechanism: "AUTH", succeeded: true)), at: session.connectedAt)
+            add(.authenticated(.init(user: user, mechanism: session.authenticationMechanism ?? "AUTH", succeeded: true)), at: session.connectedAt)
         }
     }
 

@@ -23,6 +23,7 @@ actor QueueRunner: Service {
     private var recipientsUnderWay: Set<Int64> = []
     private var load: [String: Int] = [:]
     private var backOff = DestinationBackOff()
+    private var rate: DestinationRate
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
@@ -35,6 +36,7 @@ actor QueueRunner: Service {
         self.remote = remote
         self.settlement = settlement
         self.settings = settings
+        rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
         self.now = now
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -77,7 +79,8 @@ actor QueueRunner: Service {
     private func nextJobs() async -> [DeliveryJob] {
         let free = settings.deliveries - load.values.reduce(0, +)
         guard free > 0 else { return [] }
-        let closed = backOff.closed(at: now()).union(load.filter { $0.value >= settings.connectionsPerDestination }.keys)
+        let busy = load.filter { $0.value >= settings.connectionsPerDestination }.keys
+        let closed = backOff.closed(at: now()).union(rate.exhausted(at: now())).union(busy)
         do {
             let due = try await spool.due(
                 at: now(), limit: max(free * 4, 64), excludingDestinations: closed, excludingRecipients: recipientsUnderWay)
@@ -103,6 +106,7 @@ actor QueueRunner: Service {
                 logger.error("unknown destination in the queue", metadata: ["destination": "\(group.destination)"])
                 continue
             }
+            guard rate.take(destination, at: now()) else { continue }
             load[group.destination, default: 0] += 1
             recipientsUnderWay.formUnion(recipients.map(\.id))
             guard let message = try? await spool.message(group.message) else {
@@ -142,23 +146,4 @@ actor QueueRunner: Service {
         let count = load[destination, default: 1] - 1
         load[destination] = count > 0 ? count : nil
     }
-}
-
-/// Destinations that can't be reached, and until when each is left alone: 1 s at first, twice as long each time, 60 s at most. A
-/// recipient's own retry schedule is longer; this keeps the other recipients of the same destination from trying in vain.
-struct DestinationBackOff: Sendable {
-    private var closedUntil: [String: (time: Date, wait: Double)] = [:]
-
-    /// Notes what an attempt showed.
-    mutating func note(_ destination: String, unreachable: Bool, at time: Date) {
-        guard unreachable else {
-            closedUntil[destination] = nil
-            return
-        }
-        let wait = min(60, (closedUntil[destination]?.wait ?? 0.5) * 2)
-        closedUntil[destination] = (time.addingTimeInterval(wait), wait)
-    }
-
-    /// The destinations that are left alone now.
-    func closed(at time: Date) -> Set<String> { Set(closedUntil.filter { $0.value.time > time }.keys) }
 }

@@ -1,6 +1,7 @@
 import Crypto
 import DNS
 import FoundationEssentials
+import IMAP
 import Logging
 import MailStore
 import MailTransport
@@ -17,6 +18,7 @@ struct Listeners: Sendable {
     private let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
+    private let repetitions = RepeatedMessages()
 
     init(host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) {
         self.host = host
@@ -34,12 +36,42 @@ struct Listeners: Sendable {
         guard let policy = try policy(for: listener.kind) else { return nil }
         let reception = Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
-            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, logger: host.logger)
+            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, repetitions: repetitions, logger: host.logger)
         let spool = host.spool
         return SMTPServer(
             listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,
             tls: listener.kind == .link ? try host.linkServerTLS() : host.publicTLS, group: host.group, budget: budget, limiter: limiter,
             makeIncomingFile: { try await spool.makeIncomingFile() }, logger: host.logger)
+    }
+
+    /// An IMAP server for a listener; `nil` where the listener speaks something else.
+    func imapServer(for listener: Configuration.Listener) throws -> IMAPServer? {
+        let security: IMAPSession.Security
+        switch listener.kind {
+        case .imap: security = .startTLS
+        case .imaps: security = .implicit
+        case .smtp, .submission, .submissions, .link, .control: return nil
+        }
+        guard let mailboxes = host.mailboxes else {
+            throw HostError("A listener \(listener.kind.rawValue) needs the mailboxes: give this host the role store")
+        }
+        guard let tls = host.publicTLS else {
+            throw HostError("A listener \(listener.kind.rawValue) needs the section “certificate”: passwords are taken under TLS only")
+        }
+        let limits = host.configuration.limits
+        var session = IMAPSession.Configuration(hostname: host.configuration.hostname, security: security)
+        session.errors = limits.errorsPerSession
+        session.limits.messageLength = limits.messageSizeBytes
+        var settings = IMAPServer.Settings(session: session)
+        settings.dataTimeout = .seconds(limits.dataTimeoutSeconds)
+        settings.messageTimeout = .seconds(limits.messageTimeoutSeconds)
+        settings.authenticationSecret = authenticationSecret
+        let backend = MailboxBackend(
+            directory: try host.directory(), store: mailboxes, budget: budget, messageSize: limits.messageSizeBytes,
+            memoryPerMessage: limits.memoryPerMessageBytes, logger: host.logger)
+        return IMAPServer(
+            listenerName: listener.kind.rawValue, settings: settings, backend: backend, tls: tls, group: host.group, budget: budget,
+            limiter: limiter, logger: host.logger)
     }
 
     private func policy(for kind: Configuration.Listener.Kind) throws -> (any ListenerPolicy)? {
@@ -95,6 +127,23 @@ struct SMTPListenerService: Service {
         logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
         try? await gracefulShutdown()
         await server.shutdown(grace: .seconds(10))
+    }
+}
+
+/// An IMAP listener in the life of the process.
+struct IMAPListenerService: Service {
+    let server: IMAPServer
+    let listener: Configuration.Listener
+    let logger: Logger
+
+    func run() async throws {
+        let port = try await server.bind(address: listener.address, port: listener.port)
+        logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        await withDiscardingTaskGroup { group in
+            group.addTask { await server.run() }
+            try? await gracefulShutdown()
+            await server.shutdown(grace: .seconds(10))
+        }
     }
 }
 

@@ -102,7 +102,7 @@ public struct PosternServer: Sendable {
                 let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
                 return ControlListenerService(server: server, listener: listener, logger: logger)
             case .imap, .imaps:
-                return nil
+                return try listeners.imapServer(for: listener).map { IMAPListenerService(server: $0, listener: listener, logger: logger) }
             }
         }
     }

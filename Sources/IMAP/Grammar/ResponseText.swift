@@ -12,13 +12,15 @@ package enum ResponseText {
         return written + "\""
     }
 
-    /// `string`: quoted where all octets are printable ASCII, otherwise a literal. Deliberate: NUL, which neither form may contain
-    /// (RFC 9051 §9, `CHAR8`), is left out.
+    /// Longer strings go out as literals, which a client can skip.
+    private static let quotedLimit = 1000
+
+    /// `string`: quoted where it is short printable ASCII, otherwise a literal. Deliberate: NUL, which neither form may contain
+    /// (RFC 9051 §9, `CHAR8`), becomes a space.
     package static func string(_ octets: [UInt8], into out: inout ByteBuffer) {
-        guard octets.allSatisfy({ (0x20...0x7e).contains($0) }) else {
-            let kept = octets.contains(0) ? octets.filter { $0 != 0 } : octets
-            out.writeString("{\(kept.count)}\r\n")
-            out.writeBytes(kept)
+        guard octets.count <= quotedLimit, octets.allSatisfy({ (0x20...0x7e).contains($0) }) else {
+            out.writeString("{\(octets.count)}\r\n")
+            out.writeBytes(octets.lazy.map { $0 == 0 ? 0x20 : $0 })
             return
         }
         out.writeInteger(UInt8(ascii: "\""))

@@ -174,7 +174,8 @@ public struct UseCase: Sendable {
             return try await Waiting.until("the journey", timeout: .seconds(20), every: 300) {
                 let told = try await kartapuce.host("imap").command(["trace", "--full", "--message-id", messageID])
                 latest = told.outputText + told.errors
-                return told.succeeded && names.allSatisfy(latest.contains) ? told.outputText : nil
+                let isComplete = names.allSatisfy(latest.contains) && !latest.contains("waits in a queue")
+                return told.succeeded && isComplete ? told.outputText : nil
             }
         } catch let error as LabError where error.code == .timedOut {
             throw LabError(.timedOut, "the journey doesn't name \(names.joined(separator: " and ")) after 20 s; postern trace says:\n\(latest)")

@@ -166,6 +166,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         case .startTLS: startTLS(context)
         case .requestVerifier(let username, let exchange): findVerifier(username, exchange)
         case .authenticationEnded(let username, let mechanism, let reply):
+            if reply.isPositive { information.authenticationMechanism = mechanism }
             let information = currentInformation()
             tell { service in await service.authenticationEnded(username: username, mechanism: mechanism, reply: reply, session: information) }
         case .requestReversePath(let envelope, let trace):

@@ -55,6 +55,8 @@ public struct SMTPSessionInfo: Sendable {
     public var tls: TLSSummary?
     /// The user that AUTH established.
     public var authenticatedUser: String?
+    /// The mechanism that did it.
+    public var authenticationMechanism: String?
 
     public init(
         id: UInt64, listener: String, localAddress: IPAddress, localPort: Int, remoteAddress: IPAddress, remotePort: Int,

@@ -1,0 +1,178 @@
+import FoundationEssentials
+import IMAP
+import Logging
+import NIOCore
+
+/// Serves one connection from its greeting to its end: does what the session asks for, in the order in which it asks.
+final class IMAPConversation {
+    private let server: IMAPServer
+    private let connection: IMAPConnection
+    private let output: IMAPOutput
+    private var session: IMAPSession
+    private var info: IMAPConnectionInfo
+    private var account: (any IMAPAccount)?
+    private let loginDeadline: NIODeadline
+    private var lastCommand = NIODeadline.now()
+    private var messageDeadline = NIODeadline.distantFuture
+
+    init(server: IMAPServer, connection: IMAPConnection) {
+        self.server = server
+        self.connection = connection
+        let timeout = TimeAmount(server.settings.writeTimeout)
+        output = IMAPOutput { try await connection.write($0, timeout: timeout) }
+        session = IMAPSession(
+            configuration: server.settings.session, authenticationSecret: server.settings.authenticationSecret, makeNonce: Self.makeNonce)
+        info = connection.info
+        loginDeadline = .now() + TimeAmount(server.settings.loginTimeout * 3)
+    }
+
+    /// 24 random octets as printable text (RFC 5802 §5.1).
+    @Sendable private static func makeNonce() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return Data((0..<24).map { _ in UInt8.random(in: 0...255, using: &generator) }).base64EncodedString()
+    }
+
+    func run() async {
+        do {
+            try await converse()
+        } catch {
+            server.logger.debug(
+                "connection lost",
+                metadata: ["imap.connection": "\(info.id)", "net.peer": "\(info.remoteAddress)", "error": "\(error)"])
+        }
+        if session.isAppending { await account?.abandonAppend() }
+    }
+
+    private func converse() async throws {
+        if server.settings.session.security == .implicit {
+            guard try await awaitTLS() else { return }
+        }
+        session.greet()
+        while true {
+            while let action = session.next() {
+                guard try await perform(action) else { return try await output.flush() }
+            }
+            try await output.flush()
+            guard await receive() else { return }
+        }
+    }
+
+    /// Waits for the client and tells the session; `false` when nothing more comes.
+    private func receive() async -> Bool {
+        switch await connection.receive(until: deadline) {
+        case .octets(let octets): session.receive(octets)
+        case .woken, .secured: break
+        case .timedOut: session.timedOut()
+        case .shutdown: session.shutDown()
+        case .ended: return false
+        }
+        return true
+    }
+
+    /// When the client's patience with us, or ours with it, is at its end (RFC 9051 §5.4).
+    private var deadline: NIODeadline {
+        let settings = server.settings
+        if session.isAppending { return min(.now() + TimeAmount(settings.dataTimeout), messageDeadline) }
+        // Single octets of a command don't count: a client that drips must not hold its place for ever.
+        guard account == nil else { return lastCommand + TimeAmount(settings.idleTimeout) }
+        return min(lastCommand + TimeAmount(settings.loginTimeout), loginDeadline)
+    }
+
+    private func awaitTLS() async throws -> Bool {
+        while true {
+            switch await connection.receive(until: min(.now() + TimeAmount(server.settings.loginTimeout), loginDeadline)) {
+            case .secured(let summary):
+                info.tls = summary
+                session.tlsEstablished(channelBinding: server.tls.endPointBinding)
+                return true
+            case .woken: continue
+            case .octets, .timedOut, .shutdown, .ended: return false
+            }
+        }
+    }
+
+    /// Does what the session asks for; `false` when the connection is to be closed.
+    private func perform(_ action: IMAPSession.Action) async throws -> Bool {
+        lastCommand = .now()
+        switch action {
+        case .write(let octets):
+            output.buffer.writeImmutableBuffer(octets)
+            try await output.drain()
+        case .startTLS(let reply):
+            try await output.flush()
+            try await connection.startTLS(reply: reply)
+            return try await awaitTLS()
+        case .findVerifier(let username):
+            do {
+                session.provide(verifier: try await server.backend.verifier(forUser: username))
+            } catch {
+                server.logger.error("users can't be looked up", metadata: ["error": "\(error)"])
+                session.verifierUnavailable()
+            }
+        case .authenticationEnded(let username, let mechanism, let succeeded):
+            return try await authenticationEnded(username, mechanism, succeeded)
+        case .perform(let tag, let command):
+            guard let account else { return false }
+            session.complete(try await account.perform(command, tag: tag, isRev2: session.isRev2, into: output))
+        case .beginAppend(let request):
+            guard let account else { return false }
+            messageDeadline = .now() + TimeAmount(server.settings.messageTimeout)
+            if let refusal = await account.beginAppend(request) { session.complete(refusal) } else { session.acceptAppend() }
+        case .appendOctets(let octets): await account?.append(octets)
+        case .endAppend:
+            guard let account else { return false }
+            session.complete(try await account.endAppend(isRev2: session.isRev2, into: output))
+        case .abandonAppend: await account?.abandonAppend()
+        case .idle: try await idle()
+        case .idleEnded:
+            let ending = try await account?.synchronize(isRev2: session.isRev2, into: output)
+            session.complete(ending ?? .ok("Idle no more"))
+        case .close: return false
+        }
+        return true
+    }
+
+    private func authenticationEnded(_ username: String, _ mechanism: String, _ succeeded: Bool) async throws -> Bool {
+        await server.backend.authenticationEnded(username: username, mechanism: mechanism, succeeded: succeeded, connection: info)
+        guard succeeded else {
+            // Slows down whoever guesses; the connection counts against its network meanwhile.
+            try await Task.sleep(for: server.settings.failureDelay)
+            return true
+        }
+        do {
+            account = try await server.backend.openAccount(ofUser: username, connection: info)
+            return true
+        } catch {
+            server.logger.error("an account can't be opened", metadata: ["user": "\(username)", "error": "\(error)"])
+            IMAPResponse.bye(code: "UNAVAILABLE", "Your mailboxes can't be used now").write(into: &output.buffer, isRev2: false)
+            return false
+        }
+    }
+
+    /// Tells what changes until the client says something (RFC 9051 §6.3.13).
+    private func idle() async throws {
+        guard let account else { return }
+        let connection = connection
+        let changes = account.changes()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            if let changes {
+                group.addTask {
+                    for await _ in changes { connection.wake() }
+                    // The mailbox is gone, or this task is cancelled.
+                    connection.wake()
+                }
+            }
+            while true {
+                // A line of the client ends it; what follows from that is done outside.
+                session.advanceIdle()
+                guard session.isIdle else { return }
+                if let ending = try await account.synchronize(isRev2: session.isRev2, into: output) {
+                    return session.complete(ending)
+                }
+                try await output.flush()
+                guard await receive() else { throw ChannelError.eof }
+            }
+        }
+    }
+}

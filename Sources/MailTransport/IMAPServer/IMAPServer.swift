@@ -1,0 +1,188 @@
+public import DNS
+import FoundationEssentials
+public import IMAP
+public import Logging
+public import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+
+/// Accepts connections and runs an ``IMAP/IMAPSession`` on each. One server is one listener of the configuration.
+public final class IMAPServer: Sendable {
+    /// What the transport adds to what the protocol has.
+    public struct Settings: Sendable {
+        /// How IMAP is spoken, with its limits.
+        public var session: IMAPSession.Configuration
+        /// How long a client may take from one command to the next before it has logged in, and a third of what it has for that in all.
+        public var loginTimeout: Duration = .seconds(60)
+        /// How long a client may give no command. RFC 9051 §5.4 demands 30 minutes.
+        public var idleTimeout: Duration = .seconds(1_800)
+        /// How long a client may pause within a message.
+        public var dataTimeout: Duration = .seconds(180)
+        /// How long a whole message may take.
+        public var messageTimeout: Duration = .seconds(1_800)
+        /// How long a client may take nothing of what it is sent.
+        public var writeTimeout: Duration = .seconds(180)
+        /// How long the answer to a failed login is held back.
+        public var failureDelay: Duration = .seconds(2)
+        /// Keeps what unknown users are told the same from one attempt to the next. Random, and the same for all servers.
+        /// The default is made anew for each settings.
+        public var authenticationSecret: [UInt8]
+
+        /// Makes settings.
+        public init(session: IMAPSession.Configuration) {
+            self.session = session
+            var generator = SystemRandomNumberGenerator()
+            authenticationSecret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        }
+    }
+
+    let listenerName: String
+    let settings: Settings
+    let backend: any IMAPBackend
+    let tls: TLSServerContext
+    let group: any EventLoopGroup
+    let budget: MemoryBudget
+    let limiter: ConnectionLimiter
+    let logger: Logger
+
+    private struct State {
+        var listener: NIOAsyncChannel<IMAPConnection?, Never>?
+        var connections: [UInt64: IMAPConnection] = [:]
+        var isShuttingDown = false
+    }
+    private let state = Mutex(State())
+    /// Connections of all listeners are counted together: an identity is unique within the process.
+    private static let nextIdentity = Atomic<UInt64>(1)
+
+    /// What an open connection is taken to cost apart from messages, in octets.
+    static let octetsPerConnection = 16 * 1024
+
+    /// Makes a server that doesn't listen yet.
+    /// - Parameters:
+    ///   - listenerName: the listener's name in the configuration.
+    ///   - settings: how it speaks.
+    ///   - backend: who knows users and mailboxes.
+    ///   - tls: certificate and key.
+    ///   - group: where connections run.
+    ///   - budget: shared with the other servers of the process.
+    ///   - limiter: shared with the other servers of the process.
+    ///   - logger: for what an operator may want to see.
+    public init(
+        listenerName: String, settings: Settings, backend: any IMAPBackend, tls: TLSServerContext, group: any EventLoopGroup,
+        budget: MemoryBudget, limiter: ConnectionLimiter, logger: Logger
+    ) {
+        self.listenerName = listenerName
+        self.settings = settings
+        self.backend = backend
+        self.tls = tls
+        self.group = group
+        self.budget = budget
+        self.limiter = limiter
+        self.logger = logger
+    }
+
+    /// Begins to listen; connections wait until ``run()``. To be called once.
+    /// - Parameter port: 0 for any free port.
+    /// - Returns: the port.
+    /// - Throws: when the address cannot be bound.
+    public func bind(address: IPAddress, port: Int) async throws -> Int {
+        let listener = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .bind(to: SocketAddress(address, port: port)) { channel in
+                channel.eventLoop.makeCompletedFuture { try self.begin(channel) }
+            }
+        state.withLock { $0.listener = listener }
+        return listener.channel.localAddress?.port ?? port
+    }
+
+    /// Serves connections until ``shutdown(grace:)``, each in a task of its own below this one.
+    public func run() async {
+        guard let listener = state.withLock({ $0.listener }) else { return }
+        await withDiscardingTaskGroup { group in
+            do {
+                try await listener.executeThenClose { connections in
+                    for try await case let connection? in connections {
+                        group.addTask { await self.serve(connection) }
+                    }
+                }
+            } catch {
+                logger.error("a listener failed", metadata: ["listener": "\(listenerName)", "error": "\(error)"])
+            }
+        }
+    }
+
+    /// Stops: no new connections; those that are open get BYE when their command has ended, at the latest after `grace`.
+    public func shutdown(grace: Duration) async {
+        let (listener, connections) = state.withLock { state in
+            state.isShuttingDown = true
+            return (state.listener, Array(state.connections.values))
+        }
+        try? await listener?.channel.close()
+        for connection in connections { connection.shutDown() }
+        let clock = ContinuousClock()
+        let deadline = clock.now + grace
+        while openConnections > 0, clock.now < deadline { try? await clock.sleep(for: .milliseconds(20)) }
+        for connection in state.withLock({ Array($0.connections.values) }) { connection.channel.close(promise: nil) }
+    }
+
+    /// Connections that are served.
+    public var openConnections: Int { state.withLock { $0.connections.count } }
+
+    private func serve(_ connection: IMAPConnection) async {
+        await IMAPConversation(server: self, connection: connection).run()
+        connection.close()
+        state.withLock { _ = $0.connections.removeValue(forKey: connection.info.id) }
+    }
+
+    /// Puts the handlers in place, or turns the client away. Runs on the connection's event loop.
+    private func begin(_ channel: any Channel) throws -> IMAPConnection? {
+        guard let remote = channel.remoteAddress?.internetAddress else {
+            channel.close(promise: nil)
+            return nil
+        }
+        guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else { return turnAway(channel, "Too busy, try again later") }
+        guard limiter.admit(remote) else { return turnAway(channel, "Too many connections from your network") }
+        budget.add(Self.octetsPerConnection)
+        channel.closeFuture.whenComplete { [limiter, budget] _ in
+            limiter.release(remote)
+            budget.remove(Self.octetsPerConnection)
+        }
+        var tlsHandler: NIOSSLServerHandler?
+        if settings.session.security == .implicit {
+            let handler = tls.makeHandler()
+            try channel.pipeline.syncOperations.addHandler(handler)
+            tlsHandler = handler
+        }
+        let handler = IMAPChannelHandler(tls: tls, tlsHandler: tlsHandler)
+        try channel.pipeline.syncOperations.addHandler(handler)
+        let identity = Self.nextIdentity.add(1, ordering: .relaxed).oldValue
+        let connection = IMAPConnection(
+            channel: channel, handler: handler,
+            info: IMAPConnectionInfo(
+                id: identity, listener: listenerName, remoteAddress: remote, remotePort: channel.remoteAddress?.port ?? 0,
+                connectedAt: .now))
+        let isLate = state.withLock { state in
+            state.connections[identity] = connection
+            return state.isShuttingDown
+        }
+        if isLate { handler.shutDown() }
+        return connection
+    }
+
+    /// Says why there is no service, in clear where IMAP begins in clear, and closes.
+    private func turnAway(_ channel: any Channel, _ reason: String) -> IMAPConnection? {
+        guard settings.session.security == .startTLS else {
+            channel.close(promise: nil)
+            return nil
+        }
+        // The channel isn't active before this returns.
+        channel.eventLoop.execute {
+            channel.writeAndFlush(ByteBuffer(string: "* BYE \(reason)\r\n")).whenComplete { _ in channel.close(promise: nil) }
+        }
+        return nil
+    }
+}
