@@ -93,7 +93,9 @@ extension MailboxAccount {
             var position = first
             while position < end {
                 let next = min(position + IMAPOutput.pieceSize, end)
-                output.buffer.writeImmutableBuffer(try await content.read(position..<next))
+                do { output.buffer.writeImmutableBuffer(try await content.read(position..<next)) } catch {
+                    throw InterruptedLiteral(reason: "\(error)")
+                }
                 position = next
                 try await output.drain()
             }
@@ -102,6 +104,23 @@ extension MailboxAccount {
     }
 
     // MARK: - SEARCH
+
+    /// The messages that are worth a look: where a search names numbers, nothing else is read.
+    private func candidates(for keys: [SearchKey], in view: MailboxView) -> [UInt32] {
+        var candidates = view.uids
+        for key in keys {
+            let named: [UInt32]? =
+                switch key {
+                case .uid(let set): view.resolve(set, isUID: true)
+                case .sequence(let set): view.resolve(set, isUID: false)
+                default: nil
+                }
+            guard let named else { continue }
+            let wanted = Set(named)
+            candidates.removeAll { !wanted.contains($0) }
+        }
+        return candidates
+    }
 
     func search(_ query: SearchQuery, tag: String, isUID: Bool, isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion {
         guard let open = selection else { return Self.nothingSelected }
@@ -112,7 +131,7 @@ extension MailboxAccount {
             lastSequenceNumber: open.view.uids.count, lastUID: open.view.uids.last ?? 0, saved: Set(open.view.saved))
         let (cheap, costly) = query.key.byCost
         var found: [UInt32] = []
-        for piece in open.view.uids.pieces(of: 256) {
+        for piece in candidates(for: cheap, in: open.view).pieces(of: 256) {
             for message in try await messages(piece, in: open.mailbox) {
                 guard let number = open.view.sequenceNumber(of: message.uid) else { continue }
                 guard cheap.allSatisfy({ described(message, number, content: nil).matches($0, in: context) }) else { continue }
@@ -139,6 +158,12 @@ extension MailboxAccount {
         }
         return .ok("Searched")
     }
+}
+
+/// A message can't be read to its end, though its length was told: the connection is worth nothing any more.
+struct InterruptedLiteral: Error, CustomStringConvertible {
+    var reason: String
+    var description: String { "a message could not be read to its end: \(reason)" }
 }
 
 extension FetchItem {

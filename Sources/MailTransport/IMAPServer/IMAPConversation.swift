@@ -44,13 +44,12 @@ final class IMAPConversation {
     }
 
     private func converse() async throws {
-        if server.settings.session.security == .implicit {
-            guard try await awaitTLS() else { return }
-        }
+        guard await awaitReadiness() else { return }
         session.greet()
         while true {
             while let action = session.next() {
                 guard try await perform(action) else { return try await output.flush() }
+                lastCommand = .now()
             }
             try await output.flush()
             guard await receive() else { return }
@@ -61,7 +60,7 @@ final class IMAPConversation {
     private func receive() async -> Bool {
         switch await connection.receive(until: deadline) {
         case .octets(let octets): session.receive(octets)
-        case .woken, .secured: break
+        case .woken, .secured, .opened: break
         case .timedOut: session.timedOut()
         case .shutdown: session.shutDown()
         case .ended: return false
@@ -78,9 +77,11 @@ final class IMAPConversation {
         return min(lastCommand + TimeAmount(settings.loginTimeout), loginDeadline)
     }
 
-    private func awaitTLS() async throws -> Bool {
+    /// Waits until the greeting may be said, or until what follows STARTTLS may; `false` when that never comes.
+    private func awaitReadiness() async -> Bool {
         while true {
             switch await connection.receive(until: min(.now() + TimeAmount(server.settings.loginTimeout), loginDeadline)) {
+            case .opened: return true
             case .secured(let summary):
                 info.tls = summary
                 session.tlsEstablished(channelBinding: server.tls.endPointBinding)
@@ -93,7 +94,6 @@ final class IMAPConversation {
 
     /// Does what the session asks for; `false` when the connection is to be closed.
     private func perform(_ action: IMAPSession.Action) async throws -> Bool {
-        lastCommand = .now()
         switch action {
         case .write(let octets):
             output.buffer.writeImmutableBuffer(octets)
@@ -101,7 +101,7 @@ final class IMAPConversation {
         case .startTLS(let reply):
             try await output.flush()
             try await connection.startTLS(reply: reply)
-            return try await awaitTLS()
+            return await awaitReadiness()
         case .findVerifier(let username):
             do {
                 session.provide(verifier: try await server.backend.verifier(forUser: username))
