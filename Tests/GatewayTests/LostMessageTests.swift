@@ -16,7 +16,7 @@ private struct WillingAgent: DeliveryAgent {
 
 @Suite struct LostMessageTests {
     /// A message whose octets are lost is held for an operator, and what stands behind it is delivered.
-    @Test(.timeLimit(.minutes(1))) func messageWithoutOctetsIsHeld() async throws {
+    @Test(.timeLimit(.minutes(5))) func messageWithoutOctetsIsHeld() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "queue-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let spool = try await SpoolStore.open(folder: folder, host: "mx.kartapuce.test", bodyRowLimit: 64)
