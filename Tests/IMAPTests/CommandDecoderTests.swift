@@ -69,7 +69,8 @@ struct CommandDecoderTests {
         let line = "a SEARCH " + String(repeating: "ALL ", count: 100) + "ALL"
         let tooLong = IMAPParseError(.tooLarge, at: 60, "a shorter command expected")
         for (end, expected) in [
-            ("\r\nb NOOP\r\n", [.bad(tag: "a", tooLong), .command(tag: "b", .noop)]), (" {5}\r\nb NOOP\r\n", [.bad(tag: "a", tooLong), .command(tag: "b", .noop)]),
+            ("\r\nb NOOP\r\n", [.bad(tag: "a", tooLong), .command(tag: "b", .noop)]),
+            (" {5}\r\nb NOOP\r\n", [.bad(tag: "a", tooLong), .command(tag: "b", .noop)]),
             (" {5+}\r\nb NOOP\r\n", [.fatal(tooLong)]),
         ] as [(String, [IMAPCommandDecoder.Event])] {
             let octets = Array((line + end).utf8)

@@ -36,7 +36,9 @@ func events(
     return found
 }
 
-func events(_ text: String, append answer: AppendAnswer = .accept, limits: IMAPLimits = IMAPLimits(), usesUTF8: Bool = false)
+func events(
+    _ text: String, append answer: AppendAnswer = .accept, limits: IMAPLimits = IMAPLimits(), usesUTF8: Bool = false
+)
     -> [IMAPCommandDecoder.Event]
 {
     events(Array(text.utf8), append: answer, limits: limits, usesUTF8: usesUTF8)

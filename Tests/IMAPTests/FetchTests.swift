@@ -22,7 +22,7 @@ func fetch(_ items: String, of octets: ByteBuffer?, uid: Bool = false) -> String
 /// The same without what stands around the items.
 func item(_ items: String, of lines: [String]) -> String {
     let answer = fetch(items, of: lines)
-    return answer.hasPrefix("* 3 FETCH (") && answer.hasSuffix(")\r\n") ? String(answer.dropFirst(11).dropLast(3)) : "no answer: \(answer)"
+    return answer.hasPrefix("* 3 FETCH (") && answer.hasSuffix(")\r\n") ? String(answer.dropFirst(11).dropLast(2)) : "no answer: \(answer)"
 }
 
 @Suite("FETCH")
@@ -66,14 +66,16 @@ struct FetchTests {
     ]
 
     static let nestedSections: [(String, String)] = [
-        ("BODY[HEADER]", "BODY[HEADER] {59}\r\nSubject: outer\r\nContent-Type: multipart/mixed; boundary=X\r\n\r\n"), ("BODY[1]", "BODY[1] {5}\r\nfirst"),
+        ("BODY[HEADER]", "BODY[HEADER] {61}\r\nSubject: outer\r\nContent-Type: multipart/mixed; boundary=X\r\n\r\n"), ("BODY[1]", "BODY[1] {5}\r\nfirst"),
         ("BODY[1.MIME]", "BODY[1.MIME] {2}\r\n\r\n"),
         ("BODY[2.MIME]", "BODY[2.MIME] {63}\r\nContent-Type: message/rfc822\r\nContent-Description: a letter\r\n\r\n"),
-        ("BODY[2.HEADER]", "BODY[2.HEADER] {65}\r\nSubject: inner\r\nContent-Type: multipart/alternative; boundary=Y\r\n\r\n"),
-        ("BODY[2.TEXT]", "BODY[2.TEXT] {55}\r\n--Y\r\n\r\nplain\r\n--Y\r\nContent-Type: text/html\r\n\r\n<p>\r\n--Y--"),
-        ("BODY[2.1]", "BODY[2.1] {5}\r\nplain"), ("BODY[2.2]", "BODY[2.2] {3}\r\n<p>"), ("BODY[2.2.MIME]", "BODY[2.2.MIME] {27}\r\nContent-Type: text/html\r\n\r\n"),
+        ("BODY[2.HEADER]", "BODY[2.HEADER] {67}\r\nSubject: inner\r\nContent-Type: multipart/alternative; boundary=Y\r\n\r\n"),
+        ("BODY[2.TEXT]", "BODY[2.TEXT] {56}\r\n--Y\r\n\r\nplain\r\n--Y\r\nContent-Type: text/html\r\n\r\n<p>\r\n--Y--"),
+        ("BODY[2.1]", "BODY[2.1] {5}\r\nplain"), ("BODY[2.2]", "BODY[2.2] {3}\r\n<p>"),
+        ("BODY[2.2.MIME]", "BODY[2.2.MIME] {27}\r\nContent-Type: text/html\r\n\r\n"),
         ("BODY[2.HEADER.FIELDS (Subject)]", "BODY[2.HEADER.FIELDS (Subject)] {18}\r\nSubject: inner\r\n\r\n"),
-        ("BODY[3]", "BODY[3] {24}\r\nSubject: third\r\n\r\ndeep\r\n"), ("BODY[3.1]", "BODY[3.1] {6}\r\ndeep\r\n"), ("BODY[3.TEXT]", "BODY[3.TEXT] {6}\r\ndeep\r\n"),
+        ("BODY[3]", "BODY[3] {24}\r\nSubject: third\r\n\r\ndeep\r\n"), ("BODY[3.1]", "BODY[3.1] {6}\r\ndeep\r\n"),
+        ("BODY[3.TEXT]", "BODY[3.TEXT] {6}\r\ndeep\r\n"),
         ("BODY[3.HEADER]", "BODY[3.HEADER] {18}\r\nSubject: third\r\n\r\n"), ("BODY[2.3]", "BODY[2.3] NIL"), ("BODY[2.1.HEADER]", "BODY[2.1.HEADER] NIL"),
         ("BODY[4]", "BODY[4] NIL"), ("BODY[1.1]", "BODY[1.1] NIL"),
     ]
@@ -101,14 +103,16 @@ struct FetchTests {
     @Test("sections count from the first readable octet") func movedBuffer() {
         var octets = ByteBuffer(string: "passed over" + Self.plain.joined(separator: "\r\n"))
         octets.moveReaderIndex(forwardBy: 11)
-        #expect(fetch("(BODY[1]<0.3> BODY[HEADER.FIELDS (X)])", of: octets) == "* 3 FETCH (BODY[1]<0> {3}\r\none BODY[HEADER.FIELDS (X)] {8}\r\nX: y\r\n\r\n)\r\n")
+        #expect(
+            fetch("(BODY[1]<0.3> BODY[HEADER.FIELDS (X)])", of: octets) == "* 3 FETCH (BODY[1]<0> {3}\r\none BODY[HEADER.FIELDS (X)] {8}\r\nX: y\r\n\r\n)\r\n")
     }
 
     @Test("an empty message has an answer for every item") func empty() {
         #expect(
             item("(ENVELOPE BODY BODYSTRUCTURE BODY[] BODY[HEADER] BODY[1])", of: [""]) == "ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) "
                 + "BODY (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) "
-                + "BODYSTRUCTURE (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL) BODY[] \"\" BODY[HEADER] \"\" BODY[1] \"\"")
+                + "BODYSTRUCTURE (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL) BODY[] \"\" BODY[HEADER] \"\" BODY[1] \"\""
+        )
     }
 }
 
@@ -131,17 +135,22 @@ struct EnvelopeTests {
             #"(NIL "" \#(bob) ((NIL NIL "alice" "kartapuce.test")) \#(bob) NIL NIL NIL NIL "")"#
         ),
         (
-            ["To: Friends: jack@gmail.test, Tom <tom@gmail.test>;, bob@kartapuce.test", "Cc: undisclosed-recipients:;", "Bcc: root, <@a.test,@b.test:mike@c.test>"],
+            [
+                "To: Friends: jack@gmail.test, Tom <tom@gmail.test>;, bob@kartapuce.test", "Cc: undisclosed-recipients:;",
+                "Bcc: root, <@a.test,@b.test:mike@c.test>",
+            ],
             #"(NIL NIL NIL NIL NIL ((NIL NIL "Friends" NIL)(NIL NIL "jack" "gmail.test")("Tom" NIL "tom" "gmail.test")(NIL NIL NIL NIL)"#
                 + #"(NIL NIL "bob" "kartapuce.test")) ((NIL NIL "undisclosed-recipients" NIL)(NIL NIL NIL NIL)) "#
                 + #"((NIL NIL "root" "")(NIL "@a.test,@b.test" "mike" "c.test")) NIL NIL)"#
         ),
-        (["Subject: Grüße\u{0}x"], "(NIL {10}\r\nGrüße x NIL NIL NIL NIL NIL NIL NIL NIL)"),
+        (["Subject: Grüße\u{0}x"], "(NIL {9}\r\nGrüße x NIL NIL NIL NIL NIL NIL NIL NIL)"),
         (["Subject: a \"quoted\" \\ one"], #"(NIL "a \"quoted\" \\ one" NIL NIL NIL NIL NIL NIL NIL NIL)"#),
         (["Subject: first", "Subject: second"], #"(NIL "first" NIL NIL NIL NIL NIL NIL NIL NIL)"#),
-        (["From: Bob <bob@kartapuce.test>, jack@gmail.test (Jack)"],
+        (
+            ["From: Bob <bob@kartapuce.test>, jack@gmail.test (Jack)"],
             #"(NIL NIL (("Bob" NIL "bob" "kartapuce.test")("Jack" NIL "jack" "gmail.test")) (("Bob" NIL "bob" "kartapuce.test")("Jack" NIL "jack" "gmail.test"))"#
-                + #" (("Bob" NIL "bob" "kartapuce.test")("Jack" NIL "jack" "gmail.test")) NIL NIL NIL NIL NIL)"#),
+                + #" (("Bob" NIL "bob" "kartapuce.test")("Jack" NIL "jack" "gmail.test")) NIL NIL NIL NIL NIL)"#
+        ),
     ]
 
     @Test("is the header as it is written", arguments: envelopes) func envelope(header: [String], expected: String) {

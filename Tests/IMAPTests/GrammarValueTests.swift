@@ -74,7 +74,8 @@ struct GrammarValueTests {
     }
 
     static let patterns: [(String, String, Bool)] = [
-        ("*", "a/b", true), ("%", "a", true), ("%", "a/b", false), ("a/%", "a/b", true), ("a/%", "a/b/c", false), ("a*c", "a/b/c", true), ("inbox", "INBOX", true),
+        ("*", "a/b", true), ("%", "a", true), ("%", "a/b", false), ("a/%", "a/b", true), ("a/%", "a/b/c", false), ("a*c", "a/b/c", true),
+        ("inbox", "INBOX", true),
         ("%/%", "a/b", true), ("", "a", false), ("", "", true), ("a%", "a", true), ("*b*b*b", "abbb", true),
     ]
 
@@ -84,7 +85,8 @@ struct GrammarValueTests {
 
     static let strings: [(String, String, String)] = [
         ("", "\"\"", "\"\""), ("INBOX", "\"INBOX\"", "INBOX"), ("a \"b\\", #""a \"b\\""#, #""a \"b\\""#), ("nil", "\"nil\"", "\"nil\""),
-        ("é", "{2}\r\né", "{2}\r\né"), ("a\r\nb", "{4}\r\na\r\nb", "{4}\r\na\r\nb"), ("a\0b", "{3}\r\na b", "{3}\r\na b"), ("a\tb", "{3}\r\na\tb", "{3}\r\na\tb"),
+        ("é", "{2}\r\né", "{2}\r\né"), ("a\r\nb", "{4}\r\na\r\nb", "{4}\r\na\r\nb"), ("a\0b", "{3}\r\na b", "{3}\r\na b"),
+        ("a\tb", "{3}\r\na\tb", "{3}\r\na\tb"),
     ]
 
     @Test("strings of answers", arguments: strings) func writeStrings(text: String, string: String, astring: String) {

@@ -47,7 +47,8 @@ struct SearchTests {
 
     static let texts: [(String, Bool)] = [
         ("SUBJECT \"GRÜSSE\"", true), ("SUBJECT \"grüße aus\"", true), ("SUBJECT \"aus  köln\"", true), ("SUBJECT =?iso", false), ("SUBJECT \"\"", true),
-        ("FROM \"jürgen <\"", true), ("FROM juergen@", true), ("FROM jack", false), ("TO JACK", true), ("CC tom", true), ("BCC tom", false), ("BCC \"\"", false),
+        ("FROM \"jürgen <\"", true), ("FROM juergen@", true), ("FROM jack", false), ("TO JACK", true), ("CC tom", true), ("BCC tom", false),
+        ("BCC \"\"", false),
         ("HEADER X-Empty \"\"", true), ("HEADER x-empty y", false), ("HEADER None \"\"", false), ("HEADER mime-version 1.0", true),
         ("BODY \"rechnung über 5 €\"", true), ("BODY langjaehrig", true), ("BODY \"ÄPFEL\"", true), ("BODY banane", false), ("BODY traube", true),
         ("BODY pflaume", true), ("BODY mango", true), ("BODY \"grüße\"", false), ("BODY jack", false), ("BODY \"\"", true), ("TEXT \"\"", true),
@@ -68,17 +69,17 @@ struct SearchTests {
 
     static let patterns: [(String, String, Bool)] = [
         ("", "", true), ("a", "", false), ("abab", "aababab", true), ("abac", "ababac", true), ("aab", "aaab", true), ("ab", "ba", false), ("é", "CAFÉ", true),
-        ("ß", "SS", true), ("σ", "ΟΔΟΣ", true), ("ς", "σ", true), ("K", "k", true), ("ü", "u", false), ("\u{0}", "a\u{0}b", true),
+        ("ß", "SS", true), ("SS", "ß", true), ("σ", "ΟΔΟΣ", true), ("ς", "σ", true), ("K", "k", true), ("ü", "u", false), ("\u{0}", "a\u{0}b", true),
     ]
 
     @Test("patterns", arguments: patterns) func occurs(pattern: String, text: String, expected: Bool) {
-        #expect(TextPattern(pattern).occurs(in: text) == expected)
+        #expect(TextPattern(pattern).occurs(in: FoldedText(text)) == expected)
     }
 
     @Test("a text made to be searched slowly costs no more than another") func repetitive() {
         let text = String(repeating: "a", count: 200_000)
         let pattern = TextPattern(String(repeating: "a", count: 50_000) + "b")
-        #expect(!pattern.occurs(in: text))
-        #expect(pattern.occurs(in: text + "B"))
+        #expect(!pattern.occurs(in: FoldedText(text)))
+        #expect(pattern.occurs(in: FoldedText(text + "B")))
     }
 }

@@ -54,8 +54,8 @@ private struct MessageSearch {
 
     /// What BODY looks at, and what TEXT looks at besides.
     private struct Texts {
-        var body: [String] = []
-        var header: [String] = []
+        var body: [FoldedText] = []
+        var header: [FoldedText] = []
     }
 
     init(message: IMAPMessage, context: SearchContext) {
@@ -84,7 +84,7 @@ private struct MessageSearch {
         case .smaller(let size): return message.size < Int(size)
         case .header(let name, let text):
             let pattern = TextPattern(text)
-            return reader.message().header.all(named: name).contains { pattern.occurs(in: $0.decodedText) }
+            return reader.message().header.all(named: name).contains { pattern.occurs(in: FoldedText($0.decodedText)) }
         case .body(let text):
             let pattern = TextPattern(text)
             return pattern.isEmpty || texts().body.contains(where: pattern.occurs)
@@ -120,12 +120,12 @@ private struct MessageSearch {
         var texts = Texts()
         var nested: Set<Int> = []
         for part in reader.message().allParts {
-            let fields = part.header.map { "\($0.name): \($0.decodedText)" }
+            let fields = part.header.map { FoldedText("\($0.name): \($0.decodedText)") }
             // The header of a message within the message belongs to the body.
             if nested.contains(part.headerRange.lowerBound) { texts.body += fields } else { texts.header += fields }
-            if let filename = part.filename { texts.header.append(filename) }
+            if let filename = part.filename { texts.header.append(FoldedText(filename)) }
             if let inner = part.nestedMessage { nested.insert(inner.headerRange.lowerBound) }
-            if let text = Self.text(of: part) { texts.body.append(text) }
+            if let text = Self.text(of: part) { texts.body.append(FoldedText(text)) }
         }
         foundTexts = texts
         return texts
