@@ -64,12 +64,20 @@ extension MailboxAccount {
             try await stream(content, of: message, number, items, isUID: isUID, into: output)
             return true
         }
-        // A part of a message is found by reading all of it: one message at a time, and counted.
+        // A part of a message is found by reading all of it.
+        try await withOctets(of: content) { octets in
+            described(message, number, content: octets).writeFetch(items, includesUID: isUID, into: &output.buffer)
+            try await output.drain()
+        }
+        return true
+    }
+
+    /// Reads a whole message, one at a time for a connection, and counted for all of them.
+    private func withOctets<Result>(of content: any MessageContent, _ body: (ByteBuffer) async throws -> Result) async throws -> Result {
+        guard !backend.budget.isExhausted else { throw StoreError(.busy, "all memory that connections may use is in use") }
         backend.budget.add(content.byteCount)
         defer { backend.budget.remove(content.byteCount) }
-        described(message, number, content: try await content.readAll()).writeFetch(items, includesUID: isUID, into: &output.buffer)
-        try await output.drain()
-        return true
+        return try await body(content.readAll())
     }
 
     private func described(_ message: StoredMessage, _ number: Int, content: ByteBuffer?) -> IMAPMessage {
@@ -93,7 +101,9 @@ extension MailboxAccount {
             var position = first
             while position < end {
                 let next = min(position + IMAPOutput.pieceSize, end)
-                output.buffer.writeImmutableBuffer(try await content.read(position..<next))
+                do { output.buffer.writeImmutableBuffer(try await content.read(position..<next)) } catch {
+                    throw InterruptedLiteral(reason: "\(error)")
+                }
                 position = next
                 try await output.drain()
             }
@@ -102,6 +112,23 @@ extension MailboxAccount {
     }
 
     // MARK: - SEARCH
+
+    /// The messages that are worth a look: where a search names numbers, nothing else is read.
+    private func candidates(for keys: [SearchKey], in view: MailboxView) -> [UInt32] {
+        var candidates = view.uids
+        for key in keys {
+            let named: [UInt32]? =
+                switch key {
+                case .uid(let set): view.resolve(set, isUID: true)
+                case .sequence(let set): view.resolve(set, isUID: false)
+                default: nil
+                }
+            guard let named else { continue }
+            let wanted = Set(named)
+            candidates.removeAll { !wanted.contains($0) }
+        }
+        return candidates
+    }
 
     func search(_ query: SearchQuery, tag: String, isUID: Bool, isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion {
         guard let open = selection else { return Self.nothingSelected }
@@ -112,16 +139,17 @@ extension MailboxAccount {
             lastSequenceNumber: open.view.uids.count, lastUID: open.view.uids.last ?? 0, saved: Set(open.view.saved))
         let (cheap, costly) = query.key.byCost
         var found: [UInt32] = []
-        for piece in open.view.uids.pieces(of: 256) {
+        for piece in candidates(for: cheap, in: open.view).pieces(of: 256) {
             for message in try await messages(piece, in: open.mailbox) {
                 guard let number = open.view.sequenceNumber(of: message.uid) else { continue }
                 guard cheap.allSatisfy({ described(message, number, content: nil).matches($0, in: context) }) else { continue }
                 if !costly.isEmpty {
                     guard let content = try await store.content(message.contentID) else { continue }
-                    backend.budget.add(content.byteCount)
-                    defer { backend.budget.remove(content.byteCount) }
-                    let whole = described(message, number, content: try await content.readAll())
-                    guard costly.allSatisfy({ whole.matches($0, in: context) }) else { continue }
+                    let matches = try await withOctets(of: content) { octets in
+                        let whole = described(message, number, content: octets)
+                        return costly.allSatisfy { whole.matches($0, in: context) }
+                    }
+                    guard matches else { continue }
                 }
                 found.append(message.uid)
             }
@@ -139,6 +167,12 @@ extension MailboxAccount {
         }
         return .ok("Searched")
     }
+}
+
+/// A message can't be read to its end, though its length was told: the connection is worth nothing any more.
+struct InterruptedLiteral: Error, CustomStringConvertible {
+    var reason: String
+    var description: String { "a message could not be read to its end: \(reason)" }
 }
 
 extension FetchItem {

@@ -8,6 +8,11 @@ extension MailboxAccount {
     /// Special uses that a mailbox can be given. `All` and `Flagged` would be views of other mailboxes (RFC 6154 §2), which are not offered.
     private static let specialUses = ["Archive", "Drafts", "Junk", "Sent", "Trash"]
 
+    /// Mailboxes of one user: what LIST looks at has an end.
+    private static let mailboxLimit = 5000
+    /// Octets of LIST's patterns together. Each is compared with each name.
+    private static let patternLimit = 4096
+
     func create(_ name: String, specialUse: String?) async throws -> IMAPCompletion {
         var use: String?
         if let specialUse {
@@ -18,6 +23,9 @@ extension MailboxAccount {
         }
         // RFC 9051 §6.3.4: a delimiter at the end says that mailboxes will be made below it.
         let trimmed = name.count > 1 && name.hasSuffix("/") ? String(name.dropLast()) : name
+        guard try await store.mailboxes(of: user).count < Self.mailboxLimit else {
+            return .no("There are \(Self.mailboxLimit) mailboxes already", code: "LIMIT")
+        }
         _ = try await store.createMailbox(trimmed, of: user, specialUse: use)
         return .ok("Created")
     }
@@ -41,6 +49,9 @@ extension MailboxAccount {
 
     /// LIST (RFC 9051 §6.3.9), with the numbers of each mailbox where they are asked for (RFC 5819).
     func list(_ query: ListQuery, isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion {
+        guard query.reference.utf8.count * query.patterns.count + query.patterns.reduce(0, { $0 + $1.utf8.count }) <= Self.patternLimit else {
+            return .no("Shorter patterns, please", code: "LIMIT")
+        }
         let mailboxes = try await store.mailboxes(of: user)
         let byName = Dictionary(mailboxes.map { ($0.name, $0) }) { first, _ in first }
         for listing in MailboxList(mailboxes.map(MailboxList.Mailbox.init)).listings(for: query) {
@@ -54,6 +65,7 @@ extension MailboxAccount {
     }
 
     func lsub(_ reference: String, _ pattern: String, isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion {
+        guard reference.utf8.count + pattern.utf8.count <= Self.patternLimit else { return .no("Shorter patterns, please", code: "LIMIT") }
         for listing in try await mailboxList().subscriptions(reference: reference, pattern: pattern) {
             IMAPResponse.lsub(listing).write(into: &output.buffer, isRev2: isRev2)
             try await output.drain()

@@ -85,10 +85,10 @@ final class MailboxAccount: IMAPAccount {
         switch error.code {
         case .exists: return .no(error.message, code: "ALREADYEXISTS")
         case .notFound:
-            if let selection, error.message == "the mailbox is gone" { return .no("\(selection.name) is gone", effect: .ended) }
             switch command {
             // RFC 9051 §6.3.12, §6.4.7: the client may create it and try again.
             case .copy, .move, nil: return .no(error.message, code: "TRYCREATE")
+            case .fetch, .store, .search, .expunge, .uidExpunge, .close: return .no("The selected mailbox is gone", effect: .ended)
             default: return .no(error.message, code: "NONEXISTENT")
             }
         case .invalidName: return .no(error.message, code: "CANNOT")
@@ -104,7 +104,9 @@ final class MailboxAccount: IMAPAccount {
 
     func synchronize(isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion? {
         do { return try await synchronize(mayExpunge: true, isRev2: isRev2, into: output) } catch let error as StoreError {
-            return completion(for: error, of: .noop)
+            var ending = completion(for: error, of: .noop)
+            ending.effect = .ended
+            return ending
         }
     }
 

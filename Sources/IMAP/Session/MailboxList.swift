@@ -81,23 +81,25 @@ public struct MailboxList: Sendable {
         return attributes
     }
 
+    /// The names above some mailboxes.
+    private func parents(where isWanted: (Mailbox) -> Bool) -> Set<String> {
+        Set(mailboxes.filter(isWanted).flatMap { Self.levels(above: $0.name) })
+    }
+
     /// The lines that answer LIST (RFC 9051 §6.3.9).
     public func listings(for query: ListQuery) -> [MailboxListing] {
         // RFC 9051 §6.3.9: an empty name asks for the delimiter only.
         if query.patterns == [""] { return [MailboxListing(name: "", attributes: ["\\Noselect"])] }
         let patterns = query.patterns.map { MailboxPattern(query.reference + $0) }
         func matches(_ name: String) -> Bool { patterns.contains { $0.matches(name) } }
+        // Only for what the patterns don't show by themselves (RFC 9051 §6.3.9.4).
+        let hidden = query.isRecursive ? parents(where: { $0.isSubscribed && !matches($0.name) }) : []
         return mailboxes.compactMap { mailbox in
             guard matches(mailbox.name) else { return nil }
             let isChosen =
                 (!query.onlySubscribed || mailbox.isSubscribed) && (!query.onlySpecialUse || mailbox.specialUse != nil)
             var listing = MailboxListing(name: mailbox.name, attributes: attributes(mailbox))
-            if query.isRecursive {
-                // Only for what the patterns don't show by themselves (RFC 9051 §6.3.9.4).
-                listing.hasSubscribedChildren = mailboxes.contains {
-                    $0.isSubscribed && $0.name.hasPrefix(mailbox.name + "/") && !matches($0.name)
-                }
-            }
+            listing.hasSubscribedChildren = hidden.contains(mailbox.name)
             return isChosen || listing.hasSubscribedChildren ? listing : nil
         }
     }
@@ -105,13 +107,11 @@ public struct MailboxList: Sendable {
     /// The lines that answer LSUB (RFC 3501 §6.3.9): a level above a subscribed mailbox is told where `%` hides the mailbox itself.
     public func subscriptions(reference: String, pattern: String) -> [MailboxListing] {
         let matcher = MailboxPattern(reference + pattern)
+        let hidden = parents(where: { $0.isSubscribed && !matcher.matches($0.name) })
         return mailboxes.compactMap { mailbox in
             guard matcher.matches(mailbox.name) else { return nil }
             if mailbox.isSubscribed { return MailboxListing(name: mailbox.name, attributes: []) }
-            let standsForOthers = mailboxes.contains {
-                $0.isSubscribed && $0.name.hasPrefix(mailbox.name + "/") && !matcher.matches($0.name)
-            }
-            return standsForOthers ? MailboxListing(name: mailbox.name, attributes: ["\\Noselect"]) : nil
+            return hidden.contains(mailbox.name) ? MailboxListing(name: mailbox.name, attributes: ["\\Noselect"]) : nil
         }
     }
 }

@@ -11,6 +11,8 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     /// What the task can wait for.
     enum Received: Sendable {
         case octets(ByteBuffer)
+        /// The connection is ready: what is written before may lie about until something else is. Comes first, where TLS doesn't.
+        case opened
         /// TLS has begun.
         case secured(TLSSummary)
         /// ``wake()`` was called.
@@ -32,6 +34,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     private var timer: Scheduled<Void>?
     private var pending = ByteBuffer()
     private var summary: TLSSummary?
+    private var isOpened = false
     private var isReadWanted = false
     private var isWoken = false
     private var isShutDown = false
@@ -93,6 +96,9 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
         if isShutDown, !isClosing {
             isShutDown = false
             resume(.shutdown)
+        } else if isOpened {
+            isOpened = false
+            resume(.opened)
         } else if let summary {
             self.summary = nil
             resume(.secured(summary))
@@ -119,6 +125,14 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     // MARK: - The channel's side
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if tlsHandler == nil {
+            isOpened = true
+            deliver()
+        }
+        context.fireChannelActive()
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil

@@ -2,6 +2,7 @@ import FoundationEssentials
 import IMAP
 import Logging
 import NIOCore
+import SASL
 
 /// Serves one connection from its greeting to its end: does what the session asks for, in the order in which it asks.
 final class IMAPConversation {
@@ -44,13 +45,12 @@ final class IMAPConversation {
     }
 
     private func converse() async throws {
-        if server.settings.session.security == .implicit {
-            guard try await awaitTLS() else { return }
-        }
+        guard await awaitReadiness() else { return }
         session.greet()
         while true {
             while let action = session.next() {
                 guard try await perform(action) else { return try await output.flush() }
+                lastCommand = .now()
             }
             try await output.flush()
             guard await receive() else { return }
@@ -61,7 +61,7 @@ final class IMAPConversation {
     private func receive() async -> Bool {
         switch await connection.receive(until: deadline) {
         case .octets(let octets): session.receive(octets)
-        case .woken, .secured: break
+        case .woken, .secured, .opened: break
         case .timedOut: session.timedOut()
         case .shutdown: session.shutDown()
         case .ended: return false
@@ -78,9 +78,11 @@ final class IMAPConversation {
         return min(lastCommand + TimeAmount(settings.loginTimeout), loginDeadline)
     }
 
-    private func awaitTLS() async throws -> Bool {
+    /// Waits until the greeting may be said, or until what follows STARTTLS may; `false` when that never comes.
+    private func awaitReadiness() async -> Bool {
         while true {
             switch await connection.receive(until: min(.now() + TimeAmount(server.settings.loginTimeout), loginDeadline)) {
+            case .opened: return true
             case .secured(let summary):
                 info.tls = summary
                 session.tlsEstablished(channelBinding: server.tls.endPointBinding)
@@ -93,7 +95,6 @@ final class IMAPConversation {
 
     /// Does what the session asks for; `false` when the connection is to be closed.
     private func perform(_ action: IMAPSession.Action) async throws -> Bool {
-        lastCommand = .now()
         switch action {
         case .write(let octets):
             output.buffer.writeImmutableBuffer(octets)
@@ -101,14 +102,8 @@ final class IMAPConversation {
         case .startTLS(let reply):
             try await output.flush()
             try await connection.startTLS(reply: reply)
-            return try await awaitTLS()
-        case .findVerifier(let username):
-            do {
-                session.provide(verifier: try await server.backend.verifier(forUser: username))
-            } catch {
-                server.logger.error("users can't be looked up", metadata: ["error": "\(error)"])
-                session.verifierUnavailable()
-            }
+            return await awaitReadiness()
+        case .findVerifier(let username, let isPlain): await findVerifier(username, isPlain)
         case .authenticationEnded(let username, let mechanism, let succeeded):
             return try await authenticationEnded(username, mechanism, succeeded)
         case .perform(let tag, let command):
@@ -130,6 +125,20 @@ final class IMAPConversation {
         case .close: return false
         }
         return true
+    }
+
+    private func findVerifier(_ username: String, _ isPlain: Bool) async {
+        do {
+            let verifier = try await server.backend.verifier(forUser: username)
+            if isPlain {
+                session = await PasswordCheck.any(for: info).provide(verifier, to: session)
+            } else {
+                session.provide(verifier: verifier)
+            }
+        } catch {
+            server.logger.error("users can't be looked up", metadata: ["error": "\(error)"])
+            session.verifierUnavailable()
+        }
     }
 
     private func authenticationEnded(_ username: String, _ mechanism: String, _ succeeded: Bool) async throws -> Bool {
@@ -174,5 +183,21 @@ final class IMAPConversation {
                 guard await receive() else { throw ChannelError.eof }
             }
         }
+    }
+}
+
+/// Checks plain passwords, each of which costs all rounds of a verifier: one at a time, and only half of the processors do it, so that
+/// whoever guesses passwords slows down nobody but others who log in.
+private actor PasswordCheck {
+    private static let checks = (0..<max(1, System.coreCount / 2)).map { _ in PasswordCheck() }
+
+    static func any(for connection: IMAPConnectionInfo) -> PasswordCheck {
+        checks[Int(truncatingIfNeeded: connection.id % UInt64(checks.count))]
+    }
+
+    func provide(_ verifier: SCRAMVerifier?, to session: IMAPSession) -> IMAPSession {
+        var session = session
+        session.provide(verifier: verifier)
+        return session
     }
 }
