@@ -49,7 +49,7 @@ import Testing
     private static func dialogue(tolerant: Bool, authentication: Bool) -> ServerDialogue {
         var configuration = SMTPServerConfiguration(
             hostname: "mail.kartapuce.test", authentication: authentication ? .offered : .none, security: .startTLS)
-        configuration.limits.messageSize = 20_000
+        configuration.limits.messageSize = 5_000
         configuration.limits.textLineLength = 2_000
         return ServerDialogue(configuration, allowsBareLineFeeds: tolerant)
     }
