@@ -26,6 +26,7 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -52,6 +53,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
         // No configuration readers and no full Foundation: the portal takes its settings from `postern.yaml`.
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
     ],
@@ -86,7 +88,7 @@ let package = Package(
             name: "Portal",
             dependencies: [
                 "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTransport", "Gateway", nioCore, nioPosix, nioSSL, crypto, logging, lifecycle,
-                hummingbird,
+                unixSignals, hummingbird, httpTypes,
             ]
         ),
         .target(
@@ -125,7 +127,7 @@ let package = Package(
             name: "PortalTests",
             dependencies: [
                 "Portal", "Gateway", "MailMessage", "MailTransport", "IMAP", "SMTP", "SASL", "DNS", "MailTesting", nioCore, nioPosix, nioSSL,
-                crypto, logging, hummingbird, hummingbirdTesting,
+                crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
             ]
         ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),

@@ -1,10 +1,10 @@
-/// HTML that is safe to send: text becomes part of it by interpolation, and is escaped by that. There is no other way to put a `String` into it.
+/// HTML that is safe to send: text becomes part of it by interpolation, and is escaped by that. Never make one by `HTML(stringLiteral:)`: that is for the compiler, and for markup of our own.
 struct HTML: Sendable, Hashable, ExpressibleByStringInterpolation, CustomStringConvertible {
     /// The markup.
     private(set) var description: String
 
     /// Markup as it stands in our source.
-    init(stringLiteral value: StaticString) { description = "\(value)" }
+    init(stringLiteral value: String) { description = value }
 
     init(stringInterpolation: Interpolation) { description = stringInterpolation.markup }
 

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Hummingbird
 
 /// What every answer says to the browser.

@@ -1,5 +1,6 @@
 import DNS
 import FoundationEssentials
+import HTTPTypes
 import Hummingbird
 import Logging
 import MailMessage

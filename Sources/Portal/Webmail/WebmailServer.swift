@@ -10,6 +10,7 @@ import NIOHTTPTypes
 import NIOPosix
 import NIOSSL
 import ServiceLifecycle
+import UnixSignals
 
 /// A host with the role `webmail`: people read and write mail with a browser.
 ///
@@ -103,7 +104,7 @@ struct SessionSweep: Service {
     let sessions: SessionStore
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do { try await Task.sleep(for: .seconds(60)) } catch { return }
                 sessions.removeExpired()
