@@ -126,8 +126,8 @@ let package = Package(
         .testTarget(
             name: "PortalTests",
             dependencies: [
-                "Portal", "Gateway", "MailMessage", "MailTransport", "IMAP", "SMTP", "SASL", "DNS", "MailTesting", nioCore, nioPosix, nioSSL,
-                crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
+                "Portal", "Gateway", "MailMessage", "MailStore", "MailTransport", "IMAP", "SMTP", "SASL", "DNS", "MailTesting", nioCore, nioPosix,
+                nioSSL, crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
             ]
         ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),

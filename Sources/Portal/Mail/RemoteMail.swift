@@ -82,14 +82,13 @@ struct RemoteMail: MailBackend {
 
     func message(_ uid: UInt32, in mailbox: String, marksSeen: Bool, _ login: MailLogin) async throws(MailFailure) -> (ByteBuffer, [MailboxSummary]) {
         try await connected(login) { connection in
-            let summaries = try await Self.mailboxes(connection)
             _ = try await connection.select(mailbox, readOnly: !marksSeen)
             guard let size = try await connection.fetch(uids: [uid], items: "UID RFC822.SIZE").first?.size else { throw MailFailure.notFound }
             guard size <= messageLimit else { throw MailFailure.tooLarge }
             guard let octets = try await connection.fetch(uids: [uid], items: "UID BODY.PEEK[]").first?.sections[""] else { throw MailFailure.notFound }
             // A mailbox that may only be read can be read all the same.
             if marksSeen { try? await connection.setFlags(["\\Seen"], to: true, uids: [uid]) }
-            return (octets, summaries)
+            return (octets, try await Self.mailboxes(connection))
         }
     }
 

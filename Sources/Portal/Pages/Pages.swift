@@ -128,10 +128,10 @@ struct Pages: Sendable {
 
     private func shortName(_ who: Correspondent?, showsExternal: Bool) -> HTML {
         guard let who else { return "(nobody)" }
-        let mark: HTML? = showsExternal && who.isExternal(domains) ? external : nil
-        guard let name = who.name else { return "\(who.address) \(mark)" }
-        // The address is always there: a name can be anything.
-        return "\(name) \(mark)<span class=\"address\">\(who.address)</span>"
+        // First on its line: a name can be anything, also so long that it would push the mark out of sight.
+        let mark: HTML? = showsExternal && who.isExternal(domains) ? "\(external) " : nil
+        guard let name = who.name else { return "\(mark)\(who.address)" }
+        return "\(name)<span class=\"address\">\(mark)\(who.address)</span>"
     }
 
     private var external: HTML { "<span class=\"tag\">external</span>" }

@@ -59,7 +59,7 @@ enum StyleSheet {
         .empty { padding: 2.5rem 1rem; text-align: center; color: var(--quiet); background: var(--paper); border: 1px solid var(--line); border-radius: .6rem; }
         @media (max-width: 46rem) {
           .frame { display: block; padding-top: .8rem; }
-          nav { margin-bottom: .9rem; overflow-x: auto; }
+          nav { margin-bottom: .9rem; overflow-x: auto; scrollbar-width: thin; }
           nav ul { display: flex; gap: .25rem; }
           nav a { white-space: nowrap; }
           nav a[aria-current] { box-shadow: inset 0 -3px 0 var(--accent); }
@@ -67,7 +67,10 @@ enum StyleSheet {
           ol.messages .subject { grid-column: 1 / -1; grid-row: 2; }
           dl.fields { grid-template-columns: minmax(0, 1fr); gap: 0; }
           dl.fields dd { margin-bottom: .4rem; }
-          header.top .who { order: 9; width: 100%; margin: 0; }
+          header.top { gap: .3rem .6rem; }
+          header.top form { margin-left: auto; }
+          header.top .button, header.top button { padding: .25rem .6rem; }
+          header.top .who { order: 9; width: 100%; margin: 0; font-size: .9rem; }
           .toolbar .right { margin-left: 0; }
         }
         """
