@@ -104,6 +104,7 @@ let package = Package(
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
+        .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
         .testTarget(name: "SASLTests", dependencies: ["SASL", crypto]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),

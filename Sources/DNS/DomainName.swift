@@ -59,14 +59,16 @@ public struct DomainName: Hashable, Sendable {
         return unsafe String(cString: pointer)
     }
 
-    /// The name with U-labels, for people.
+    /// The name with U-labels, for people. A name that these don't lead back to stays as it is: its A-labels decode to control
+    /// characters, or to what looks like another name.
     public var unicode: String {
         var output: UnsafeMutablePointer<CChar>?
         // As above: the library allocates, we free.
         let result = unsafe idn2_to_unicode_8z8z(ascii, &output, 0)
         defer { unsafe idn2_free(output) }
         guard result == IDN2_OK.rawValue, let pointer = unsafe output else { return ascii }
-        return unsafe String(cString: pointer)
+        let text = unsafe String(cString: pointer)
+        return (try? DomainName(text)) == self ? text : ascii
     }
 
     /// The labels, leftmost first.

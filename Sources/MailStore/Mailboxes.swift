@@ -118,7 +118,8 @@ public protocol MailStore: Sendable {
 
     /// Messages of a mailbox by UID range, ascending.
     func messages(in mailbox: Int64, uids: ClosedRange<UInt32>) async throws -> [StoredMessage]
-    /// What changed after `modSeq`: messages that are new or have new flags, and UIDs that vanished.
+    /// What changed after `modSeq`: messages that are new or have new flags, and UIDs that vanished. Not for ever is every removal
+    /// remembered: after long they are all UIDs that aren't there, also those that were gone before (RFC 7162 §5.3).
     func changes(in mailbox: Int64, after modSeq: UInt64) async throws -> (changed: [StoredMessage], vanished: [UInt32], highestModSeq: UInt64, exists: Int)
     /// The octets of a message; `nil` when it is gone.
     func content(_ id: Int64) async throws -> (any MessageContent)?

@@ -23,14 +23,15 @@ import Testing
         #expect(try DomainName(text).ascii == ascii)
     }
 
-    @Test(arguments: [
-        ("", .empty), (".", .empty), ("..", .emptyLabel), (".test", .emptyLabel), ("a..test", .emptyLabel), ("test..", .emptyLabel),
-        (label63 + "a.test", .labelTooLong), (longest + "b", .tooLong), (String(repeating: "a.", count: 600), .tooLong),
-        ("a b.test", .invalidCharacter), ("a\0.test", .invalidCharacter), ("-a.test", .invalidCharacter), ("a-.test", .invalidCharacter),
-        ("a@b.test", .invalidCharacter), ("*.test", .invalidCharacter), ("a/b.test", .invalidCharacter), ("a\n.test", .invalidCharacter),
-        ("[192.0.2.1]", .invalidCharacter), ("caf\u{E9}\0.test", .invalidCharacter), ("\u{2028}.test", .invalidIDN), ("a\u{200E}b.test", .invalidIDN),
-        ("\u{301}a.test", .invalidIDN), (String(repeating: "\u{E9}", count: 80) + ".test", .invalidIDN),
-    ] as [(String, DomainNameError.Code)])
+    @Test(
+        arguments: [
+            ("", .empty), (".", .empty), ("..", .emptyLabel), (".test", .emptyLabel), ("a..test", .emptyLabel), ("test..", .emptyLabel),
+            (label63 + "a.test", .labelTooLong), (longest + "b", .tooLong), (String(repeating: "a.", count: 600), .tooLong),
+            ("a b.test", .invalidCharacter), ("a\0.test", .invalidCharacter), ("-a.test", .invalidCharacter), ("a-.test", .invalidCharacter),
+            ("a@b.test", .invalidCharacter), ("*.test", .invalidCharacter), ("a/b.test", .invalidCharacter), ("a\n.test", .invalidCharacter),
+            ("[192.0.2.1]", .invalidCharacter), ("caf\u{E9}\0.test", .invalidCharacter), ("\u{2028}.test", .invalidIDN), ("a\u{200E}b.test", .invalidIDN),
+            ("\u{301}a.test", .invalidIDN), (String(repeating: "\u{E9}", count: 80) + ".test", .invalidIDN),
+        ] as [(String, DomainNameError.Code)])
     func refused(_ text: String, _ code: DomainNameError.Code) {
         let error = #expect(throws: DomainNameError.self) { try DomainName(text) }
         #expect(error?.code == code, "\(text)")

@@ -80,12 +80,12 @@ import Testing
     }
 
     @Test func silenceEndsAConnection() async throws {
-        try await IMAPTestHouse.open(loginTimeout: .milliseconds(300)) { house in
+        try await IMAPTestHouse.open(loginTimeout: .seconds(2)) { house in
             let stranger = try await house.connect()
             #expect(await stranger.line() == "* BYE Too long without a command")
             #expect(await stranger.line() == nil)
         }
-        try await IMAPTestHouse.open(idleTimeout: .seconds(2)) { house in
+        try await IMAPTestHouse.open(idleTimeout: .seconds(4)) { house in
             let user = try await house.logIn(selecting: "INBOX")
             try await user.send("a IDLE\r\n")
             #expect(await user.line() == "+ Idling")

@@ -44,7 +44,7 @@ struct SessionDialogue {
             case .startTLS(let reply):
                 heard += String(buffer: reply)
                 asked.append("TLS")
-            case .findVerifier(let username):
+            case .findVerifier(let username, _):
                 guard knowsUsers else {
                     session.verifierUnavailable()
                     continue

@@ -92,8 +92,8 @@ import Testing
     @Test func responsesAreOneLine() {
         var client = connected()
         client.logIn()
-        client.answer = { _ in .no("a\r\nb OK [ALERT] gotcha") }
-        #expect(client.line("a NOOP") == ["a NO a  b OK [ALERT] gotcha"])
+        client.answer = { _ in .no("\u{e4}\r\nb OK [ALERT] gotcha") }
+        #expect(client.line("a NOOP") == ["a NO ?  b OK [ALERT] gotcha"])
     }
 
     // MARK: - IDLE (RFC 9051 §6.3.13)

@@ -93,7 +93,7 @@ extension InteropKartapuceTests {
                     )
                 }
             }
-            #expect(ReceivedMessage(content).isUnchanged(message.content), "\(message.messageID) was changed")
+            #expect(ReceivedMessage(content).firstDifference(from: message.content) == nil, "\(message.messageID) was changed")
         }
     }
 }

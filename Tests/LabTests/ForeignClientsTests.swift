@@ -76,16 +76,16 @@ extension InteropKartapuceTests {
                     assert b"Seen" not in flags, flags
                     assert box.uid("STORE", found[0], "+FLAGS", r"(\Seen \Flagged)")[0] == "OK"
                     assert b"Flagged" in box.uid("FETCH", found[0], "(FLAGS)")[1][0]
-                    assert box.create("Archive")[0] == "OK"
-                    assert box.uid("COPY", found[0], "Archive")[0] == "OK"
-                    assert box.append("Archive", r"(\Draft)", None, b"Subject: draft\r\n\r\nlater\r\n")[0] == "OK"
-                    assert box.select("Archive")[1] == [b"2"]
+                    assert box.create("Project")[0] == "OK"
+                    assert box.uid("COPY", found[0], "Project")[0] == "OK"
+                    assert box.append("Project", r"(\Draft)", None, b"Subject: draft\r\n\r\nlater\r\n")[0] == "OK"
+                    assert box.select("Project")[1] == [b"2"]
                     assert box.uid("FETCH", "1", "(BODY.PEEK[])")[1][0][1] == content
                     assert box.store("1:2", "+FLAGS", r"(\Deleted)")[0] == "OK"
                     assert box.expunge()[0] == "OK"
-                    assert box.select("Archive")[1] == [b"0"]
+                    assert box.select("Project")[1] == [b"0"]
                     assert box.close()[0] == "OK"
-                    assert box.delete("Archive")[0] == "OK"
+                    assert box.delete("Project")[0] == "OK"
 
                 with imaplib.IMAP4("imap.kartapuce.test", 143) as box:
                     try:
@@ -165,7 +165,10 @@ extension InteropKartapuceTests {
                 from: kartapuce.imapServer,
                 sourceAddress: kartapuce.plan.bobsLaptop
             )
-            #expect(try ReceivedMessage(#require(uploaded)).isUnchanged(draft.content))
+            // mbsync marks what it uploads with a field of its own.
+            let marked = String(decoding: try #require(uploaded), as: UTF8.self)
+            let unmarked = marked.split(separator: "\r\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("X-TUID: ") }
+            #expect(Data(unmarked.joined(separator: "\r\n").utf8) == draft.content)
         }
 
         /// Runs a program that checks certificates against names and knows no other way to resolve them than the system's: with a hosts file of its own.

@@ -84,7 +84,7 @@ func withServer(
     _ configuration: SMTPServerConfiguration = SMTPServerConfiguration(hostname: "mail.kartapuce.test"), service: ServerRecordingService,
     tls: TLSServerContext? = nil, limiter: ConnectionLimiter = ConnectionLimiter(total: 1000, perNetwork: 1000),
     budget: MemoryBudget = MemoryBudget(limit: 64 << 20), makeFile: (@Sendable () async throws -> any IncomingFile)? = nil,
-    change: (inout SMTPServer.Settings) -> Void = { _ in }, _ body: (SMTPServer, Int) async throws -> Void
+    change: (inout SMTPServer.Settings) -> Void = { _ in }, body: (SMTPServer, Int) async throws -> Void
 ) async throws {
     var settings = SMTPServer.Settings(session: configuration)
     change(&settings)

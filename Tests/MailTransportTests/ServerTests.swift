@@ -53,14 +53,14 @@ import Testing
     @Test func aFullDiskDefersTheMessage() async throws {
         let service = ServerRecordingService()
         let file = ServerTestFile(fails: true)
-        try await withServer(service: service, makeFile: { file }, change: { $0.memoryPerMessage = 1000 }, run: { _, port in
+        try await withServer(service: service, makeFile: { file }, change: { $0.memoryPerMessage = 1000 }, body: { _, port in
             let client = try await ServerTestClient(port: port)
             _ = await client.reply()
             for line in ["EHLO x.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA"] { _ = try await client.say(line) }
             let reply = try await client.say(String(repeating: "0123456789\r\n", count: 1000) + ".")
             #expect(reply.hasPrefix("452 4.3.1"))
             #expect(try await client.say("NOOP") == "250 2.0.0 OK")
-        }
+        })
         #expect(service.seen.messages.isEmpty)
         #expect(service.seen.abandoned.count == 1)
         #expect(file.state.withLock { $0.discarded })
@@ -116,14 +116,14 @@ import Testing
 
     @Test func earlyTalkersAreRefused() async throws {
         let service = ServerRecordingService()
-        try await withServer(service: service, change: { $0.greetingDelay = .milliseconds(300) }, run: { _, port in
+        try await withServer(service: service, change: { $0.greetingDelay = .milliseconds(300) }, body: { _, port in
             let client = try await ServerTestClient(port: port)
             try await client.send("EHLO x.test\r\n")
             #expect(await client.reply().first?.hasPrefix("554 5.5.0") == true)
             #expect(await client.reply().isEmpty)
             let patient = try await ServerTestClient(port: port)
             #expect(await patient.reply().first?.hasPrefix("220") == true)
-        }
+        })
         #expect(service.seen.summaries.contains { $0.reason == "spoke before the greeting" })
     }
 

@@ -45,14 +45,15 @@ import Testing
 
     private static let proof = Base64.encode(Array(repeating: 0, count: 32))
 
-    @Test(arguments: [
-        ("", .malformed), ("p=\(proof)", .malformed), ("c=biws,r=xserver", .malformed), ("c=biws,p=\(proof)", .malformed),
-        ("r=xserver,c=biws,p=\(proof)", .malformed), ("c=biws,r=xserver,p=", .malformed), ("c=biws,r=xserver,p=AAAA", .malformed),
-        ("c=biws,r=xserver,p=\(proof),", .malformed), ("c=biws,r=xserver,p=\(proof),x=1", .malformed), ("c=biws,r=x,p=\(proof)", .malformed),
-        ("c=biws,r=Xserver,p=\(proof)", .malformed), ("c=eSws,r=xserver,p=\(proof)", .channelBinding), ("c=biw,r=xserver,p=\(proof)", .channelBinding),
-        ("c=,r=xserver,p=\(proof)", .channelBinding), ("c=biws,r=xserver,p=\(proof)", .badCredentials),
-        ("c=biws,r=xserver,x=extension,p=\(proof)", .badCredentials),
-    ] as [(String, SASLError.Code)])
+    @Test(
+        arguments: [
+            ("", .malformed), ("p=\(proof)", .malformed), ("c=biws,r=xserver", .malformed), ("c=biws,p=\(proof)", .malformed),
+            ("r=xserver,c=biws,p=\(proof)", .malformed), ("c=biws,r=xserver,p=", .malformed), ("c=biws,r=xserver,p=AAAA", .malformed),
+            ("c=biws,r=xserver,p=\(proof),", .malformed), ("c=biws,r=xserver,p=\(proof),x=1", .malformed), ("c=biws,r=x,p=\(proof)", .malformed),
+            ("c=biws,r=Xserver,p=\(proof)", .malformed), ("c=eSws,r=xserver,p=\(proof)", .channelBinding), ("c=biw,r=xserver,p=\(proof)", .channelBinding),
+            ("c=,r=xserver,p=\(proof)", .channelBinding), ("c=biws,r=xserver,p=\(proof)", .badCredentials),
+            ("c=biws,r=xserver,x=extension,p=\(proof)", .badCredentials),
+        ] as [(String, SASLError.Code)])
     func finalMessage(_ message: String, _ code: SASLError.Code) throws {
         let verifier = try SCRAMVerifier(password: "pencil", salt: [1], iterations: 4096)
         var server = makeServer(.scramSHA256)
@@ -87,9 +88,10 @@ import Testing
         #expect(!client.hasVerifiedServer)
     }
 
-    @Test(arguments: [
-        ("e=invalid-proof", .badCredentials), ("v=", .serverNotVerified), ("v=%", .serverNotVerified), ("", .malformed), ("x=1", .malformed),
-    ] as [(String, SASLError.Code)])
+    @Test(
+        arguments: [
+            ("e=invalid-proof", .badCredentials), ("v=", .serverNotVerified), ("v=%", .serverNotVerified), ("", .malformed), ("x=1", .malformed),
+        ] as [(String, SASLError.Code)])
     func serverFinalMessage(_ message: String, _ code: SASLError.Code) throws {
         var client = SASLClient(mechanism: .scramSHA256, username: "bob", password: "pencil", nonce: "client")
         _ = client.initialResponse()

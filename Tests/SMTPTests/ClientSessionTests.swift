@@ -412,6 +412,19 @@ struct ClientTransactionTests {
             dialogue.start(to: ["jürgen@gmail.test"]) == ["MAIL FROM:<bob@kartapuce.test> SMTPUTF8", "RCPT TO:<jürgen@gmail.test>"])
     }
 
+    @Test("domains go out as A-labels to a peer without SMTPUTF8 (RFC 6531 §3.2)")
+    func internationalDomains() {
+        var dialogue = ClientDialogue.ready(["PIPELINING"])
+        let seen = dialogue.start(to: ["tom@bücher.test", "jürgen@bücher.test", "jack@gmail.test"], from: "bob@kärtapuce.test")
+        #expect(
+            seen == [
+                "MAIL FROM:<bob@xn--krtapuce-0za.test>", "RCPT TO:<tom@xn--bcher-kva.test>", "RCPT TO:<jack@gmail.test>",
+            ])
+        #expect(dialogue.server("250 ok\r\n250 ok\r\n250 ok").isEmpty == false)
+        dialogue = ClientDialogue.ready(["PIPELINING", "SMTPUTF8"])
+        #expect(dialogue.start(to: ["tom@bücher.test"]).last?.contains("bücher.test") == true)
+    }
+
     @Test("REQUIRETLS goes to verified peers that know it (RFC 8689 §4.2.1)")
     func requireTLS() {
         for (isVerified, extensions, expected) in [

@@ -1,7 +1,8 @@
 import MailMessage
 import NIOCore
-import SMTP
 import Testing
+
+@testable import SMTP
 
 @Suite struct ServerLimitsTests {
     private func configuration(_ change: (inout SMTPServerLimits) -> Void) -> SMTPServerConfiguration {
@@ -19,6 +20,32 @@ import Testing
         #expect(replies[1000...].allSatisfy { $0.hasPrefix("452 4.5.3") })
         #expect(dialogue.say("DATA", "x", ".").last == "250 2.0.0 Taken")
         #expect(dialogue.messages.first?.envelope.recipients.count == 1000)
+    }
+
+    @Test func recipientsWithoutEndEndTheSession() {
+        var dialogue = ServerDialogue(
+            configuration {
+                $0.recipients = 2
+                $0.surplusRecipients = 3
+            })
+        _ = dialogue.say("EHLO x.test", "MAIL FROM:<a@x.test>")
+        let replies = dialogue.send((0..<10).map { "RCPT TO:<u\($0)@kartapuce.test>\r\n" }.joined())
+        #expect(
+            replies.map { String($0.prefix(9)) } == ["250 2.1.5", "250 2.1.5", "452 4.5.3", "452 4.5.3", "452 4.5.3", "421 4.7.0"])
+        #expect(dialogue.closed?.hasPrefix("421") == true)
+    }
+
+    /// Pieces that never end where a line ends must not pile up what was read already.
+    @Test func whatWasReadIsLetGo() {
+        var dialogue = ServerDialogue()
+        _ = dialogue.say("EHLO x.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA")
+        let piece = Array("\n".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: 1000) + Array("\r".utf8)
+        _ = dialogue.send(Array("x\r".utf8))
+        for _ in 0..<2000 {
+            _ = dialogue.send(piece)
+            #expect(dialogue.session.octetsHeld <= 4096)
+        }
+        #expect(dialogue.send("\n.\r\n") == ["250 2.0.0 Taken"])
     }
 
     @Test func errorsEndTheSession() {

@@ -113,6 +113,14 @@ import Testing
         #expect(dialogue.say("HELO x.test", "MAIL FROM:<a@x.test> SIZE=1").last?.hasPrefix("555 5.5.4") == true)
     }
 
+    @Test func aBarePostmasterIsTheDomains() {
+        var configuration = Self.plain
+        configuration.postmasterDomain = "kartapuce.test"
+        var dialogue = ServerDialogue(configuration)
+        #expect(dialogue.say("EHLO x.test", "MAIL FROM:<>", "RCPT TO:<PostMaster>", "DATA", ".").last == "250 2.0.0 Taken")
+        #expect(dialogue.messages.first?.envelope.recipients.first?.address.description == "postmaster@kartapuce.test")
+    }
+
     @Test func mailNeedsAGreeting() {
         var dialogue = ServerDialogue()
         #expect(dialogue.say("MAIL FROM:<a@x.test>").first?.hasPrefix("503 5.5.1") == true)

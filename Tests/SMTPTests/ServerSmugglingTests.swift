@@ -51,6 +51,20 @@ import Testing
         #expect(dialogue.closed == "ambiguous line ending")
     }
 
+    /// An overlong line that ends in LF alone is as ambiguous as a short one.
+    @Test func ambiguousEndsOfLongLinesEndTheSession() {
+        for size in [1, 4096, 5000, Int.max] {
+            for (end, expected) in [("\n", ["500 5.5.2"]), ("\r\n", ["500 5.5.2", "250 2.0.0"])] {
+                var dialogue = ServerDialogue()
+                let octets = Array((String(repeating: "x", count: 5000) + end + "NOOP\r\n").utf8)
+                #expect(dialogue.send(octets, inPiecesOf: size).map { String($0.prefix(9)) } == expected)
+                #expect(dialogue.closed == (expected.count == 1 ? "ambiguous line ending" : nil))
+            }
+        }
+        var tolerant = ServerDialogue(allowsBareLineFeeds: true)
+        #expect(tolerant.send(String(repeating: "x", count: 5000) + "\nNOOP\n").map { String($0.prefix(9)) } == ["500 5.5.2", "250 2.0.0"])
+    }
+
     @Test func earlyTalkersAreRefused() {
         var dialogue = ServerDialogue(greets: false)
         #expect(dialogue.say("EHLO x.test").map { String($0.prefix(9)) } == ["554 5.5.0"])

@@ -64,12 +64,20 @@ extension MailboxAccount {
             try await stream(content, of: message, number, items, isUID: isUID, into: output)
             return true
         }
-        // A part of a message is found by reading all of it: one message at a time, and counted.
+        // A part of a message is found by reading all of it.
+        try await withOctets(of: content) { octets in
+            described(message, number, content: octets).writeFetch(items, includesUID: isUID, into: &output.buffer)
+            try await output.drain()
+        }
+        return true
+    }
+
+    /// Reads a whole message, one at a time for a connection, and counted for all of them.
+    private func withOctets<Result>(of content: any MessageContent, _ body: (ByteBuffer) async throws -> Result) async throws -> Result {
+        guard !backend.budget.isExhausted else { throw StoreError(.busy, "all memory that connections may use is in use") }
         backend.budget.add(content.byteCount)
         defer { backend.budget.remove(content.byteCount) }
-        described(message, number, content: try await content.readAll()).writeFetch(items, includesUID: isUID, into: &output.buffer)
-        try await output.drain()
-        return true
+        return try await body(content.readAll())
     }
 
     private func described(_ message: StoredMessage, _ number: Int, content: ByteBuffer?) -> IMAPMessage {
@@ -137,10 +145,11 @@ extension MailboxAccount {
                 guard cheap.allSatisfy({ described(message, number, content: nil).matches($0, in: context) }) else { continue }
                 if !costly.isEmpty {
                     guard let content = try await store.content(message.contentID) else { continue }
-                    backend.budget.add(content.byteCount)
-                    defer { backend.budget.remove(content.byteCount) }
-                    let whole = described(message, number, content: try await content.readAll())
-                    guard costly.allSatisfy({ whole.matches($0, in: context) }) else { continue }
+                    let matches = try await withOctets(of: content) { octets in
+                        let whole = described(message, number, content: octets)
+                        return costly.allSatisfy { whole.matches($0, in: context) }
+                    }
+                    guard matches else { continue }
                 }
                 found.append(message.uid)
             }

@@ -22,10 +22,12 @@ struct MailboxBackend: IMAPBackend {
     }
 
     func authenticationEnded(username: String, mechanism: String, succeeded: Bool, connection: IMAPConnectionInfo) async {
+        // Whoever isn't logged in chooses this text.
+        let name = String(username.unicodeScalars.prefix(254).map { $0.properties.generalCategory == .control ? "?" : Character($0) })
         logger.log(
             level: succeeded ? .info : .notice, succeeded ? "user logged in" : "login failed",
             metadata: [
-                "user": "\(username.prefix(254))", "mechanism": "\(mechanism)", "net.peer": "\(connection.remoteAddress)",
+                "user": "\(name)", "mechanism": "\(mechanism)", "net.peer": "\(connection.remoteAddress)",
                 "imap.listener": "\(connection.listener)", "imap.connection": "\(connection.id)", "tls": "\(connection.tls?.version ?? "none")",
             ])
     }

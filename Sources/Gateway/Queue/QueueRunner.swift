@@ -109,13 +109,25 @@ actor QueueRunner: Service {
             guard rate.take(destination, at: now()) else { continue }
             load[group.destination, default: 0] += 1
             recipientsUnderWay.formUnion(recipients.map(\.id))
-            guard let message = try? await spool.message(group.message) else {
+            guard let message = await message(group.message) else {
                 release(group.destination, recipients)
                 continue
             }
             jobs.append(DeliveryJob(message: message, recipients: recipients, destination: destination))
         }
         return jobs
+    }
+
+    /// A message with its octets. One whose octets are lost is held for an operator: left in the queue, it would be the first to be
+    /// looked at for ever, before those that can be delivered.
+    private func message(_ id: QueueID) async -> SpooledMessage? {
+        do {
+            return try await spool.message(id)
+        } catch {
+            logger.error("a message of the queue can't be read", metadata: ["queue.id": "\(id)", "error": "\(error)"])
+            if let error = error as? StoreError, error.code == .corrupted { _ = try? await spool.hold(id, reason: error.message) }
+            return nil
+        }
     }
 
     // MARK: - Doing

@@ -88,6 +88,8 @@ struct Listeners: Sendable {
     private func settings(for kind: Configuration.Listener.Kind) -> SMTPServer.Settings {
         let limits = host.configuration.limits
         var session = SMTPServerConfiguration(hostname: host.configuration.hostname)
+        // A bare postmaster is the organisation's, not the host's: nobody has a mailbox at the host's own name.
+        session.postmasterDomain = host.configuration.domains.first?.ascii
         session.limits.messageSize = limits.messageSizeBytes
         session.limits.recipients = limits.recipients
         session.limits.errors = limits.errorsPerSession

@@ -64,10 +64,11 @@ public struct IMAPCommandDecoder: Sendable {
                 guard let line = takeLine() else { return nil }
                 if skips {
                     skips = false
-                    return finish(.bad(tag: "*", IMAPParseError(.tooLarge, at: limits.commandLength, "a shorter command expected")))
+                    return tooLong(endOfLine: line[...])
                 }
+                let start = command.count
                 command += line
-                if let event = endOfLine() { return event }
+                if let event = endOfLine(from: start) { return event }
             case .literal(let remaining):
                 guard let octets = buffer.readBytes(length: min(remaining, buffer.readableBytes)), !octets.isEmpty || remaining == 0 else {
                     return nil
@@ -92,18 +93,24 @@ public struct IMAPCommandDecoder: Sendable {
                 let isRight = line == (hasParenthesis ? [UInt8(ascii: ")")] : []) && !skips
                 skips = false
                 command = []
-                if isRefused { continue }
                 // RFC 3502 (several messages in one APPEND) is not offered.
+                if Self.announcesOctets(line[...]) { return fail(IMAPParseError(.unexpected, at: 0, "the end of APPEND expected")) }
+                if isRefused { continue }
                 return isRight ? .appendEnded : .bad(tag: tag, IMAPParseError(.unexpected, at: 0, "the end of APPEND expected"))
             }
         }
     }
 
-    /// The next line as it is, without its end: a response of SASL, or DONE. `nil` when more octets are needed.
+    /// The next line as it is, without its end: a response of SASL, or DONE. `nil` when more octets are needed. A line that is too long is
+    /// given as `*`, with which a client ends AUTHENTICATE (RFC 9051 §6.2.2) and nobody ends IDLE.
     public mutating func nextLine() -> [UInt8]? {
         guard let line = takeLine() else { return nil }
         defer { skips = false }
-        return skips ? [] : line
+        guard !skips, line.count <= limits.commandLength else {
+            command = []
+            return [UInt8(ascii: "*")]
+        }
+        return line
     }
 
     /// The octets of the message will be given out. For a synchronising literal, say `+` first.
@@ -128,10 +135,14 @@ public struct IMAPCommandDecoder: Sendable {
         let view = buffer.readableBytesView
         guard let end = view[(view.startIndex + searched)...].firstIndex(of: 0x0a) else {
             searched = view.count
-            if searched > limits.commandLength {
+            // One more for the CR, which is no part of the line.
+            if searched > limits.commandLength + 1 {
+                // The beginning for the tag, and the end for the literal that it may announce.
+                if command.isEmpty { command = Array(view.prefix(Self.keptOctets)) }
                 skips = true
-                buffer.clear()
-                searched = 0
+                searched = min(view.count, Self.keptOctets)
+                buffer.moveReaderIndex(forwardBy: view.count - searched)
+                buffer.discardReadBytes()
             }
             return nil
         }
@@ -143,13 +154,18 @@ public struct IMAPCommandDecoder: Sendable {
         return line
     }
 
-    private mutating func endOfLine() -> Event? {
-        guard command.count <= limits.commandLength else {
-            return fail(IMAPParseError(.tooLarge, at: limits.commandLength, "a shorter command expected"))
-        }
-        guard command.last == UInt8(ascii: "}"), let open = command.lastIndex(of: UInt8(ascii: "{")) else { return parse() }
+    /// Takes the command up to the end of the line that began at `start`. What is before it may be octets of a literal, which announce
+    /// nothing, whatever they look like.
+    private mutating func endOfLine(from start: Int) -> Event? {
+        guard command.count <= limits.commandLength else { return tooLong(endOfLine: command[start...]) }
+        guard command.last == UInt8(ascii: "}"), let open = command[start...].lastIndex(of: UInt8(ascii: "{")) else { return parse() }
         var header = IMAPCursor(Array(command[open...]), limits: limits, usesUTF8: usesUTF8)
-        guard let (count, waits) = try? header.literalHeader(), header.isAtEnd else { return parse() }
+        guard let (count, waits) = try? header.literalHeader(), header.isAtEnd else {
+            guard !Self.announcesOctets(command[start...]) else {
+                return fail(IMAPParseError(.tooLarge, at: open, "a shorter literal expected"))
+            }
+            return parse()
+        }
         do throws(IMAPParseError) {
             var cursor = IMAPCursor(command, limits: limits, usesUTF8: usesUTF8)
             if let request = try cursor.appendRequest() { return decide(on: request) }
@@ -166,6 +182,21 @@ public struct IMAPCommandDecoder: Sendable {
         command += [0x0d, 0x0a]
         state = .literal(remaining: count)
         return waits ? .continuationWanted : nil
+    }
+
+    /// How much is kept of each end of a line that is too long: a tag, or the header of a literal.
+    private static let keptOctets = 300
+
+    private mutating func tooLong(endOfLine end: ArraySlice<UInt8>) -> Event {
+        let error = IMAPParseError(.tooLarge, at: limits.commandLength, "a shorter command expected")
+        return Self.announcesOctets(end) ? fail(error) : finish(.bad(tag: tagOfCommand, error))
+    }
+
+    /// Whether octets that are no command follow the line without asking: it ends with `{n+}`.
+    private static func announcesOctets(_ line: ArraySlice<UInt8>) -> Bool {
+        guard line.suffix(2).elementsEqual("+}".utf8) else { return false }
+        let digits = line.dropLast(2).reversed().prefix { (0x30...0x39).contains($0) }
+        return !digits.isEmpty && line.dropLast(2 + digits.count).last == UInt8(ascii: "{")
     }
 
     private mutating func decide(on request: AppendRequest) -> Event {

@@ -207,6 +207,6 @@ extension BodySection {
     }
 
     private static func written(_ names: [String]) -> String {
-        names.map { $0.utf8.allSatisfy(IMAPCursor.isAtom) ? $0 : ResponseText.quoted($0) }.joined(separator: " ")
+        names.map { !$0.isEmpty && $0.utf8.allSatisfy(IMAPCursor.isAtom) ? $0 : ResponseText.quoted($0) }.joined(separator: " ")
     }
 }

@@ -152,13 +152,20 @@ struct IMAPCursor {
     }
 
     private func name(_ text: String, at start: Int) throws(IMAPParseError) -> String {
-        if usesUTF8 { return text }
+        let name: String
         // Many clients send UTF-8 without having enabled it: what has such octets can be nothing else.
-        if text.utf8.contains(where: { $0 >= 0x80 }) { return text }
-        guard let decoded = ModifiedUTF7.decode(text) else {
+        if usesUTF8 || text.utf8.contains(where: { $0 >= 0x80 }) {
+            name = text
+        } else if let decoded = ModifiedUTF7.decode(text) {
+            name = decoded
+        } else {
             throw IMAPParseError(.badEncoding, at: start, "a name in modified UTF-7 (RFC 3501 §5.1.3) expected")
         }
-        return decoded
+        // RFC 9051 §5.1: names are Net-Unicode; a line end in one would cut the answers that repeat it in two.
+        guard !name.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+            throw IMAPParseError(.badEncoding, at: start, "a name without control characters expected")
+        }
+        return name
     }
 
     /// A mailbox name with wildcards.

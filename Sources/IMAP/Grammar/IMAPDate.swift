@@ -46,13 +46,19 @@ public enum IMAPDate {
     /// The day of `day "-" month "-" year`; `nil` for another text.
     static func parseDay(_ text: Substring) -> Int? {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 3, let day = Int(parts[0].drop { $0 == " " }), (1...31).contains(day), parts[2].count == 4,
-            let year = Int(parts[2]), year > 0,
+        guard parts.count == 3, let day = number(parts[0], digits: 1...2), (1...31).contains(day),
+            let year = number(parts[2], digits: 4...4), year > 0,
             let month = months.firstIndex(where: { $0.lowercased() == parts[1].lowercased() })
         else { return nil }
         let number = days(year: year, month: month + 1, day: day)
         let civil = civil(number)
         return civil.day == day && civil.month == month + 1 ? number : nil
+    }
+
+    /// Digits only: `Int` would take signs too.
+    private static func number(_ text: Substring, digits: ClosedRange<Int>) -> Int? {
+        guard digits.contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return Int(text)
     }
 
     /// The moment of ` 1-Jul-1996 02:44:25 -0700`; `nil` for another text.
@@ -61,10 +67,10 @@ public enum IMAPDate {
         let parts = trimmed.split(separator: " ", omittingEmptySubsequences: false)
         guard parts.count == 3, let day = parseDay(parts[0]) else { return nil }
         let time = parts[1].split(separator: ":", omittingEmptySubsequences: false)
-        guard time.count == 3, time.allSatisfy({ $0.utf8.count == 2 }), let hour = Int(time[0]), let minute = Int(time[1]),
-            let second = Int(time[2]), (0..<24).contains(hour), (0..<60).contains(minute), (0...60).contains(second),
-            parts[2].utf8.count == 5, let sign = parts[2].first, sign == "+" || sign == "-",
-            parts[2].dropFirst().utf8.allSatisfy({ (0x30...0x39).contains($0) }), let zone = Int(parts[2].dropFirst())
+        guard time.count == 3, let hour = number(time[0], digits: 2...2), let minute = number(time[1], digits: 2...2),
+            let second = number(time[2], digits: 2...2), hour < 24, minute < 60, second <= 60,
+            let sign = parts[2].first, sign == "+" || sign == "-",
+            let zone = number(parts[2].dropFirst(), digits: 4...4), zone % 100 < 60
         else { return nil }
         let offset = (zone / 100 * 3600 + zone % 100 * 60) * (sign == "-" ? -1 : 1)
         return Date(timeIntervalSince1970: Double(day * 86_400 + hour * 3600 + minute * 60 + second - offset))

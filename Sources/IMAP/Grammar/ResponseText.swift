@@ -1,10 +1,7 @@
-import NIOCore
+package import NIOCore
 
-/// How strings are written in answers (RFC 9051 §4.3).
-enum ResponseText {
-    /// Longer strings go out as literals, which a client can skip.
-    private static let quotedLimit = 1000
-
+/// How strings are written in answers (RFC 9051 §4.3): the one place for it.
+package enum ResponseText {
     /// A quoted string. For text without CR, LF and NUL only.
     static func quoted(_ text: String) -> String {
         var written = "\""
@@ -15,9 +12,12 @@ enum ResponseText {
         return written + "\""
     }
 
-    /// A string of any octets: quoted where it is short printable ASCII, otherwise a literal. A literal can't hold NUL, which becomes a
-    /// space.
-    static func writeString(_ octets: [UInt8], into out: inout ByteBuffer) {
+    /// Longer strings go out as literals, which a client can skip.
+    private static let quotedLimit = 1000
+
+    /// `string`: quoted where it is short printable ASCII, otherwise a literal. Deliberate: NUL, which neither form may contain
+    /// (RFC 9051 §9, `CHAR8`), becomes a space.
+    package static func string(_ octets: [UInt8], into out: inout ByteBuffer) {
         guard octets.count <= quotedLimit, octets.allSatisfy({ (0x20...0x7e).contains($0) }) else {
             out.writeString("{\(octets.count)}\r\n")
             out.writeBytes(octets.lazy.map { $0 == 0 ? 0x20 : $0 })
@@ -31,21 +31,29 @@ enum ResponseText {
         out.writeInteger(UInt8(ascii: "\""))
     }
 
-    /// A string.
-    static func writeString(_ text: String, into out: inout ByteBuffer) { writeString(Array(text.utf8), into: &out) }
+    /// `string` of a text's UTF-8.
+    package static func string(_ text: String, into out: inout ByteBuffer) { string(Array(text.utf8), into: &out) }
 
-    /// A string, or NIL.
-    static func writeOptional(_ octets: [UInt8]?, into out: inout ByteBuffer) {
-        if let octets { writeString(octets, into: &out) } else { out.writeString("NIL") }
+    /// `nstring`: a string, or NIL for nothing.
+    package static func nstring(_ octets: [UInt8]?, into out: inout ByteBuffer) {
+        if let octets { string(octets, into: &out) } else { out.writeStaticString("NIL") }
     }
 
-    /// A string, or NIL.
-    static func writeOptional(_ text: String?, into out: inout ByteBuffer) {
-        writeOptional(text.map { Array($0.utf8) }, into: &out)
+    /// `nstring` of a text's UTF-8.
+    package static func nstring(_ text: String?, into out: inout ByteBuffer) { nstring(text.map { Array($0.utf8) }, into: &out) }
+
+    /// `astring`: an atom where the text is one, otherwise a string. `NIL` is quoted, so that nobody reads it as nothing.
+    package static func astring(_ text: String, into out: inout ByteBuffer) {
+        guard !text.isEmpty, text.uppercased() != "NIL", text.utf8.allSatisfy(IMAPCursor.isAtom) else { return string(text, into: &out) }
+        out.writeString(text)
     }
 
-    /// A literal with the octets as they are.
-    static func writeLiteral(_ octets: ByteBuffer, into out: inout ByteBuffer) {
+    /// A literal of octets that come out as they are, whatever they are; `""` where there are none.
+    package static func octets(_ octets: ByteBuffer, into out: inout ByteBuffer) {
+        guard octets.readableBytes > 0 else {
+            out.writeStaticString("\"\"")
+            return
+        }
         out.writeString("{\(octets.readableBytes)}\r\n")
         out.writeImmutableBuffer(octets)
     }

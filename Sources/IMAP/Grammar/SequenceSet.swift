@@ -49,6 +49,20 @@ public struct SequenceSet: Hashable, Sendable, CustomStringConvertible {
         return merged
     }
 
+    /// Whether a number is in the set, `*` being `largest`. Says nothing about `$`.
+    public func contains(_ number: UInt32, largest: UInt32) -> Bool {
+        func value(_ bound: Bound) -> UInt32 {
+            switch bound {
+            case .number(let number): number
+            case .largest: largest
+            }
+        }
+        return elements.contains { element in
+            let (first, last) = (value(element.first), value(element.last))
+            return min(first, last) <= number && number <= max(first, last)
+        }
+    }
+
     /// Makes the shortest text of ascending numbers: `1:3,7`.
     public static func text(_ numbers: [UInt32]) -> String {
         var text = ""

@@ -4,18 +4,20 @@ public import NIOCore
 
 /// A message as FETCH and SEARCH see it.
 public struct IMAPMessage: Sendable {
-    let sequenceNumber: Int
-    let uid: UInt32
-    let flags: Set<String>
-    let internalDate: Date
-    let size: Int
+    /// Its number in the mailbox now, from 1 (RFC 9051 §2.3.1.2).
+    public let sequenceNumber: Int
+    /// RFC 9051 §2.3.1.1.
+    public let uid: UInt32
+    /// Flags and keywords, flags with their backslash.
+    public let flags: Set<String>
+    /// When the message was received (RFC 9051 §2.3.3).
+    public let internalDate: Date
+    /// Octets of the message.
+    public let size: Int
     let content: ByteBuffer?
 
-    /// Takes what a mailbox knows of a message.
-    /// - Parameters:
-    ///   - sequenceNumber: its place in the mailbox, from 1.
-    ///   - size: the octets of the message.
-    ///   - content: all octets of the message; `nil` where no item and no key needs them.
+    /// Makes a message. `content` is all its octets, `nil` where no item or key needs them: an item that does nevertheless is answered as for
+    /// a message without octets.
     public init(sequenceNumber: Int, uid: UInt32, flags: Set<String>, internalDate: Date, size: Int, content: ByteBuffer?) {
         self.sequenceNumber = sequenceNumber
         self.uid = uid
@@ -25,83 +27,82 @@ public struct IMAPMessage: Sendable {
         self.content = content
     }
 
-    /// Writes `* n FETCH (…)` with its CRLF (RFC 9051 §7.5.2).
-    /// - Parameter includesUID: whether the UID is told even where no item asks for it, as UID FETCH has to (§6.4.9).
+    /// Writes the answer to FETCH (RFC 9051 §7.5.2), each item once however often it is asked for.
+    ///
+    /// ```
+    /// S: * 12 FETCH (FLAGS (\Seen) UID 4392)
+    /// ```
+    /// - Parameters:
+    ///   - items: What is asked for.
+    ///   - includesUID: The answer to UID FETCH always says the UID (RFC 9051 §6.4.9).
+    ///   - out: Where the answer is appended.
     public func writeFetch(_ items: [FetchItem], includesUID: Bool, into out: inout ByteBuffer) {
-        var source = FetchSource(content: content ?? ByteBuffer())
+        var reader = MessageReader(octets: content ?? ByteBuffer())
         out.writeString("* \(sequenceNumber) FETCH (")
-        var isFirst = true
-        for item in includesUID && !items.contains(.uid) ? [.uid] + items : items {
-            if !isFirst { out.writeString(" ") }
-            isFirst = false
-            write(item, &source, into: &out)
+        var written: Set<FetchAnswer> = []
+        for item in (includesUID ? [.uid] : []) + items where written.insert(FetchAnswer(item)).inserted {
+            if written.count > 1 { out.writeStaticString(" ") }
+            write(item, reader: &reader, into: &out)
         }
-        out.writeString(")\r\n")
+        out.writeStaticString(")\r\n")
     }
 
-    private func write(_ item: FetchItem, _ source: inout FetchSource, into out: inout ByteBuffer) {
+    private func write(_ item: FetchItem, reader: inout MessageReader, into out: inout ByteBuffer) {
         switch item {
-        case .flags: out.writeString("FLAGS (\(flags.sorted().joined(separator: " ")))")
+        case .flags: out.writeString("FLAGS (\(Self.ordered(flags).joined(separator: " ")))")
         case .uid: out.writeString("UID \(uid)")
         case .internalDate: out.writeString("INTERNALDATE \"\(IMAPDate.text(internalDate))\"")
         case .size: out.writeString("RFC822.SIZE \(size)")
         case .envelope:
-            out.writeString("ENVELOPE ")
-            EnvelopeText.write(source.message.header, into: &out)
+            out.writeStaticString("ENVELOPE ")
+            reader.message().header.writeEnvelope(into: &out)
         case .body:
-            out.writeString("BODY ")
-            BodyStructureText.write(source.message.root, isExtended: false, into: &out)
+            out.writeStaticString("BODY ")
+            BodyStructureWriter(reader.message(), isExtended: false).write(into: &out)
         case .bodyStructure:
-            out.writeString("BODYSTRUCTURE ")
-            BodyStructureText.write(source.message.root, isExtended: true, into: &out)
+            out.writeStaticString("BODYSTRUCTURE ")
+            BodyStructureWriter(reader.message(), isExtended: true).write(into: &out)
         case .section(let section, let partial, _, let name):
             out.writeString(name + " ")
-            guard let octets = source.octets(of: section) else {
-                out.writeString("NIL")
+            guard let octets = section.octets(of: &reader) else {
+                out.writeStaticString("NIL")
                 return
             }
-            ResponseText.writeLiteral(octets.part(partial), into: &out)
+            ResponseText.octets(partial?.cut(octets) ?? octets, into: &out)
+        }
+    }
+
+    /// The flags of RFC 9051 §2.3.2 in its order, then the others by their names.
+    private static func ordered(_ flags: Set<String>) -> [String] {
+        let systemFlags = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"]
+        return systemFlags.filter(flags.contains) + flags.subtracting(systemFlags).sorted()
+    }
+}
+
+/// What makes two items of one FETCH the same answer: BODY[] and BODY.PEEK[] are.
+private struct FetchAnswer: Hashable {
+    private let item: FetchItem
+
+    init(_ item: FetchItem) {
+        switch item {
+        case .section(let section, let partial, _, let name):
+            self.item = .section(section, partial: partial, isPeek: true, name: name)
+        case .flags, .uid, .internalDate, .size, .envelope, .body, .bodyStructure: self.item = item
         }
     }
 }
 
-/// The octets of a message, parsed where something needs it.
-struct FetchSource {
-    let content: ByteBuffer
-    /// The parsed message.
-    lazy var message = Message(parsing: content)
+/// Parses a message when the first question needs that, and once.
+struct MessageReader {
+    let octets: ByteBuffer
+    private var parsed: Message?
 
-    init(content: ByteBuffer) { self.content = content }
+    init(octets: ByteBuffer) { self.octets = octets }
 
-    /// What BODY[section] asks for; `nil` where the message has no such part (RFC 9051 §6.4.5.1).
-    mutating func octets(of section: BodySection) -> ByteBuffer? {
-        if section.path.isEmpty, section.content == .all { return content }
-        guard let part = message.part(at: section.path) else { return nil }
-        switch section.content {
-        case .all: return part.body
-        case .mime: return content.slice(part.headerRange)
-        case .header: return header(section.path, part).map { content.slice($0.headerRange) }
-        case .text: return header(section.path, part)?.body
-        case .headerFields(let names): return header(section.path, part)?.header.octets(ofFieldsNamed: names)
-        case .headerFieldsNot(let names): return header(section.path, part)?.header.octets(ofFieldsNotNamed: names)
-        }
-    }
-
-    /// HEADER and TEXT are of messages only: this one, or one within it.
-    private func header(_ path: [Int], _ part: MIMEPart) -> MIMEPart? { path.isEmpty ? part : part.nestedMessage }
-}
-
-extension ByteBuffer {
-    /// The octets at offsets from the first readable one.
-    fileprivate func slice(_ range: Range<Int>) -> ByteBuffer {
-        let range = range.clamped(to: 0..<readableBytes)
-        return getSlice(at: readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
-    }
-
-    /// What of it `<first.count>` asks for; nothing beyond the end.
-    fileprivate func part(_ range: PartialRange?) -> ByteBuffer {
-        guard let range else { return self }
-        let first = min(Int(range.first), readableBytes)
-        return slice(first..<min(first + Int(range.count), readableBytes))
+    mutating func message() -> Message {
+        if let parsed { return parsed }
+        let message = Message(parsing: octets)
+        parsed = message
+        return message
     }
 }

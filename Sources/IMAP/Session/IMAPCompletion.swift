@@ -48,8 +48,12 @@ public struct IMAPCompletion: Hashable, Sendable {
 
     /// The response's line, without its end.
     func line(tag: String) -> String {
-        // A text of many lines, or one that contains what a client said, must not become a response of its own.
-        let safe = String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) })
-        return "\(tag) \(status.rawValue) \(code.map { "[\($0)] " } ?? "")\(safe)"
+        "\(tag) \(status.rawValue) \(code.map { "[\($0)] " } ?? "")\(Self.oneLine(text))"
+    }
+
+    /// A text of many lines, or one that contains what a client said, must not become a response of its own; and not every client can
+    /// read more than ASCII here (RFC 3501 §9, `text`).
+    static func oneLine(_ text: String) -> String {
+        String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : $0.isASCII ? Character($0) : "?" })
     }
 }

@@ -44,7 +44,7 @@ public enum IMAPResponse: Hashable, Sendable {
         buffer.writeString("* ")
         switch self {
         case .ok(let code, let text): buffer.writeString(IMAPCompletion.ok(text, code: code).line(tag: "").dropFirst().description)
-        case .bye(let code, let text): buffer.writeString("BYE \(code.map { "[\($0)] " } ?? "")\(text)")
+        case .bye(let code, let text): buffer.writeString("BYE \(code.map { "[\($0)] " } ?? "")\(IMAPCompletion.oneLine(text))")
         case .capability(let names): buffer.writeString("CAPABILITY \(names.joined(separator: " "))")
         case .enabled(let names): buffer.writeString((["ENABLED"] + names).joined(separator: " "))
         case .identity(let name): buffer.writeString("ID (\"name\" \(ResponseText.quoted(name)))")

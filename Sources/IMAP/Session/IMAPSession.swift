@@ -42,8 +42,8 @@ public struct IMAPSession: Sendable {
         case write(ByteBuffer)
         /// Write the reply, forget everything that was received, begin TLS, and call ``tlsEstablished(channelBinding:)``.
         case startTLS(reply: ByteBuffer)
-        /// Look for the user and call ``provide(verifier:)`` or ``verifierUnavailable()``.
-        case findVerifier(username: String)
+        /// Look for the user and call ``provide(verifier:)`` or ``verifierUnavailable()``. With a plain password the former is costly.
+        case findVerifier(username: String, isPlain: Bool)
         /// An attempt to log in ended. Its answer follows.
         case authenticationEnded(username: String, mechanism: String, succeeded: Bool)
         /// Do it and call ``complete(_:)``.
@@ -426,7 +426,7 @@ public struct IMAPSession: Sendable {
         case .needsVerifier(let username):
             attemptedUsername = username
             state = .awaitingVerifier(tag: tag, mechanism: mechanism, server: server)
-            actions.append(.findVerifier(username: username))
+            actions.append(.findVerifier(username: username, isPlain: !mechanism.hasPrefix("SCRAM")))
         case .succeeded(let username, let finalMessage):
             guard let finalMessage else { return succeed(tag, mechanism, username) }
             write("+ \(Base64.encode(finalMessage))")

@@ -91,13 +91,19 @@ public struct MailClient: Sendable {
         guard search.succeeded else {
             throw LabError(.processFailed, "reading \(login.user)'s mail failed: \(search.errors.suffix(1500))")
         }
-        let identifiers = search.outputText.split(whereSeparator: { $0 == "\r" || $0 == "\n" })
+        let identifiers = search.outputText.split(whereSeparator: \.isNewline)
             .filter { $0.hasPrefix("* SEARCH") || $0.hasPrefix("* ESEARCH") }
             .flatMap { $0.split(whereSeparator: { !$0.isNumber }).compactMap { Int($0) } }
         guard let identifier = identifiers.last else { return nil }
         let fetched = try await Command.run("curl", base + ["--url", "\(mailbox)/;UID=\(identifier)"], timeout: .seconds(120))
         guard fetched.succeeded else {
             throw LabError(.processFailed, "fetching \(login.user)'s message failed: \(fetched.errors.suffix(1500))")
+        }
+        guard fetched.output.prefix(64 * 1024).range(of: Data(messageID.utf8)) != nil else {
+            throw LabError(
+                .processFailed,
+                "UID \(identifier) of \(login.user) isn't \(messageID), though the search named it:\n\(search.errors.suffix(1500))\n\(fetched.errors.suffix(1500))"
+            )
         }
         return fetched.output
     }

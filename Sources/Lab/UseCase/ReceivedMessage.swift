@@ -14,6 +14,19 @@ public struct ReceivedMessage: Sendable {
         return Self.areFields(content.prefix(content.count - original.count))
     }
 
+    /// Where it begins to differ from the original, for a report; `nil` where nothing but fields were put before it.
+    public func firstDifference(from original: Data) -> String? {
+        guard !isUnchanged(original) else { return nil }
+        guard let start = content.range(of: original.prefix(64))?.lowerBound else { return "the original's first octets aren't in it" }
+        let rest = content[start...]
+        let sizes = "\(rest.count) octets instead of \(original.count)"
+        guard let place = zip(rest, original).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset else {
+            return "\(sizes), the same as far as both go; ends with \(String(decoding: rest.suffix(40), as: UTF8.self).debugDescription)"
+        }
+        func excerpt(_ octets: Data) -> String { String(decoding: octets.dropFirst(max(0, place - 40)).prefix(80), as: UTF8.self).debugDescription }
+        return "\(sizes); octet \(place): \(excerpt(original)) became \(excerpt(Data(rest)))"
+    }
+
     /// Whether these octets are whole header fields (folded lines included), each ending in CRLF.
     private static func areFields(_ octets: Data) -> Bool {
         if octets.isEmpty { return true }

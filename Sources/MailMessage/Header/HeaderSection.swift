@@ -71,12 +71,14 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
     /// The fields whose name is among `names`, in the order of the message, and an empty line: what IMAP's
     /// `BODY[HEADER.FIELDS (…)]` gives (RFC 9051 §6.4.5.1).
     public func octets(ofFieldsNamed names: [String]) -> ByteBuffer {
-        selection { field in names.contains { field.isNamed($0) } }
+        let names = Set(names.map { $0.lowercased() })
+        return selection { names.contains($0.name.lowercased()) }
     }
 
     /// The fields whose name is not among `names`, and an empty line: `BODY[HEADER.FIELDS.NOT (…)]`.
     public func octets(ofFieldsNotNamed names: [String]) -> ByteBuffer {
-        selection { field in !names.contains { field.isNamed($0) } }
+        let names = Set(names.map { $0.lowercased() })
+        return selection { !names.contains($0.name.lowercased()) }
     }
 
     private func selection(_ isSelected: (HeaderField) -> Bool) -> ByteBuffer {

@@ -114,6 +114,13 @@ struct BodyFolder: Sendable {
         }
     }
 
+    /// Deletes files whose rows were not committed, as far as that is certain. After an I/O error a row may be found committed when the
+    /// database is opened next: its file stays, and is swept then if it isn't needed.
+    func remove(_ names: [String], after error: any Error) async {
+        guard (error as? StoreError)?.code != .inputOutput else { return }
+        await remove(names)
+    }
+
     func makeIncomingFile() async throws -> any IncomingFile {
         let path = "\(incoming)/\(Self.randomName())"
         let file = try await NIOThreadPool.singleton.runIfActive {

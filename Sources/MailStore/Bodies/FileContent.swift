@@ -24,6 +24,16 @@ public struct FileContent: MessageContent {
     }
 }
 
+/// Octets in a file that is opened when they are asked for, and may be gone by then.
+struct UnopenedFileContent: MessageContent {
+    let path: String
+    let byteCount: Int
+
+    func read(_ range: Range<Int>) async throws -> ByteBuffer {
+        try await NIOThreadPool.singleton.runIfActive { try OpenFile(path: path, flags: O_RDONLY, isTemporary: false).read(range) }
+    }
+}
+
 /// The system's call by a name of its own: types here have an `open` too.
 func openDescriptor(_ path: String, _ flags: Int32) -> Int32 {
     // Safe: the path is handed over as a C string that lives for the call.
@@ -39,7 +49,13 @@ final class OpenFile: Sendable {
 
     init(path: String, flags: Int32, isTemporary: Bool) throws {
         let descriptor = openDescriptor(path, flags)
-        guard descriptor >= 0 else { throw StoreError(errno: errno, doing: "open", path: path) }
+        guard descriptor >= 0 else {
+            let number = errno
+            if number == ENOENT, flags & O_CREAT != 0 {
+                throw StoreError(.inputOutput, "cannot make \(path): its folder is missing; a restart makes it again")
+            }
+            throw StoreError(errno: number, doing: "open", path: path)
+        }
         self.path = path
         self.isTemporary = isTemporary
         self.descriptor = descriptor

@@ -60,20 +60,26 @@ final class MailboxChanges: Sendable {
     }
 
     private func watchOtherProcesses() async {
-        var lastVersion = try? await database.dataVersion()
+        // The first look always wakes: what was committed since the stream began would otherwise count as known.
+        var lastVersion: Int64?
         while !Task.isCancelled {
+            if let version = try? await database.dataVersion(), version != lastVersion {
+                lastVersion = version
+                await wakeAll()
+            }
             guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
-            guard let version = try? await database.dataVersion(), version != lastVersion else { continue }
-            lastVersion = version
-            // Which mailbox it was isn't known; to wake one too many does no harm, its session finds nothing new.
-            let watched = state.withLock { Array($0.listeners.keys) }
-            guard
-                let existing = try? await database.read({ db in
-                    try Set(watched.filter { try Int.fetchOne(db, sql: "SELECT 1 FROM mailbox WHERE id = ?", arguments: [$0]) != nil })
-                })
-            else { continue }
-            wake(existing)
-            finish(Set(watched).subtracting(existing))
         }
+    }
+
+    /// Wakes who watches a mailbox that is there, and ends the others.
+    private func wakeAll() async {
+        // Which mailbox it was isn't known; to wake one too many does no harm, its session finds nothing new.
+        let watched = state.withLock { Array($0.listeners.keys) }
+        let existing = try? await database.read { db in
+            try Set(watched.filter { try Int.fetchOne(db, sql: "SELECT 1 FROM mailbox WHERE id = ?", arguments: [$0]) != nil })
+        }
+        guard let existing else { return }
+        wake(existing)
+        finish(Set(watched).subtracting(existing))
     }
 }

@@ -20,7 +20,8 @@ enum MailboxName {
         var levels = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard levels.count <= deepestLevel else { throw refusal("it has more than \(deepestLevel) levels") }
         guard levels.allSatisfy({ !$0.isEmpty }) else { throw refusal("one of its levels is empty") }
-        if let first = levels.first, first.uppercased() == "INBOX" { levels[0] = "INBOX" }
+        // Without regard to the case of ASCII letters: elsewhere there are others with the same capitals.
+        if let first = levels.first, first.utf8.count == 5, first.uppercased() == "INBOX" { levels[0] = "INBOX" }
         return levels.joined(separator: "/")
     }
 

@@ -102,7 +102,47 @@ enum MailboxRows {
             UPDATE mailbox SET messageCount = messageCount - ?, unseenCount = unseenCount - ?, deletedCount = deletedCount - ?,
                 totalSize = totalSize - ? WHERE id = ?
             """, [rows.count, unseen, deleted, size, mailbox])
+        try limitRemovals(in: mailbox, added: rows.count, db)
         effects.changed.insert(mailbox)
+    }
+
+    /// Of each mailbox so many removals are remembered at least, and twice as many at most, so that forgetting is done in batches.
+    static let removalsKept = 10_000
+
+    /// Forgets the oldest removals where there are too many. RFC 7162 §5.3 allows it: who asks for older changes hears of all UIDs that
+    /// aren't there (any more).
+    private static func limitRemovals(in mailbox: Int64, added: Int, _ db: Database) throws {
+        let count = try Int.fetchOne(
+            db.cachedStatement(sql: "UPDATE mailbox SET vanishedCount = vanishedCount + ? WHERE id = ? RETURNING vanishedCount"),
+            arguments: [added, mailbox])
+        guard let count, count > 2 * removalsKept else { return }
+        let newestForgotten = try Int64.fetchOne(
+            db, sql: "SELECT modSeq FROM vanished WHERE mailbox = ? ORDER BY modSeq DESC, uid DESC LIMIT 1 OFFSET ?",
+            arguments: [mailbox, removalsKept])
+        guard let newestForgotten else { return }
+        // Whole modifications go, or one would be told of by half.
+        try db.run("DELETE FROM vanished WHERE mailbox = ? AND modSeq <= ?", [mailbox, newestForgotten])
+        try db.run(
+            "UPDATE mailbox SET vanishedCount = vanishedCount - ?, vanishedSince = ? WHERE id = ?",
+            [db.changesCount, newestForgotten, mailbox])
+    }
+
+    /// The UIDs of what was removed after a modification, ascending; where that is forgotten, all that were given and aren't there.
+    static func removals(from mailbox: Row, after modSeq: Int64, _ db: Database) throws -> [UInt32] {
+        let id: Int64 = mailbox["id"]
+        guard modSeq < mailbox["vanishedSince"] as Int64 else {
+            return try Int64.fetchAll(
+                db, sql: "SELECT uid FROM vanished WHERE mailbox = ? AND modSeq > ? ORDER BY uid", arguments: [id, modSeq]
+            ).map { UInt32(clamping: $0) }
+        }
+        var missing: [UInt32] = []
+        var next: Int64 = 1
+        let present = try Int64.fetchAll(db, sql: "SELECT uid FROM message WHERE mailbox = ? ORDER BY uid", arguments: [id])
+        for uid in present + [mailbox["uidNext"]] {
+            missing += (next..<max(next, uid)).map { UInt32(clamping: $0) }
+            next = uid + 1
+        }
+        return missing
     }
 
     static func release(_ content: Int64, _ db: Database, _ effects: inout MailboxEffects) throws {

@@ -38,6 +38,15 @@ enum MailboxSchema {
                     CREATE INDEX delivery_time ON delivery(time);
                     """)
         }
+        // Removals are remembered up to a number; `vanishedSince` is the last modification that was forgotten.
+        migrator.registerMigration("mail-2") { db in
+            try db.execute(
+                sql: """
+                    ALTER TABLE mailbox ADD COLUMN vanishedCount INTEGER NOT NULL DEFAULT 0;
+                    ALTER TABLE mailbox ADD COLUMN vanishedSince INTEGER NOT NULL DEFAULT 0;
+                    UPDATE mailbox SET vanishedCount = (SELECT count(*) FROM vanished WHERE vanished.mailbox = mailbox.id);
+                    """)
+        }
         return migrator
     }
 }

@@ -106,18 +106,23 @@ extension MailboxStore: MailStore {
             let changed = try Row.fetchAll(
                 db, sql: "SELECT * FROM message WHERE mailbox = ? AND modSeq > ? ORDER BY uid", arguments: [mailbox, after]
             ).map(MailboxRows.message)
-            let vanished = try Int64.fetchAll(
-                db, sql: "SELECT uid FROM vanished WHERE mailbox = ? AND modSeq > ? ORDER BY uid", arguments: [mailbox, after])
-            return (changed, vanished.map { UInt32(clamping: $0) }, info.highestModSeq, info.messageCount)
+            return (changed, try MailboxRows.removals(from: row, after: after, db), info.highestModSeq, info.messageCount)
         }
     }
 
     public func content(_ id: Int64) async throws -> (any MessageContent)? {
-        try await database.read { db in
-            guard let row = try Row.fetchOne(db, sql: "SELECT * FROM content WHERE id = ?", arguments: [id]) else { return nil }
-            let base = try bodies.content(data: row["body"], fileName: row["file"], size: row["size"])
-            let prefix: Data = row["prefix"]
-            return prefix.isEmpty ? base : PrefixedContent(prefix: ByteBuffer(bytes: prefix), base: base)
+        do {
+            return try await database.read { db in
+                guard let row = try Row.fetchOne(db, sql: "SELECT * FROM content WHERE id = ?", arguments: [id]) else { return nil }
+                let base = try bodies.content(data: row["body"], fileName: row["file"], size: row["size"])
+                let prefix: Data = row["prefix"]
+                return prefix.isEmpty ? base : PrefixedContent(prefix: ByteBuffer(bytes: prefix), base: base)
+            }
+        } catch let error as StoreError where error.code == .notFound {
+            // Somebody may have expunged it between the look at the row and the opening of the file.
+            let isThere = try await database.read { try Int.fetchOne($0, sql: "SELECT 1 FROM content WHERE id = ?", arguments: [id]) != nil }
+            guard isThere else { return nil }
+            throw StoreError(.corrupted, "the octets of a stored message are missing (\(error)): restore the mailboxes from a copy")
         }
     }
 

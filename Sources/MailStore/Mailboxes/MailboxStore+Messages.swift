@@ -39,7 +39,7 @@ extension MailboxStore {
             if delivered.isDuplicate { await bodies.remove([kept.body.fileName].compactMap { $0 }) }
             return delivered
         } catch {
-            await bodies.remove([kept.body.fileName].compactMap { $0 })
+            await bodies.remove([kept.body.fileName].compactMap { $0 }, after: error)
             throw error
         }
     }
@@ -51,7 +51,12 @@ extension MailboxStore {
         var prepared: [(kept: KeptContent, flags: Set<String>, internalDate: Date)] = []
         do {
             for message in messages { prepared.append((try await keep(message.content, prefix: ByteBuffer()), message.flags, message.internalDate)) }
-            let all = prepared
+        } catch {
+            await bodies.remove(prepared.compactMap(\.kept.body.fileName))
+            throw error
+        }
+        let all = prepared
+        do {
             return try await change(octets: all.reduce(0) { $0 + $1.kept.size }) { db, effects in
                 let target = try MailboxRows.require(name, user: MailboxRows.userID(user, db), db)
                 return try all.map { message in
@@ -61,7 +66,7 @@ extension MailboxStore {
                 }
             }
         } catch {
-            await bodies.remove(prepared.compactMap(\.kept.body.fileName))
+            await bodies.remove(all.compactMap(\.kept.body.fileName), after: error)
             throw error
         }
     }

@@ -7,7 +7,6 @@ extension SpoolStore: Spool {
     public func enqueue(
         _ message: NewSpoolMessage, journey: @escaping @Sendable (QueueID) -> [JourneyRecord]
     ) async throws -> QueueID {
-        guard !message.routes.isEmpty else { throw StoreError(.notFound, "a message without recipients cannot be queued") }
         let prepared = try await PreparedMessage(message, bodies: bodies)
         do {
             return try await database.writer.submit(octets: prepared.octets) { db in
@@ -16,7 +15,7 @@ extension SpoolStore: Spool {
                 return id
             }
         } catch {
-            await bodies.remove([prepared.body.fileName].compactMap { $0 })
+            await bodies.remove([prepared.body.fileName].compactMap { $0 }, after: error)
             throw error
         }
     }
@@ -27,8 +26,13 @@ extension SpoolStore: Spool {
         var prepared: [PreparedMessage] = []
         do {
             for message in newMessages { prepared.append(try await PreparedMessage(message, bodies: bodies)) }
+        } catch {
+            await bodies.remove(prepared.compactMap(\.body.fileName))
+            throw error
+        }
+        let messages = prepared
+        do {
             let lines = try journey.map { try JourneyLine($0) }
-            let messages = prepared
             let freed = try await database.writer.submit(octets: messages.reduce(0) { $0 + $1.octets }) { db in
                 for message in messages { _ = try message.insert(db) }
                 try JourneyLine.insert(lines, ownHost: host, db)
@@ -38,7 +42,7 @@ extension SpoolStore: Spool {
             }
             await bodies.remove(freed)
         } catch {
-            await bodies.remove(prepared.compactMap(\.body.fileName))
+            await bodies.remove(messages.compactMap(\.body.fileName), after: error)
             throw error
         }
     }
@@ -129,9 +133,19 @@ extension SpoolStore: Spool {
     }
 
     public func message(_ id: QueueID) async throws -> SpooledMessage? {
-        try await database.read { db in
-            guard let row = try Row.fetchOne(db, sql: "SELECT * FROM message WHERE id = ?", arguments: [id.rawValue]) else { return nil }
-            return try message(row, content: bodies.content(data: row["body"], fileName: row["file"], size: row["size"]))
+        do {
+            return try await database.read { db in
+                guard let row = try Row.fetchOne(db, sql: "SELECT * FROM message WHERE id = ?", arguments: [id.rawValue]) else { return nil }
+                return try message(row, content: bodies.content(data: row["body"], fileName: row["file"], size: row["size"]))
+            }
+        } catch let error as StoreError where error.code == .notFound {
+            // Somebody may have deleted it between the look at the row and the opening of the file.
+            let isThere = try await database.read {
+                try Int.fetchOne($0, sql: "SELECT 1 FROM message WHERE id = ?", arguments: [id.rawValue]) != nil
+            }
+            guard isThere else { return nil }
+            throw StoreError(
+                .corrupted, "the octets of message \(id) are missing (\(error)): restore the spool from a copy, or delete the message from the queue")
         }
     }
 
@@ -146,11 +160,11 @@ extension SpoolStore: Spool {
                 arguments: [limit, offset]
             ).map { row in
                 let id: Int64 = row["id"]
-                let file: String? = row["file"]
+                // Nothing is opened for a list: it must be shown even where the octets of one message are lost.
                 let content: any MessageContent =
-                    file == nil
-                    ? RowContent(database: database, id: id, byteCount: row["size"])
-                    : try bodies.content(data: nil, fileName: file, size: row["size"])
+                    if let file = row["file"] as String? {
+                        UnopenedFileContent(path: bodies.location(file), byteCount: row["size"])
+                    } else { RowContent(database: database, id: id, byteCount: row["size"]) }
                 return (try message(row, content: content), try Self.recipients(of: id, db))
             }
         }

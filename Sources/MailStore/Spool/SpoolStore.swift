@@ -34,17 +34,19 @@ public struct SpoolStore: Sendable {
     /// Commits what waits and closes the files.
     public func close() async throws { try await database.close() }
 
-    /// Yields when another process changed the spool (an operator's command), within a second.
+    /// Yields when another process changed the spool (an operator's command), within a second, and once at the beginning.
     public func changesByOtherProcesses() -> AsyncStream<Void> {
         let database = database
         return AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
             let task = Task {
-                var last = try? await database.dataVersion()
+                // The first look always yields: what was committed since the stream began would otherwise count as known.
+                var last: Int64?
                 while !Task.isCancelled {
+                    if let version = try? await database.dataVersion(), version != last {
+                        last = version
+                        continuation.yield()
+                    }
                     guard (try? await Task.sleep(for: .seconds(1))) != nil else { break }
-                    guard let version = try? await database.dataVersion() else { continue }
-                    if version != last { continuation.yield() }
-                    last = version
                 }
                 continuation.finish()
             }
@@ -64,6 +66,8 @@ struct PreparedMessage: Sendable {
     var recipients: [Data]
 
     init(_ message: NewSpoolMessage, bodies: BodyFolder) async throws {
+        // It would stay in the spool for ever: a message goes with its last recipient.
+        guard !message.routes.isEmpty else { throw StoreError(.notFound, "a message without recipients cannot be queued") }
         let encoder = JSONEncoder()
         var envelope = message.envelope
         envelope.recipients = []

@@ -2,6 +2,7 @@ import FoundationEssentials
 import IMAP
 import Logging
 import NIOCore
+import SASL
 
 /// Serves one connection from its greeting to its end: does what the session asks for, in the order in which it asks.
 final class IMAPConversation {
@@ -102,13 +103,7 @@ final class IMAPConversation {
             try await output.flush()
             try await connection.startTLS(reply: reply)
             return await awaitReadiness()
-        case .findVerifier(let username):
-            do {
-                session.provide(verifier: try await server.backend.verifier(forUser: username))
-            } catch {
-                server.logger.error("users can't be looked up", metadata: ["error": "\(error)"])
-                session.verifierUnavailable()
-            }
+        case .findVerifier(let username, let isPlain): await findVerifier(username, isPlain)
         case .authenticationEnded(let username, let mechanism, let succeeded):
             return try await authenticationEnded(username, mechanism, succeeded)
         case .perform(let tag, let command):
@@ -130,6 +125,20 @@ final class IMAPConversation {
         case .close: return false
         }
         return true
+    }
+
+    private func findVerifier(_ username: String, _ isPlain: Bool) async {
+        do {
+            let verifier = try await server.backend.verifier(forUser: username)
+            if isPlain {
+                session = await PasswordCheck.any(for: info).provide(verifier, to: session)
+            } else {
+                session.provide(verifier: verifier)
+            }
+        } catch {
+            server.logger.error("users can't be looked up", metadata: ["error": "\(error)"])
+            session.verifierUnavailable()
+        }
     }
 
     private func authenticationEnded(_ username: String, _ mechanism: String, _ succeeded: Bool) async throws -> Bool {
@@ -174,5 +183,21 @@ final class IMAPConversation {
                 guard await receive() else { throw ChannelError.eof }
             }
         }
+    }
+}
+
+/// Checks plain passwords, each of which costs all rounds of a verifier: one at a time, and only half of the processors do it, so that
+/// whoever guesses passwords slows down nobody but others who log in.
+private actor PasswordCheck {
+    private static let checks = (0..<max(1, System.coreCount / 2)).map { _ in PasswordCheck() }
+
+    static func any(for connection: IMAPConnectionInfo) -> PasswordCheck {
+        checks[Int(truncatingIfNeeded: connection.id % UInt64(checks.count))]
+    }
+
+    func provide(_ verifier: SCRAMVerifier?, to session: IMAPSession) -> IMAPSession {
+        var session = session
+        session.provide(verifier: verifier)
+        return session
     }
 }

@@ -96,7 +96,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         guard !isClosing else { return }
         session.receive(unwrapInboundIn(data))
         // Single octets of a command don't count: a client that drips must not hold its place for ever.
-        if collector != nil { progress() }
+        if session.isReceivingMessage { progress() }
         run()
     }
 

@@ -35,8 +35,9 @@ struct SMTPOpenTransaction: Sendable {
 extension SMTPClientSession {
     /// Begins to send a message; ``Action/finished(_:)`` tells what came of it.
     /// - Precondition: ``Action/ready`` was seen, and no other transaction is under way.
-    public mutating func start(_ input: SMTPClientTransaction, at now: Duration) -> [Action] {
+    public mutating func start(_ said: SMTPClientTransaction, at now: Duration) -> [Action] {
         precondition(transaction == nil, "one transaction at a time")
+        let input = extensions.smtpUTF8 ? said : said.withASCIIDomains
         var open = SMTPOpenTransaction(
             input: input,
             answers: Array(repeating: nil, count: input.envelope.recipients.count),

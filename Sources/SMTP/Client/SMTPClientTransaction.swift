@@ -1,3 +1,4 @@
+import DNS
 public import MailMessage
 
 /// A message that a client session is asked to send: everything but its octets, which are asked for when they are needed.
@@ -24,6 +25,23 @@ public struct SMTPClientTransaction: Sendable {
         if envelope.usesSMTPUTF8, profile.hasEightBitHeader { return true }
         return envelope.reversePath.map(Self.isInternationalised) ?? false
             || envelope.recipients.contains { Self.isInternationalised($0.address) }
+    }
+
+    /// The same with domains as A-labels, for a peer without SMTPUTF8 (RFC 6531 §3.2, RFC 5890 §2.3.2.1). An address whose local part
+    /// isn't US-ASCII stays as it is: nothing that leads to the same mailbox could be written for it.
+    var withASCIIDomains: SMTPClientTransaction {
+        var result = self
+        result.envelope.reversePath = envelope.reversePath.map(Self.withASCIIDomain)
+        for index in envelope.recipients.indices {
+            result.envelope.recipients[index].address = Self.withASCIIDomain(envelope.recipients[index].address)
+        }
+        return result
+    }
+
+    private static func withASCIIDomain(_ address: EmailAddress) -> EmailAddress {
+        guard isInternationalised(address), address.localPart.utf8.allSatisfy({ $0 < 0x80 }), let domain = try? DomainName(address.domain)
+        else { return address }
+        return EmailAddress(localPart: address.localPart, domain: domain.ascii)
     }
 
     static func isInternationalised(_ address: EmailAddress) -> Bool {

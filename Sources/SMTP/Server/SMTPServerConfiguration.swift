@@ -21,8 +21,10 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
         case implicit
     }
 
-    /// The name in the greeting, and the domain of a bare `postmaster`.
+    /// The name in the greeting.
     public var hostname: String
+    /// The domain of a recipient that is `postmaster` alone (RFC 5321 §4.5.1); `nil` stands for `hostname`.
+    public var postmasterDomain: String?
     /// What stands behind the name in the greeting.
     public var greeting: String
     public var authentication: Authentication

@@ -13,6 +13,8 @@ public struct SMTPServerLimits: Hashable, Sendable {
     public var messageSize = 50 * 1024 * 1024
     /// Recipients of a transaction; RFC 5321 §4.5.3.1.8 demands 100.
     public var recipients = 1_000
+    /// Recipients beyond the limit that are answered with 452 before the session ends.
+    public var surplusRecipients = 1_000
     /// MAIL commands of a session, told as MAILMAX (RFC 9422 §4.1).
     public var transactions = 10_000
     /// Refused commands (5yz) of a session.

@@ -45,7 +45,8 @@ extension SMTPServerSession {
         switch readLine(limit: configuration.limits.authenticationLineLength) {
         case .needsMore: return false
         case .tooLong:
-            state = .discardingLine(discarded: 0, refusal: .make(500, (5, 5, 6), "The authentication line is too long"))
+            state = .discardingLine(
+                discarded: 0, endsInCarriageReturn: false, refusal: .make(500, (5, 5, 6), "The authentication line is too long"))
         case .fault(let reply, _):
             refuse(reply, record)
             close(reason: "ambiguous line ending")

@@ -9,7 +9,7 @@ extension SMTPServerSession {
         lastWasAuthenticate = false
         let command: SMTPCommand
         do {
-            command = try SMTPCommand.parse(line, postmasterDomain: configuration.hostname)
+            command = try SMTPCommand.parse(line, postmasterDomain: configuration.postmasterDomain ?? configuration.hostname)
         } catch {
             // After a refused AUTH a client may send its password nevertheless.
             if followsAuthenticate { record = SMTPServerCommandRecord("(a line after AUTH)", isInTransaction: false) }
@@ -174,6 +174,10 @@ extension SMTPServerSession {
         guard !transaction.contentBegan else { return refuse(.make(503, (5, 5, 1), "The message has begun already"), record) }
         // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
         guard transaction.envelope.recipients.count < configuration.limits.recipients else {
+            self.transaction?.surplusRecipients += 1
+            guard transaction.surplusRecipients < configuration.limits.surplusRecipients else {
+                return emit(.make(421, (4, 7, 0), "\(configuration.hostname) Far too many recipients, closing the connection"), record)
+            }
             return refuse(.make(452, (4, 5, 3), "Too many recipients, send the rest in another transaction"), record)
         }
         guard address.isASCII || transaction.envelope.usesSMTPUTF8 else {

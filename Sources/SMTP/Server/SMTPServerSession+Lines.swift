@@ -1,4 +1,5 @@
 import NIOCore
+import SASL
 
 extension SMTPServerSession {
     /// What came of looking for a command line.
@@ -51,8 +52,11 @@ extension SMTPServerSession {
     /// The record of a command: never what may be a password.
     func record(_ line: [UInt8]) -> SMTPServerCommandRecord {
         let words = String(decoding: line.prefix(512), as: UTF8.self)
-        if line.count >= 4, String(decoding: line.prefix(4), as: UTF8.self).uppercased() == "AUTH" {
-            return SMTPServerCommandRecord(words.split(separator: " ").prefix(2).joined(separator: " "), isInTransaction: false)
+        // Also where it is misspelt: what stands behind it is a password nevertheless.
+        if String(decoding: line.drop { $0 <= 0x20 }.prefix(4), as: UTF8.self).uppercased() == "AUTH" {
+            let mechanism = words.split(separator: " ").dropFirst().first.map(String.init)?.uppercased()
+            let isKnown = mechanism.map { SASLMechanism(rawValue: $0) != nil } ?? false
+            return SMTPServerCommandRecord(isKnown ? "AUTH \(mechanism ?? "")" : "AUTH", isInTransaction: false)
         }
         let printable = String(String.UnicodeScalarView(words.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
         return SMTPServerCommandRecord(printable, isInTransaction: transaction != nil)

@@ -19,7 +19,7 @@ public struct SMTPServerSession: Sendable {
         /// A command line is expected. Can transition to: all but opening.
         case commands
         /// The rest of an overlong line is thrown away. Can transition to: commands, closed.
-        case discardingLine(discarded: Int, refusal: SMTPReply)
+        case discardingLine(discarded: Int, endsInCarriageReturn: Bool, refusal: SMTPReply)
         /// A line of a SASL exchange is expected. Can transition to: awaitingVerifier, commands, closed.
         case authenticating(mechanism: String, AuthenticationExchange)
         /// Can transition to: authenticating, commands, closed.
@@ -50,6 +50,8 @@ public struct SMTPServerSession: Sendable {
         var octets = 0
         /// Why the message will be refused when it is complete.
         var refusal: SMTPReply?
+        /// Recipients that were told that they are too many.
+        var surplusRecipients = 0
         /// Watches text that comes by BDAT.
         var textCheck: ChunkedTextCheck
     }
@@ -126,6 +128,13 @@ public struct SMTPServerSession: Sendable {
         if case .closed = state { return }
         if input.readableBytes == 0 {
             input = buffer
+        } else if input.readerIndex > 0 {
+            // A buffer keeps what was read already: a client whose pieces never end where a line ends would make it grow for ever.
+            var rest = ByteBuffer()
+            rest.reserveCapacity(input.readableBytes + buffer.readableBytes)
+            rest.writeImmutableBuffer(input)
+            rest.writeImmutableBuffer(buffer)
+            input = rest
         } else {
             input.writeImmutableBuffer(buffer)
         }
@@ -225,6 +234,21 @@ public struct SMTPServerSession: Sendable {
         }
     }
 
+    /// Octets of a message are expected that may end in its acceptance or in its refusal: each of them is progress. Those of a chunk
+    /// that was refused beforehand are not.
+    public var isReceivingMessage: Bool {
+        switch state {
+        case .data: true
+        case .chunk(let chunk): chunk.rejection == nil
+        case .opening, .commands, .discardingLine, .authenticating, .awaitingVerifier, .awaitingReversePath, .awaitingRecipient,
+            .awaitingVerdict, .awaitingTLS, .closed:
+            false
+        }
+    }
+
+    /// The octets that the session keeps of what came in and was not used yet. Bounded by the longest line and the largest piece.
+    var octetsHeld: Int { input.capacity }
+
     /// The client has asked for UTF-8 in this transaction, so replies may hold it (RFC 6531 §3.7.4.1).
     public var allowsUTF8InReplies: Bool { transaction?.envelope.usesSMTPUTF8 ?? false }
 
@@ -238,7 +262,8 @@ public struct SMTPServerSession: Sendable {
             earlyTalker()
             return true
         case .commands: return advanceCommand()
-        case .discardingLine(let discarded, let refusal): return advanceDiscarding(discarded, refusal)
+        case .discardingLine(let discarded, let endsInCarriageReturn, let refusal):
+            return advanceDiscarding(discarded, endsInCarriageReturn, refusal)
         case .authenticating(let mechanism, let exchange): return advanceAuthentication(mechanism, exchange)
         case .data(let decoder): return advanceData(decoder)
         case .chunk(let chunk): return advanceChunk(chunk)
@@ -268,7 +293,7 @@ public struct SMTPServerSession: Sendable {
         switch readLine(limit: lineLimit) {
         case .needsMore: return false
         case .tooLong:
-            state = .discardingLine(discarded: 0, refusal: .make(500, (5, 5, 2), "The line is too long"))
+            state = .discardingLine(discarded: 0, endsInCarriageReturn: false, refusal: .make(500, (5, 5, 2), "The line is too long"))
         case .fault(let reply, let record):
             refuse(reply, record)
             close(reason: "ambiguous line ending")
@@ -279,15 +304,18 @@ public struct SMTPServerSession: Sendable {
         return true
     }
 
-    private mutating func advanceDiscarding(_ discarded: Int, _ refusal: SMTPReply) -> Bool {
+    private mutating func advanceDiscarding(_ discarded: Int, _ endsInCarriageReturn: Bool, _ refusal: SMTPReply) -> Bool {
         let room = configuration.limits.discardedLineLength - discarded
         let window = min(room, input.readableBytes)
         let end = ByteScan.over(input) { octets in octets.first(UInt8(ascii: "\n"), from: 0, to: window) }
         let record = SMTPServerCommandRecord("(a line that is too long)", isInTransaction: false)
         if let end {
+            let endsProperly = end > 0 ? input.getInteger(at: input.readerIndex + end - 1, as: UInt8.self) == UInt8(ascii: "\r") : endsInCarriageReturn
             input.moveReaderIndex(forwardBy: end + 1)
             state = .commands
             refuse(refusal, record)
+            // As with any other line: where it ends must be beyond doubt before what follows is taken for a command.
+            if !endsProperly, !allowsBareLineFeeds { close(reason: "ambiguous line ending") }
             return true
         }
         guard window < room else {
@@ -295,8 +323,10 @@ public struct SMTPServerSession: Sendable {
             close(reason: "line too long")
             return true
         }
+        let last = input.getInteger(at: input.readerIndex + window - 1, as: UInt8.self)
         input.moveReaderIndex(forwardBy: window)
-        state = .discardingLine(discarded: discarded + window, refusal: refusal)
+        state = .discardingLine(
+            discarded: discarded + window, endsInCarriageReturn: window > 0 ? last == UInt8(ascii: "\r") : endsInCarriageReturn, refusal: refusal)
         return false
     }
 
