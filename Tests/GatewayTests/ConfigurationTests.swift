@@ -249,7 +249,8 @@ struct ConfigurationTests {
             (minimal + section + "roles: [webmail, store]\n", "can't share a process"), (minimal + "roles: [webmail]\n", "needs the section webmail"),
             (Self.everything + section + "roles: [webmail]\n", "must not hold a link certificate"),
             (Self.minimal + section + "roles: [webmail]\n", "needs a certificate"), (minimal + "listeners: [https: 443]\n", "needs role webmail"),
-            (minimal + section + "roles: [webmail]\nlisteners: [link: 1]\n", "needs role mx or"), (minimal + section + "roles: [webmail]\nlisteners: []\n", "no listener https"),
+            (minimal + section + "roles: [webmail]\nlisteners: [link: 1]\n", "needs role mx or"),
+            (minimal + section + "roles: [webmail]\nlisteners: []\n", "no listener https"),
             (Self.everything + "peers: {webmail: {host: a.test, address: 127.0.0.1, linkPort: 1}}\n", "no host speaks with the webmail"),
             (minimal + "roles: [webmail]\nwebmail: {imapHost: a.test}\n", "imapAddress"),
         ]

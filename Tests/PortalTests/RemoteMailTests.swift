@@ -25,17 +25,21 @@ struct RemoteMailTests {
         var port: Int
         var authority: String
 
-        func mail(hostname: String = "imap.kartapuce.test", trusting authority: String? = nil, messageLimit: Int = 1_000_000, port: Int? = nil) throws -> RemoteMail {
+        func mail(
+            hostname: String = "imap.kartapuce.test", trusting authority: String? = nil, messageLimit: Int = 1_000_000, port: Int? = nil
+        ) throws -> RemoteMail {
             let server = RemoteMail.Server(host: hostname, address: .v4(0x7f00_0001), port: port ?? self.port)
             return RemoteMail(
-                store: server, submission: server, tls: try .verified(additionalAuthorityFiles: [authority ?? self.authority]), hostname: "webmail.kartapuce.test",
+                store: server, submission: server, tls: try .verified(additionalAuthorityFiles: [authority ?? self.authority]),
+                hostname: "webmail.kartapuce.test",
                 localAddress: nil, messageLimit: messageLimit, group: MultiThreadedEventLoopGroup.singleton, logger: RemoteMailTests.silent)
         }
 
         func deliver(_ texts: String...) async throws {
             for text in texts {
                 _ = try await store.deliver(
-                    BufferedContent(ByteBuffer(string: text.replacing("\n", with: "\r\n"))), prefix: ByteBuffer(), to: "INBOX", of: RemoteMailTests.bob, flags: [],
+                    BufferedContent(ByteBuffer(string: text.replacing("\n", with: "\r\n"))), prefix: ByteBuffer(), to: "INBOX", of: RemoteMailTests.bob,
+                    flags: [],
                     internalDate: Date(timeIntervalSince1970: 1_795_000_000), deliveryID: nil)
             }
         }
@@ -56,8 +60,10 @@ struct RemoteMailTests {
         let server = IMAPServer(
             listenerName: "imaps", settings: settings,
             backend: MailboxBackend(
-                directory: AccountDirectory(accounts: store), store: store, budget: budget, messageSize: 10_000_000, memoryPerMessage: 256 * 1024, logger: Self.silent),
-            tls: tls, group: MultiThreadedEventLoopGroup.singleton, budget: budget, limiter: ConnectionLimiter(total: 100, perNetwork: 100), logger: Self.silent)
+                directory: AccountDirectory(accounts: store), store: store, budget: budget, messageSize: 10_000_000, memoryPerMessage: 256 * 1024,
+                logger: Self.silent),
+            tls: tls, group: MultiThreadedEventLoopGroup.singleton, budget: budget, limiter: ConnectionLimiter(total: 100, perNetwork: 100), logger: Self.silent
+        )
         let house = House(store: store, port: try await server.bind(address: .v4(0x7f00_0001), port: 0), authority: files.authority)
         let result = await withDiscardingTaskGroup(returning: Result<Void, any Error>.self) { group in
             group.addTask { await server.run() }
@@ -92,7 +98,10 @@ struct RemoteMailTests {
     @Test("A mailbox is listed in pages, the newest first, and can be searched")
     func pages() async throws {
         try await open { house in
-            for number in 1...60 { try await house.deliver("From: Tom <tom@gmail.test>\nSubject: =?utf-8?q?num=C3=A9ro?= \(number)\n\ntext of \(number)\(number == 7 ? " aiguille é" : "")\n") }
+            for number in 1...60 {
+                try await house.deliver(
+                    "From: Tom <tom@gmail.test>\nSubject: =?utf-8?q?num=C3=A9ro?= \(number)\n\ntext of \(number)\(number == 7 ? " aiguille é" : "")\n")
+            }
             let mail = try house.mail()
             let first = try await mail.page(1, of: "INBOX", search: "", Self.login)
             #expect(first.total == 60 && first.pages == 2 && first.messages.count == 50)
@@ -125,10 +134,12 @@ struct RemoteMailTests {
             await #expect(throws: MailFailure.notFound) { try await mail.message(uid + 1, in: "INBOX", marksSeen: false, Self.login) }
             await #expect(throws: MailFailure.tooLarge) { try await house.mail(messageLimit: 1000).message(uid, in: "INBOX", marksSeen: false, Self.login) }
             try await mail.keep(ByteBuffer(string: "Subject: sent\r\n\r\nx\r\n"), answering: (uid, "INBOX"), Self.login)
-            #expect(try await listed("Sent").map(\.subject) == ["sent"] && listed("INBOX").first?.isAnswered == true)
+            #expect(try await listed("Sent").map(\.subject) == ["sent"])
+            #expect(try await listed("INBOX").first?.isAnswered == true)
             try await mail.delete(uid, in: "INBOX", Self.login)
             let inTrash = try await listed("Trash")
-            #expect(try await listed("INBOX").isEmpty && inTrash.count == 1)
+            #expect(inTrash.count == 1)
+            #expect(try await listed("INBOX").isEmpty)
             try await mail.delete(try #require(inTrash.first?.uid), in: "Trash", Self.login)
             #expect(try await listed("Trash").isEmpty)
         }

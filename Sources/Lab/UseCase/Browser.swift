@@ -28,7 +28,8 @@ struct Browser: Sendable {
         let result = try await Command.run(
             "curl",
             [
-                "--silent", "--show-error", "--include", "--cacert", kartapuce.authorityFile, "--resolve", "\(host):443:\(kartapuce.plan.webmail)", "--interface",
+                "--silent", "--show-error", "--include", "--cacert", kartapuce.authorityFile, "--resolve", "\(host):443:\(kartapuce.plan.webmail)",
+                "--interface",
                 kartapuce.plan.tomsLaptop, "--cookie", "\(folder)/cookies", "--cookie-jar", "\(folder)/cookies", "--max-time", "60", "https://\(host)\(path)",
             ] + more
         )
@@ -85,8 +86,9 @@ extension UseCase {
             try kartapuce.provider.messages(of: "tom").map { String(decoding: $0, as: UTF8.self) }
                 .first { $0.contains("In-Reply-To: \(question.messageID)") }
         }
-        guard let messageID = arrived.components(separatedBy: .newlines).first(where: { $0.lowercased().hasPrefix("message-id:") })?.dropFirst(11)
-            .trimmingCharacters(in: .whitespaces)
+        guard
+            let messageID = arrived.components(separatedBy: .newlines).first(where: { $0.lowercased().hasPrefix("message-id:") })?.dropFirst(11)
+                .trimmingCharacters(in: .whitespaces)
         else { throw LabError(.processFailed, "Bob's answer has no Message-ID: \(arrived)") }
         let copies = try await browser.get("/mail/Sent")
         guard copies.text.contains(phrase) else { throw LabError(.processFailed, "no copy of the answer: \(copies.text)") }

@@ -186,7 +186,8 @@ public final class IMAPClientConnection {
         let code = status.code?.uppercased()
         let isTemporary = ["UNAVAILABLE", "CONTACTADMIN", "LIMIT", "INUSE", "SERVERBUG"].contains { code?.hasPrefix($0) ?? false }
         throw IMAPClientError(
-            status.condition == .no && !isTemporary ? .loginRefused : .loginUnavailable, responseCode: code, "the login was answered with \(status.condition.rawValue)")
+            status.condition == .no && !isTemporary ? .loginRefused : .loginUnavailable, responseCode: code,
+            "the login was answered with \(status.condition.rawValue)")
     }
 
     private func channelBinding() async throws -> ChannelBinding? {

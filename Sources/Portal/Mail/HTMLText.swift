@@ -134,9 +134,12 @@ struct HTMLText {
     }
 
     /// Elements whose content is not for reading.
-    private static let invisible: Set<String> = ["script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg", "math", "select", "textarea"]
+    private static let invisible: Set<String> = [
+        "script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg", "math", "select", "textarea",
+    ]
     private static let blocks: Set<String> = [
-        "address", "article", "aside", "center", "dd", "div", "dl", "dt", "fieldset", "figure", "footer", "form", "header", "main", "nav", "section", "tr", "ul",
+        "address", "article", "aside", "center", "dd", "div", "dl", "dt", "fieldset", "figure", "footer", "form", "header", "main", "nav", "section", "tr",
+        "ul",
         "ol",
     ]
     private static let paragraphs: Set<String> = ["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "table", "pre"]

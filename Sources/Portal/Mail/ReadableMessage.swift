@@ -81,7 +81,9 @@ struct ReadableMessage: Sendable {
             }
             let decodedSize = part.transferEncoding == .base64 ? part.octetCount / 4 * 3 : part.octetCount
             files.append(
-                File(index: index, name: FileName.clean(part.filename, number: index, type: part.contentType), mediaType: part.contentType.mediaType, size: decodedSize))
+                File(
+                    index: index, name: FileName.clean(part.filename, number: index, type: part.contentType), mediaType: part.contentType.mediaType,
+                    size: decodedSize))
         }
     }
 

@@ -110,7 +110,8 @@ struct Pages: Sendable {
         func link(_ number: Int, _ label: String) -> HTML {
             (1...page.pages).contains(number) ? "<a class=\"button\" href=\"\(Self.path(page.name))?page=\(number)\(query)\">\(label)</a>" : "<span></span>"
         }
-        return "<div class=\"pages\">\(link(page.page - 1, "Newer"))<span class=\"hint\">Page \(page.page) of \(page.pages)</span>\(link(page.page + 1, "Older"))</div>"
+        return
+            "<div class=\"pages\">\(link(page.page - 1, "Newer"))<span class=\"hint\">Page \(page.page) of \(page.pages)</span>\(link(page.page + 1, "Older"))</div>"
     }
 
     private func row(_ message: MessageSummary, in mailbox: String, showsRecipient: Bool) -> HTML {
@@ -179,7 +180,9 @@ struct Pages: Sendable {
                     ? "<p class=\"notice bad\">This message comes from outside, from <strong>\(from.address)</strong>, although the sender's name looks like one of ours.</p>"
                     : "<p class=\"notice warn\">This message comes from outside. Check the address before you answer or follow a link.</p>")
         }
-        if message.isFromHTML { notices.append("<p class=\"hint\">The message is HTML; its text is shown, with the real target behind each link. Images are not loaded.</p>") }
+        if message.isFromHTML {
+            notices.append("<p class=\"hint\">The message is HTML; its text is shown, with the real target behind each link. Images are not loaded.</p>")
+        }
         if message.isShortened { notices.append("<p class=\"notice warn\">The text is too long to be shown whole.</p>") }
         if message.isIncomplete { notices.append("<p class=\"notice warn\">The message is built so strangely that parts of it may be missing here.</p>") }
         return HTML.joined(notices)

@@ -64,7 +64,8 @@ struct FormBody: Sendable {
             guard let end = Self.find(delimiter, in: octets, from: start - 2) else { return false }
             guard let headerEnd = Self.find([13, 10, 13, 10], in: octets, from: start - 2), headerEnd < end, headerEnd - start < 8192 else { return false }
             let content = min(headerEnd + 4, end)..<end
-            take(ByteBuffer(bytes: octets[(start < headerEnd ? start..<headerEnd : start..<start)] + Array("\r\n\r\n".utf8)), ByteBuffer(bytes: octets[content]))
+            take(
+                ByteBuffer(bytes: octets[(start < headerEnd ? start..<headerEnd : start..<start)] + Array("\r\n\r\n".utf8)), ByteBuffer(bytes: octets[content]))
             position = end + delimiter.count
             count += 1
         }
@@ -72,7 +73,9 @@ struct FormBody: Sendable {
 
     private mutating func take(_ header: ByteBuffer, _ content: ByteBuffer) {
         let section = HeaderSection(parsing: header)
-        guard let field = section.first(named: "Content-Disposition"), let disposition = Disposition(field.unfoldedOctets), let name = disposition.name else { return }
+        guard let field = section.first(named: "Content-Disposition"), let disposition = Disposition(field.unfoldedOctets), let name = disposition.name else {
+            return
+        }
         if let fileName = disposition.fileName {
             // Browsers send an empty file where none was chosen.
             guard !fileName.isEmpty || content.readableBytes > 0 else { return }

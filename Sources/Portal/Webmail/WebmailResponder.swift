@@ -44,7 +44,9 @@ struct WebmailResponder: HTTPResponder {
             response = self.response(to: failure)
         } catch {
             logger.error("request failed", metadata: ["error": "\(error)"])
-            response = page(pages.failure("Something went wrong", "The webmail could not answer this request. Please try again.", viewer: nil), status: .internalServerError)
+            response = page(
+                pages.failure("Something went wrong", "The webmail could not answer this request. Please try again.", viewer: nil), status: .internalServerError
+            )
         }
         SecurityHeaders.apply(to: &response)
         return request.method == .head ? response.createHeadResponse() : response
@@ -128,14 +130,19 @@ struct WebmailResponder: HTTPResponder {
             guard let index = Int(segments[3]) else { throw Refusal.notFound }
             let (octets, _) = try await mail.message(uid, in: mailbox, marksSeen: false, login)
             let message = Message(parsing: octets)
-            guard let file = ReadableMessage(message).files.first(where: { $0.index == index }), message.allParts.indices.contains(index) else { throw Refusal.notFound }
+            guard let file = ReadableMessage(message).files.first(where: { $0.index == index }), message.allParts.indices.contains(index) else {
+                throw Refusal.notFound
+            }
             return download(message.allParts[index].decodedBody().octets, name: file.name)
         default: throw Refusal.notFound
         }
     }
 
     /// What was done, by the word in the address: no text of anybody's is ever shown from there.
-    private static let notices = ["sent": "The message was sent.", "uncopied": "The message was sent, but no copy could be kept.", "deleted": "The message was deleted.", "unread": "The message counts as unread."]
+    private static let notices = [
+        "sent": "The message was sent.", "uncopied": "The message was sent, but no copy could be kept.", "deleted": "The message was deleted.",
+        "unread": "The message counts as unread.",
+    ]
 
     private func post(_ segments: [String], _ request: Request, _ context: WebmailContext) async throws -> Response {
         if segments == ["login"] { return try await logIn(request, context) }
@@ -323,7 +330,8 @@ struct WebmailResponder: HTTPResponder {
         } catch {
             switch error {
             case .refused(let reply): return again("The message was refused: \(ReadableMessage.oneLine(reply, limit: 500))")
-            case .unavailable: return again("The message could not be sent now. Nothing is lost: please try again in some minutes. Attachments have to be chosen again.")
+            case .unavailable:
+                return again("The message could not be sent now. Nothing is lost: please try again in some minutes. Attachments have to be chosen again.")
             case .loginRefused, .notFound, .tooLarge, .busy: throw error
             }
         }
@@ -371,7 +379,8 @@ struct WebmailResponder: HTTPResponder {
         Response(
             status: .ok,
             headers: [
-                .contentType: "application/octet-stream", .contentDisposition: FileName.disposition(name), .contentSecurityPolicy: SecurityHeaders.downloadPolicy,
+                .contentType: "application/octet-stream", .contentDisposition: FileName.disposition(name),
+                .contentSecurityPolicy: SecurityHeaders.downloadPolicy,
             ], body: .init(byteBuffer: octets))
     }
 
@@ -379,7 +388,9 @@ struct WebmailResponder: HTTPResponder {
         switch failure {
         case .loginRefused: page(pages.login(notice: Self.wrongLogin, username: ""), status: .forbidden)
         case .unavailable:
-            page(pages.failure("Not now", "The mail store can't be reached at the moment. Please try again in some minutes.", viewer: nil), status: .serviceUnavailable)
+            page(
+                pages.failure("Not now", "The mail store can't be reached at the moment. Please try again in some minutes.", viewer: nil),
+                status: .serviceUnavailable)
         case .notFound: page(pages.failure("Not found", "There is no such mailbox or message, or not any more.", viewer: nil), status: .notFound)
         case .tooLarge:
             page(pages.failure("Too large", "This message is too large for the webmail. A mail program can read it.", viewer: nil), status: .contentTooLarge)
