@@ -110,6 +110,18 @@ struct SessionTests {
     func equality(_ one: String, _ other: String, _ expected: Bool) { #expect(SessionStore.areEqual(one, other) == expected) }
 }
 
+@Suite("Work at once")
+struct WorkGateTests {
+    @Test("One user can't take everybody's place")
+    func limits() {
+        let gate = WorkGate(total: 3, perUser: 2)
+        #expect(gate.enter("bob") && gate.enter("bob") && !gate.enter("bob"))
+        #expect(gate.enter("jack") && !gate.enter("jack"))
+        gate.leave("bob")
+        #expect(gate.enter("jack") && !gate.enter("bob"))
+    }
+}
+
 @Suite("Limits of logins")
 struct LoginLimiterTests {
     private let clock = MovableClock()

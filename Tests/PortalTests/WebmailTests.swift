@@ -204,7 +204,8 @@ struct WebmailTests {
         try await visit(FakeMail()) { visitor, sessions in
             var answers: Set<String> = []
             for (user, password) in [
-                ("bob@kartapuce.test", "wrong"), ("nobody@kartapuce.test", "wrong"), ("", ""), ("<script>", "x"), (String(repeating: "a", count: 400), "x"),
+                ("bob@kartapuce.test", "wrong"), ("nobody@kartapuce.test", "wrong"), ("", ""), ("<script>", "x"), ("bob@kartapuce.test", "correct horse\u{0}"),
+                (String(repeating: "a", count: 400), "x"),
             ] {
                 var somebody = visitor
                 let answer = try await somebody.logIn(user: user, password: password)

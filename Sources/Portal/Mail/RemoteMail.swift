@@ -6,7 +6,6 @@ import MailMessage
 import MailTransport
 import NIOCore
 import SMTP
-import Synchronization
 
 /// Mail that lies inside: read by IMAPS, sent by submission, both as the user and with nothing but the user's password.
 ///
@@ -27,7 +26,9 @@ struct RemoteMail: MailBackend {
     private let localAddress: IPAddress?
     private let group: any EventLoopGroup
     private let messageLimit: Int
-    private let gate = Gate(total: 64, perUser: 6)
+    private let gate = WorkGate(total: 64, perUser: 6)
+    /// Whole messages are held in memory while they are read.
+    private let messageGate = WorkGate(total: 16, perUser: 3)
     private let logger: Logger
 
     static let pageSize = 50
@@ -81,7 +82,9 @@ struct RemoteMail: MailBackend {
     }
 
     func message(_ uid: UInt32, in mailbox: String, marksSeen: Bool, _ login: MailLogin) async throws(MailFailure) -> (ByteBuffer, [MailboxSummary]) {
-        try await connected(login) { connection in
+        guard messageGate.enter(login.username) else { throw .busy }
+        defer { messageGate.leave(login.username) }
+        return try await connected(login) { connection in
             _ = try await connection.select(mailbox, readOnly: !marksSeen)
             guard let size = try await connection.fetch(uids: [uid], items: "UID RFC822.SIZE").first?.size else { throw MailFailure.notFound }
             guard size <= messageLimit else { throw MailFailure.tooLarge }
@@ -219,32 +222,5 @@ struct RemoteMail: MailBackend {
         let halves = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
         guard halves.count == 2 else { return nil }
         return MessageDate(parsing: "\(halves[0].replacing("-", with: " ")) \(halves[1])")?.date
-    }
-
-    /// How much is done at once.
-    private final class Gate: Sendable {
-        private let total: Int
-        private let perUser: Int
-        private let users = Mutex<[String: Int]>([:])
-
-        init(total: Int, perUser: Int) {
-            self.total = total
-            self.perUser = perUser
-        }
-
-        func enter(_ user: String) -> Bool {
-            users.withLock { users in
-                guard users.values.reduce(0, +) < total, users[user, default: 0] < perUser else { return false }
-                users[user, default: 0] += 1
-                return true
-            }
-        }
-
-        func leave(_ user: String) {
-            users.withLock { users in
-                let left = users[user, default: 1] - 1
-                users[user] = left > 0 ? left : nil
-            }
-        }
     }
 }

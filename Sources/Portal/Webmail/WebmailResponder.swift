@@ -28,6 +28,8 @@ struct WebmailResponder: HTTPResponder {
     let domains: [DomainName]
     let title: String
     var limits = Limits()
+    /// Messages that are written are held in memory with their attachments.
+    let uploads = WorkGate(total: 16, perUser: 2)
     let now: @Sendable () -> Date
     let clock: @Sendable () -> ContinuousClock.Instant
     let logger: Logger
@@ -147,8 +149,11 @@ struct WebmailResponder: HTTPResponder {
     private func post(_ segments: [String], _ request: Request, _ context: WebmailContext) async throws -> Response {
         if segments == ["login"] { return try await logIn(request, context) }
         guard let session = session(of: request) else { return redirect("/login") }
+        let isMessage = segments == ["compose"]
+        if isMessage, !uploads.enter(session.username) { throw MailFailure.busy }
+        defer { if isMessage { uploads.leave(session.username) } }
         return try await keepingSession(request) {
-            let form = try await form(request, upTo: segments == ["compose"] ? limits.messageOctets + limits.messageOctets / 10 : limits.formOctets)
+            let form = try await form(request, upTo: isMessage ? limits.messageOctets + limits.messageOctets / 10 : limits.formOctets)
             guard SessionStore.areEqual(form["token"], session.formToken) else { throw Refusal.foreignForm }
             let login = MailLogin(username: session.username, password: session.password)
             switch segments.first {
@@ -192,7 +197,9 @@ struct WebmailResponder: HTTPResponder {
         let form = try await form(request, upTo: limits.loginOctets)
         let username = normalized(form["user"])
         let password = form["password"]
-        guard !username.isEmpty, username.utf8.count <= 254, !password.isEmpty, password.utf8.count <= 512 else {
+        guard !username.isEmpty, username.utf8.count <= 254, !password.isEmpty, password.utf8.count <= 512,
+            (username + password).unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f })
+        else {
             return page(pages.login(notice: Self.wrongLogin, username: ""), status: .forbidden)
         }
         let began = clock()
