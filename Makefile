@@ -24,21 +24,22 @@ run: install
 	@$(SWIFT) build -c release --product postern
 	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once)
 
+# One test after the other: many of them wait for servers and programs, and all of them at once would let each wait for the others.
 test: install
 	@echo "Building Postern and its tests"
 	@$(SWIFT) build --build-tests
-	@$(SWIFT) test --skip-build
+	@$(SWIFT) test --skip-build --no-parallel
 
 # The suites are other people's data and stay outside the tree; the tests get the folder as an absolute path.
 conformance: install
 	@if [ ! -d "$(SUITES)" ]; then echo "conformance: no folder $(SUITES); nothing to run (set SUITES=folder)"; exit 0; fi; \
 	suites="$$(cd "$(SUITES)" && pwd)"; echo "conformance: data from $$suites"; \
 	$(SWIFT) build --build-tests; \
-	POSTERN_SUITES="$$suites" $(SWIFT) test --skip-build --filter Conformance
+	POSTERN_SUITES="$$suites" $(SWIFT) test --skip-build --no-parallel --filter Conformance
 
 interop: install
 	@$(SWIFT) build --build-tests
-	@$(SWIFT) test --skip-build --filter Interop
+	@$(SWIFT) test --skip-build --no-parallel --filter Interop
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

@@ -14,11 +14,9 @@ struct InteropSmallInternetTests {
                 let exchanger = try await NameServers.query(LabNames.domain, "MX", at: plan.nsresolve)
                 #expect(exchanger.status == "NOERROR")
                 #expect(exchanger.isValidated)
-                // The resolver may have asked before: the time to live counts down.
-                #expect(
-                    exchanger.records.map { $0.split(separator: " ").filter { Int($0) ?? 0 < 11 } } == [
-                        ["kartapuce.test.", "IN", "MX", "10", "mail.kartapuce.test."]
-                    ])
+                // The resolver may have asked before: the time to live, the second word, counts down.
+                let records = exchanger.records.map { $0.split(separator: " ").enumerated().filter { $0.offset != 1 }.map(\.element) }
+                #expect(records == [["kartapuce.test.", "IN", "MX", "10", "mail.kartapuce.test."]])
 
                 let policy = try await NameServers.query(LabNames.providerDomain, "TXT", at: plan.nsresolve)
                 #expect(policy.isValidated)

@@ -112,7 +112,9 @@ struct DataDecoder: Sendable {
                 let end = lineFeed ?? octets.count
                 // Once a fault is known only the end matters.
                 if fault == nil, let carriageReturn = octets.first(cr, from: offset, to: end), carriageReturn + 1 < end {
-                    fault = .bareCarriageReturn
+                    // The first fault counts, so what stands before the CR is measured first.
+                    count(carriageReturn - offset)
+                    if fault == nil { fault = .bareCarriageReturn }
                 }
                 guard let lineFeed else {
                     // A CR at the very end may be the first half of CRLF.
@@ -132,6 +134,7 @@ struct DataDecoder: Sendable {
                     position = .tolerantLineStart
                     return .lineBreak
                 } else {
+                    count(lineFeed - offset)
                     if fault == nil { fault = .bareLineFeed }
                     offset = lineFeed + 1
                 }

@@ -137,7 +137,9 @@ extension SMTPServerSession {
     private mutating func completeMessage() {
         guard let transaction else { return returnToCommands() }
         let record = messageRecord
-        if let refusal = transaction.refusal {
+        if let first = transaction.refusal {
+            // Whether the size or another fault was seen first depends on how the octets were cut; what the client is told does not.
+            let refusal = transaction.octets > configuration.limits.messageSize ? messageTooLarge : first
             state = .commands
             refuse(refusal, record)
             abandonTransaction(reason: refusal.description)

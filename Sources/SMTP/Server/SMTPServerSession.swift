@@ -191,8 +191,7 @@ public struct SMTPServerSession: Sendable {
         case .awaitingTLS: close(reason: "time-out in the TLS handshake")
         case .opening, .commands, .discardingLine, .authenticating, .awaitingVerifier, .awaitingReversePath, .awaitingRecipient, .data,
             .chunk, .awaitingVerdict:
-            emit(.make(421, (4, 4, 2), "\(configuration.hostname) \(text)"))
-            close(reason: "time-out")
+            emit(.make(421, (4, 4, 2), "\(configuration.hostname) \(text)"), closing: "time-out")
         }
     }
 
@@ -202,8 +201,7 @@ public struct SMTPServerSession: Sendable {
         switch state {
         case .commands where transaction?.contentBegan == true: break
         case .commands, .discardingLine, .authenticating:
-            emit(.make(421, (4, 3, 2), "\(configuration.hostname) is shutting down, try again later"))
-            close(reason: "shutdown")
+            emit(.make(421, (4, 3, 2), "\(configuration.hostname) is shutting down, try again later"), closing: "shutdown")
         case .opening, .awaitingVerifier, .awaitingReversePath, .awaitingRecipient, .data, .chunk, .awaitingVerdict, .closed: break
         case .awaitingTLS: close(reason: "shutdown")
         }
@@ -333,11 +331,13 @@ public struct SMTPServerSession: Sendable {
     // MARK: - What the parts of the session use
 
     /// Writes a reply.
-    mutating func emit(_ reply: SMTPReply, _ record: SMTPServerCommandRecord = SMTPServerCommandRecord("", isInTransaction: false)) {
+    mutating func emit(
+        _ reply: SMTPReply, _ record: SMTPServerCommandRecord = SMTPServerCommandRecord("", isInTransaction: false), closing reason: String? = nil
+    ) {
         if case .closed = state { return }
         pending.append(.reply(reply, to: record))
         // RFC 5321 §3.8: who says 421 closes.
-        if reply.code == 421 { close(reason: "421 \(reply.lines.first ?? "")") }
+        if reply.code == 421 { close(reason: reason ?? "421 \(reply.lines.first ?? "")") }
     }
 
     /// Writes a negative reply and counts it; too many end the session.
