@@ -10,6 +10,7 @@ extension Kartapuce {
               Read mail     IMAPS              \(plan.imap) port 993      (imap.kartapuce.test; 143 with STARTTLS)
               Send outside  SMTP over TLS      \(plan.msa) port 465      (msa.kartapuce.test; 587 with STARTTLS)
               Send inside   SMTP over TLS      \(plan.internalsmtp) port 465      (internalsmtp.kartapuce.test; 587 with STARTTLS)
+              Webmail       HTTPS              \(plan.webmail) port 443      (https://webmail.kartapuce.test; "to be avoided", says the picture)
               Tom, Alice and Mike are \(MailProvider.users.map { "\($0)@\(LabNames.providerDomain)" }.joined(separator: ", ")) at \(plan.provider) port 25
               Trust this authority: \(authorityFile)
 
@@ -21,7 +22,7 @@ extension Kartapuce {
 
               Names:  dig @\(plan.nsresolve) +dnssec kartapuce.test MX
               Hosts' configurations, logs and data: \(folder)
-              The webmail of the picture ("to be avoided") isn't part of the laboratory yet.
+              Webmail: chromium --host-resolver-rules="MAP webmail.kartapuce.test \(plan.webmail)" https://webmail.kartapuce.test/
             """
     }
 }
