@@ -17,8 +17,8 @@ extension Kartapuce {
               For example:
                 curl --cacert \(authorityFile) --resolve imap.kartapuce.test:993:\(plan.imap) \\
                      --user \(Kartapuce.bob.user):\(Kartapuce.bob.password) "imaps://imap.kartapuce.test/INBOX;UID=*"
-                postern trace --config \(folder)/imap/postern.yaml --recipient \(Kartapuce.bob.user)
-                postern queue list --config \(folder)/smtp/postern.yaml
+                \(binary) trace --config \(folder)/imap/postern.yaml --recipient \(Kartapuce.bob.user)
+                \(binary) queue list --config \(folder)/smtp/postern.yaml
 
               Names:  dig @\(plan.nsresolve) +dnssec kartapuce.test MX
               Hosts' configurations, logs and data: \(folder)
