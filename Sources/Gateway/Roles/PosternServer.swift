@@ -35,6 +35,7 @@ public struct PosternServer: Sendable {
             tls: host.clientTLS, group: group, logger: logger)
         let queue = queueRunner(host, pool: pool, now: now)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
+        services.append(JourneyExpiry(log: host.spool, keepDays: configuration.journeys.keepDays, now: now, logger: logger))
         services += controlServices(host)
         services += try listeners(host, now: now) { queue.wake() }
         logger.info(
