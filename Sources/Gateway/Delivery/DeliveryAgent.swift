@@ -31,6 +31,8 @@ struct DeliveryResult: Sendable {
     var address: IPAddress?
     /// Connections and TLS sessions that failed.
     var failures: [String] = []
+    /// How long it all took.
+    var duration: Duration?
     /// Copies that go on to other addresses (aliases that lead outside), for the spool.
     var forwards: [(recipient: EnvelopeRecipient, destination: String)] = []
 

@@ -133,7 +133,9 @@ actor QueueRunner: Service {
     // MARK: - Doing
 
     private func perform(_ job: DeliveryJob) async {
-        let result = await agent(for: job.destination).deliver(job)
+        let start = ContinuousClock.now
+        var result = await agent(for: job.destination).deliver(job)
+        result.duration = ContinuousClock.now - start
         backOff.note(job.destination.key, unreachable: result.isUnreachable, at: now())
         await settle(job, result)
         release(job.destination.key, job.recipients)

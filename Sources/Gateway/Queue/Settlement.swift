@@ -34,7 +34,8 @@ struct Settlement: Sendable {
                 queueID: "\(job.message.id)", recipient: "\(recipient.recipient.address)", destination: job.destination.key,
                 host: result.host, address: result.address.map { "\($0)" }, result: outcome.result.rawValue, reply: outcome.reply,
                 isLocal: outcome.isLocal, attempt: recipient.attempts + 1, nextAttempt: fate.nextAttempt, failures: result.failures)
-            records.append(recorder.record(.attempted(attempted), trace: job.message.trace, role: role, at: time))
+            records.append(
+                recorder.record(.attempted(attempted), trace: job.message.trace, role: role, at: time, seconds: result.duration?.seconds))
             if case .hold(let reason, _) = fate.disposition {
                 let held = JourneyEvent.Queued(action: "held", queueID: "\(job.message.id)", reason: reason)
                 records.append(recorder.record(.queued(held), trace: job.message.trace, role: role, at: time))
