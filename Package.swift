@@ -101,7 +101,7 @@ let package = Package(
             dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", arguments, logging, lifecycle]
         ),
         // Tests
-        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore], path: "Tests/MailTesting"),
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),

@@ -1,4 +1,5 @@
 import DNS
+import MailTesting
 import Testing
 
 @Suite struct MailRoutingTests {

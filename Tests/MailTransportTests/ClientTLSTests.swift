@@ -1,6 +1,7 @@
 import DNS
 import Logging
 import MailMessage
+import MailTesting
 import NIOCore
 import NIOPosix
 import SMTP

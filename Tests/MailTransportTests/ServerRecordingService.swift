@@ -99,12 +99,3 @@ func withServer(
     await server.shutdown(grace: .milliseconds(200))
     #expect(server.openSessions == 0)
 }
-
-/// Waits until something has happened that another task does.
-func eventually(_ condition: () -> Bool) async -> Bool {
-    for _ in 0..<500 {
-        if condition() { return true }
-        try? await Task.sleep(for: .milliseconds(10))
-    }
-    return condition()
-}

@@ -1,5 +1,6 @@
 import Foundation
 import MailMessage
+import MailTesting
 import MailTransport
 import NIOCore
 import NIOSSL

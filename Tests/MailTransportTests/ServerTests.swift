@@ -1,5 +1,6 @@
 import DNS
 import MailMessage
+import MailTesting
 import MailTransport
 import NIOCore
 import NIOSSL

@@ -31,8 +31,21 @@ struct DeliveryResult: Sendable {
     var address: IPAddress?
     /// Connections and TLS sessions that failed.
     var failures: [String] = []
+    /// How long it all took.
+    var duration: Duration?
     /// Copies that go on to other addresses (aliases that lead outside), for the spool.
     var forwards: [(recipient: EnvelopeRecipient, destination: String)] = []
+
+    /// Recipients of the job that turned out to lead elsewhere, by their place in it.
+    var redirections: [Int: Redirection] = [:]
+
+    /// How a recipient that was an alias went on. It decides what a sender who asked for NOTIFY=SUCCESS is told here.
+    enum Redirection: Sendable {
+        /// To one other address, with all that the sender asked for: nothing is told here (RFC 3461 §5.2.7.2).
+        case renamed
+        /// To several: told as expanded, and the others' successes aren't told any more (RFC 3461 §5.2.7.3 (c)).
+        case expanded
+    }
 
     /// Something that was done, and when.
     struct Step: Sendable {

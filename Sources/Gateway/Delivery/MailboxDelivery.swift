@@ -18,8 +18,8 @@ struct MailboxDelivery: DeliveryAgent {
 
     func deliver(_ job: DeliveryJob) async -> DeliveryResult {
         var result = DeliveryResult(outcomes: [], steps: [])
-        for recipient in job.recipients {
-            let reply = await deliver(job.message, to: recipient.recipient, into: &result)
+        for (place, recipient) in job.recipients.enumerated() {
+            let reply = await deliver(job.message, to: recipient.recipient, at: place, into: &result)
             let kind: DeliveryReport.Outcome.Result = reply.isPositive ? .delivered : reply.isTransientFailure ? .deferred : .failed
             result.outcomes.append(
                 DeliveryReport.Outcome(recipient: recipient.recipient, result: kind, reply: reply, isLocal: true, peerHandlesDSN: false))
@@ -27,23 +27,25 @@ struct MailboxDelivery: DeliveryAgent {
         return result
     }
 
-    private func deliver(_ message: SpooledMessage, to recipient: EnvelopeRecipient, into result: inout DeliveryResult) async -> SMTPReply {
+    private func deliver(
+        _ message: SpooledMessage, to recipient: EnvelopeRecipient, at place: Int, into result: inout DeliveryResult
+    ) async -> SMTPReply {
         do {
             let targets = try await accounts.resolve(recipient.address)
             guard !targets.isEmpty else {
                 return SMTPReply(550, .init(5, 1, 1), "<\(recipient.address)>: no such mailbox here")
             }
-            // All of an alias or none: a try that fails half-way is made again as a whole, and mailboxes recognise the repetition.
+            // All of an alias or none: ways out are looked for before anything is delivered. A try that fails half-way is made again as a
+            // whole, and mailboxes recognise the repetition.
             var forwards: [(recipient: EnvelopeRecipient, destination: String)] = []
-            for target in targets {
-                switch target.target {
-                case .user(let user):
-                    try await deliver(message, to: recipient, user: user, into: &result)
-                case .remote(let address):
-                    forwards.append(try forward(recipient, to: address, into: &result))
-                }
+            var steps: [DeliveryResult.Step] = []
+            for case .remote(let address) in targets.map(\.target) {
+                forwards.append(try forward(recipient, to: address, isOnly: targets.count == 1, steps: &steps))
             }
+            for case .user(let user) in targets.map(\.target) { try await deliver(message, to: recipient, user: user, into: &result) }
+            if !forwards.isEmpty { result.redirections[place] = targets.count == 1 ? .renamed : .expanded }
             result.forwards += forwards
+            result.steps += steps
             return SMTPReply(250, .init(2, 1, 5), "Delivered")
         } catch let refusal as Router.Refusal {
             return refusal.reply
@@ -73,13 +75,15 @@ struct MailboxDelivery: DeliveryAgent {
     }
 
     private func forward(
-        _ recipient: EnvelopeRecipient, to address: EmailAddress, into result: inout DeliveryResult
+        _ recipient: EnvelopeRecipient, to address: EmailAddress, isOnly: Bool, steps: inout [DeliveryResult.Step]
     ) throws -> (recipient: EnvelopeRecipient, destination: String) {
         let decision = try router.route(address).get()
         var copy = recipient
         copy.originalRecipient = recipient.originalRecipient ?? "rfc822;\(recipient.address)"
         copy.address = address
-        result.steps.append(
+        // RFC 3461 §5.2.7.3 (c)
+        if !isOnly { copy.notify?.remove(.success) }
+        steps.append(
             .init(
                 operation: .routed(
                     .init(

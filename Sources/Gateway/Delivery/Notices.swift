@@ -21,6 +21,7 @@ struct Notices: Sendable {
         case delayed(until: Date)
         case delivered
         case relayed
+        case expanded
 
         var action: DeliveryStatusNotification.Kind {
             switch self {
@@ -28,6 +29,7 @@ struct Notices: Sendable {
             case .delayed: .delayed
             case .delivered: .delivered
             case .relayed: .relayed
+            case .expanded: .expanded
             }
         }
 
@@ -36,18 +38,26 @@ struct Notices: Sendable {
             switch self {
             case .failed: notify?.contains(.failure) ?? true
             case .delayed: notify?.contains(.delay) ?? true
-            case .delivered, .relayed: notify?.contains(.success) ?? false
+            case .delivered, .relayed, .expanded: notify?.contains(.success) ?? false
             }
         }
     }
 
+    /// What is to be told about one recipient.
+    struct Member: Sendable {
+        var recipient: QueuedRecipient
+        var outcome: DeliveryReport.Outcome
+        /// The host that was spoken with.
+        var host: String?
+    }
+
     /// What is to be told after an attempt, grouped so that one notification speaks of all recipients with the same fate.
     struct Requests: Sendable {
-        fileprivate var groups: [Kind: [(recipient: QueuedRecipient, outcome: DeliveryReport.Outcome)]] = [:]
+        fileprivate var groups: [Kind: [Member]] = [:]
 
-        mutating func add(_ kind: Kind?, recipient: QueuedRecipient, outcome: DeliveryReport.Outcome) {
-            guard let kind, kind.isWanted(recipient.recipient.notify) else { return }
-            groups[kind, default: []].append((recipient, outcome))
+        mutating func add(_ kind: Kind?, _ member: Member) {
+            guard let kind, kind.isWanted(member.recipient.recipient.notify) else { return }
+            groups[kind, default: []].append(member)
         }
     }
 
@@ -93,8 +103,7 @@ struct Notices: Sendable {
     }
 
     private func notification(
-        _ kind: Kind, _ members: [(recipient: QueuedRecipient, outcome: DeliveryReport.Outcome)], message: SpooledMessage,
-        sender: EmailAddress, trace: TraceID, at time: Date
+        _ kind: Kind, _ members: [Member], message: SpooledMessage, sender: EmailAddress, trace: TraceID, at time: Date
     ) async -> (octets: ByteBuffer, bodyType: BodyType, needsSMTPUTF8: Bool) {
         let returns = message.envelope.dsnReturn ?? .headers
         // A large message isn't sent back as a whole, whatever was asked for: RFC 3461 §6.2 leaves that to us.
@@ -108,7 +117,7 @@ struct Notices: Sendable {
                 DeliveryStatusNotification.PerRecipient(
                     finalRecipient: member.recipient.recipient.address, originalRecipient: member.recipient.recipient.originalRecipient,
                     status: member.outcome.reply.enhancedStatus ?? EnhancedStatusCode(UInt8(clamping: member.outcome.reply.code / 100), 0, 0),
-                    remoteMTA: member.outcome.isLocal ? nil : member.recipient.destination, diagnostic: "\(member.outcome.reply)",
+                    remoteMTA: member.outcome.isLocal ? nil : member.host, diagnostic: "\(member.outcome.reply)",
                     lastAttempt: MessageDate(time), willRetryUntil: retryUntil)
             },
             original: original, returns: limit == message.content.byteCount ? returns : .headers, from: postmaster, to: sender,
@@ -118,8 +127,7 @@ struct Notices: Sendable {
     }
 
     private func evidence(
-        _ kind: Kind, _ member: (recipient: QueuedRecipient, outcome: DeliveryReport.Outcome), notified: String?, trace: TraceID?,
-        reason: String
+        _ kind: Kind, _ member: Member, notified: String?, trace: TraceID?, reason: String
     ) -> JourneyEvent.Operation {
         .notified(
             .init(

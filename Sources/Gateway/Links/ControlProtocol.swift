@@ -26,6 +26,13 @@ enum ControlRequest: Sendable, Equatable {
         }
     }
 
+    /// How many octets may come with it.
+    var bodyLimit: Int {
+        // A million digests of 16 octets, with room.
+        if case .setRecipients = self { return 64 * 1024 * 1024 }
+        return 0
+    }
+
     /// The request's method and target.
     var line: (method: String, target: String) {
         switch self {
@@ -96,7 +103,8 @@ enum ControlRequest: Sendable, Equatable {
                 octets.append(octet)
                 continue
             }
-            guard let high = iterator.next(), let low = iterator.next(),
+            // A number's own sign is none of the hexadecimal digits.
+            guard let high = iterator.next(), let low = iterator.next(), high != UInt8(ascii: "+"), high != UInt8(ascii: "-"),
                 let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16)
             else { return nil }
             octets.append(value)
@@ -107,7 +115,7 @@ enum ControlRequest: Sendable, Equatable {
 
 /// The answer to a control request.
 struct ControlResponse: Sendable, Equatable {
-    /// 200, 204, 400, 403, 404, 500 or 503.
+    /// 200, 204, 400, 403, 404, 413 or 500.
     var status: Int
     var body: [UInt8] = []
 
@@ -115,6 +123,7 @@ struct ControlResponse: Sendable, Equatable {
     static let forbidden = ControlResponse(status: 403)
     static let unknown = ControlResponse(status: 404)
     static let malformed = ControlResponse(status: 400)
+    static let tooLarge = ControlResponse(status: 413)
 
     /// A yes or a no.
     static func answer(_ value: Bool) -> ControlResponse { ControlResponse(status: 200, body: Array((value ? "yes" : "no").utf8)) }

@@ -8,6 +8,8 @@ struct MessageDescription: Sendable {
     let byteCount: Int
     let evidence: JourneyEvent.Described
     let hasDate: Bool
+    /// Whether there is such a field, readable or not.
+    let hasMessageID: Bool
     let receivedFields: Int
 
     /// As much of the message as may be header.
@@ -20,6 +22,7 @@ struct MessageDescription: Sendable {
         let header = HeaderSection(parsing: head)
         receivedFields = header.count(named: "Received")
         hasDate = header.first(named: "Date") != nil
+        hasMessageID = header.first(named: "Message-ID") != nil
         var hash = SHA256()
         var offset = 0
         while offset < byteCount {

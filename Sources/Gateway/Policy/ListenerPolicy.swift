@@ -99,7 +99,7 @@ struct SubmissionPolicy: ListenerPolicy {
         var buffer = ReceivedTrace.field(for: transaction, trace: trace, hostname: hostname, showsClient: false, at: time)
         // RFC 6409 §8.2, §8.3: the submission server adds what the message lacks.
         if !description.hasDate { buffer.writeString("Date: \(MessageDate(time))\r\n") }
-        if description.evidence.messageID == nil { buffer.writeString("Message-ID: <\(trace)@\(hostname)>\r\n") }
+        if !description.hasMessageID { buffer.writeString("Message-ID: <\(trace)@\(hostname)>\r\n") }
         return buffer
     }
 }

@@ -103,7 +103,7 @@ actor QueueRunner: Service {
         for group in order where jobs.count < limit {
             guard load[group.destination, default: 0] < settings.connectionsPerDestination else { continue }
             guard let recipients = members[group], let destination = Destination(key: group.destination) else {
-                logger.error("unknown destination in the queue", metadata: ["destination": "\(group.destination)"])
+                await hold(members[group] ?? [], reason: "the destination “\(group.destination)” is unknown to this version")
                 continue
             }
             guard rate.take(destination, at: now()) else { continue }
@@ -133,17 +133,39 @@ actor QueueRunner: Service {
     // MARK: - Doing
 
     private func perform(_ job: DeliveryJob) async {
-        let result = await agent(for: job.destination).deliver(job)
+        let start = ContinuousClock.now
+        var result = await agent(for: job.destination).deliver(job)
+        result.duration = ContinuousClock.now - start
         backOff.note(job.destination.key, unreachable: result.isUnreachable, at: now())
-        do {
-            try await settlement.settle(job, result)
-        } catch {
-            // The recipients stay in the queue as they were: they will be tried again, at worst twice.
-            logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
-            backOff.note(job.destination.key, unreachable: true, at: now())
-        }
+        await settle(job, result)
         release(job.destination.key, job.recipients)
         wake()
+    }
+
+    /// Stores what came of a delivery. As long as that fails (a full disk), the recipients stay under way: taken for due again, a message
+    /// that others have got already would go out to them every minute. Only a crash or the end of the process may cause a second one.
+    private func settle(_ job: DeliveryJob, _ result: DeliveryResult) async {
+        var wait = Duration.seconds(1)
+        while true {
+            do {
+                return try await settlement.settle(job, result)
+            } catch {
+                logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
+            }
+            let pause = wait
+            guard !Task.isShuttingDownGracefully, (try? await cancelWhenGracefulShutdown({ try await Task.sleep(for: pause) })) != nil else { return }
+            wait = min(.seconds(60), wait * 2)
+        }
+    }
+
+    /// Recipients that nobody here can deliver wait for an operator; left in the queue, they would be the first to be looked at for ever.
+    private func hold(_ recipients: [QueuedRecipient], reason: String) async {
+        logger.error("recipients are held", metadata: ["recipients": "\(recipients.count)", "reason": "\(reason)"])
+        do {
+            try await spool.record(recipients.map { ($0.id, .hold(reason: reason, status: $0.lastStatus ?? reason)) }, newMessages: [], journey: [])
+        } catch {
+            logger.error("recipients could not be held", metadata: ["error": "\(error)"])
+        }
     }
 
     private func agent(for destination: Destination) -> any DeliveryAgent {

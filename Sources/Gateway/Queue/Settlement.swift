@@ -26,15 +26,16 @@ struct Settlement: Sendable {
         var batch = Batch()
         var told = Notices.Requests()
         var records = result.steps.map { recorder.record($0.operation, trace: job.message.trace, role: role, at: $0.time, seconds: $0.seconds) }
-        for (recipient, outcome) in zip(job.recipients, result.outcomes) {
-            let fate = fate(of: recipient, outcome, in: job, at: time, using: &generator)
+        for (place, (recipient, outcome)) in zip(job.recipients, result.outcomes).enumerated() {
+            let fate = fate(of: recipient, outcome, result.redirections[place], in: job, at: time, using: &generator)
             batch.outcomes.append((recipient.id, fate.disposition))
-            told.add(fate.notice, recipient: recipient, outcome: outcome)
+            told.add(fate.notice, .init(recipient: recipient, outcome: outcome, host: result.host))
             let attempted = JourneyEvent.Attempted(
                 queueID: "\(job.message.id)", recipient: "\(recipient.recipient.address)", destination: job.destination.key,
                 host: result.host, address: result.address.map { "\($0)" }, result: outcome.result.rawValue, reply: outcome.reply,
                 isLocal: outcome.isLocal, attempt: recipient.attempts + 1, nextAttempt: fate.nextAttempt, failures: result.failures)
-            records.append(recorder.record(.attempted(attempted), trace: job.message.trace, role: role, at: time))
+            records.append(
+                recorder.record(.attempted(attempted), trace: job.message.trace, role: role, at: time, seconds: result.duration?.seconds))
             if case .hold(let reason, _) = fate.disposition {
                 let held = JourneyEvent.Queued(action: "held", queueID: "\(job.message.id)", reason: reason)
                 records.append(recorder.record(.queued(held), trace: job.message.trace, role: role, at: time))
@@ -66,13 +67,18 @@ struct Settlement: Sendable {
     }
 
     private func fate(
-        of recipient: QueuedRecipient, _ outcome: DeliveryReport.Outcome, in job: DeliveryJob, at time: Date,
-        using generator: inout some RandomNumberGenerator
+        of recipient: QueuedRecipient, _ outcome: DeliveryReport.Outcome, _ redirection: DeliveryResult.Redirection?, in job: DeliveryJob,
+        at time: Date, using generator: inout some RandomNumberGenerator
     ) -> Fate {
         switch outcome.result {
         case .delivered:
-            if job.destination == .mailbox { return Fate(disposition: .done, notice: .delivered) }
-            return Fate(disposition: .done, notice: outcome.peerHandlesDSN ? nil : .relayed)
+            switch (job.destination, redirection) {
+            case (_, .renamed?): return Fate(disposition: .done)
+            case (_, .expanded?): return Fate(disposition: .done, notice: .expanded)
+            case (.mailbox, nil): return Fate(disposition: .done, notice: .delivered)
+            case (.link, nil), (.exchangers, nil), (.literal, nil):
+                return Fate(disposition: .done, notice: outcome.peerHandlesDSN ? nil : .relayed)
+            }
         case .failed:
             return giveUp(outcome, reason: "refused: \(outcome.reply)")
         case .deferred:

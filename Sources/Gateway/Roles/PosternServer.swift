@@ -33,8 +33,9 @@ public struct PosternServer: Sendable {
         let pool = SMTPClientPool(
             configuration: SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress),
             tls: host.clientTLS, group: group, logger: logger)
-        let queue = queueRunner(host, pool: pool, now: now)
+        let queue = host.queueRunner(pool: pool, resolver: host.resolver, now: now)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
+        services.append(JourneyExpiry(log: host.spool, keepDays: configuration.journeys.keepDays, now: now, logger: logger))
         services += controlServices(host)
         services += try listeners(host, now: now) { queue.wake() }
         logger.info(
@@ -54,25 +55,6 @@ public struct PosternServer: Sendable {
         try await host.mailboxes?.close()
         try await host.spool.close()
         try result.get()
-    }
-
-    private func queueRunner(_ host: Host, pool: SMTPClientPool, now: @escaping @Sendable () -> Date) -> QueueRunner {
-        let remote = SMTPDeliveryAgent(
-            pool: pool, resolver: host.resolver, peers: configuration.peers, port: configuration.outboundPort,
-            hostname: configuration.hostname, now: now)
-        let mailbox = host.mailboxes.map {
-            MailboxDelivery(accounts: $0, store: $0, router: host.router, now: now, logger: logger)
-        }
-        let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
-        let notices = Notices(
-            router: host.router, hostname: configuration.hostname,
-            postmaster: EmailAddress(localPart: "postmaster", domain: postmasterDomain), logger: logger)
-        let settlement = Settlement(
-            spool: host.spool, recorder: host.recorder, notices: notices, schedule: RetrySchedule(configuration.queue),
-            role: host.queueRole, holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
-        return QueueRunner(
-            spool: host.spool, mailbox: mailbox, remote: remote, settlement: settlement, settings: configuration.queue, now: now,
-            logger: logger)
     }
 
     /// What the inside does to the other hosts: it collects their journeys and tells the edge who its recipients are.

@@ -1,9 +1,9 @@
-import NIOCore
+package import NIOCore
 import NIOPosix
-import NIOSSL
+package import NIOSSL
 
 /// A client that says octets and hears reply lines.
-final class ServerTestClient {
+package final class ServerTestClient {
     private let channel: any Channel
     private var incoming: AsyncStream<ByteBuffer>.Iterator
     private var heard: [UInt8] = []
@@ -18,7 +18,7 @@ final class ServerTestClient {
     }
 
     /// Connects to a port of the loopback address; with `tls`, TLS begins at once.
-    init(port: Int, tls: NIOSSLContext? = nil) async throws {
+    package init(port: Int, tls: NIOSSLContext? = nil) async throws {
         let (stream, continuation) = AsyncStream<ByteBuffer>.makeStream()
         incoming = stream.makeAsyncIterator()
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -31,13 +31,13 @@ final class ServerTestClient {
             .connect(host: "127.0.0.1", port: port).get()
     }
 
-    func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+    package func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
 
     /// Sends without caring whether the peer listens still.
-    func push(_ buffer: ByteBuffer) { channel.writeAndFlush(buffer, promise: nil) }
+    package func push(_ buffer: ByteBuffer) { channel.writeAndFlush(buffer, promise: nil) }
 
     /// The lines of the next reply; empty when the connection is closed.
-    func reply() async -> [String] {
+    package func reply() async -> [String] {
         var lines: [String] = []
         while true {
             if let end = heard.firstIndex(of: 10) {
@@ -54,18 +54,18 @@ final class ServerTestClient {
     }
 
     /// Says a line and returns the last line of the reply.
-    func say(_ line: String) async throws -> String {
+    package func say(_ line: String) async throws -> String {
         try await send(line + "\r\n")
         return await reply().last ?? ""
     }
 
     /// Begins TLS on the open connection.
-    func startTLS(_ context: NIOSSLContext) async throws {
+    package func startTLS(_ context: NIOSSLContext) async throws {
         let channel = channel
         try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil), position: .first)
         }.get()
     }
 
-    func close() async { try? await channel.close() }
+    package func close() async { try? await channel.close() }
 }

@@ -1,17 +1,13 @@
-import DNS
-import NIOCore
+package import NIOCore
 import NIOPosix
-import NIOSSL
-import SMTP
+package import NIOSSL
 import Synchronization
 
-@testable import MailTransport
-
 /// A server on loopback that follows a script and keeps what it was told: as obedient or as broken as a test wants it.
-final class ScriptedServer: Sendable {
+package final class ScriptedServer: Sendable {
     /// What the server does when it has read a line; the first rule whose prefix fits.
-    struct Rule: Sendable {
-        enum Answer: Sendable {
+    package struct Rule: Sendable {
+        package enum Answer: Sendable {
             /// Lines; CRLF is added.
             case say(String)
             /// Lines, then the connection is closed.
@@ -26,24 +22,24 @@ final class ScriptedServer: Sendable {
             /// The chunk, then this.
             case chunk(String)
         }
-        var prefix: String
-        var answer: Answer
-        init(_ prefix: String, _ answer: Answer) {
+        package var prefix: String
+        package var answer: Answer
+        package init(_ prefix: String, _ answer: Answer) {
             self.prefix = prefix
             self.answer = answer
         }
     }
 
-    struct Record: Sendable {
-        var connections = 0
-        var commands: [String] = []
-        var messages: [ByteBuffer] = []
+    package struct Record: Sendable {
+        package var connections = 0
+        package var commands: [String] = []
+        package var messages: [ByteBuffer] = []
     }
 
-    let channel: any Channel
+    package let channel: any Channel
     private let shared: Shared
 
-    final class Shared: Sendable {
+    private final class Shared: Sendable {
         let record = Mutex(Record())
         /// For each connection in turn; the last one serves all that follow.
         let scripts: [[Rule]]
@@ -56,10 +52,10 @@ final class ScriptedServer: Sendable {
         }
     }
 
-    var record: Record { shared.record.withLock { $0 } }
-    var port: Int { channel.localAddress?.port ?? 0 }
+    package var record: Record { shared.record.withLock { $0 } }
+    package var port: Int { channel.localAddress?.port ?? 0 }
 
-    static let obedient: [Rule] = [
+    package static let obedient: [Rule] = [
         Rule("EHLO", .say("250-mx.gmail.test\r\n250-PIPELINING\r\n250 8BITMIME")), Rule("MAIL", .say("250 2.1.0 ok")),
         Rule("RCPT TO:<nobody", .say("550 5.1.1 unknown")), Rule("RCPT TO:<full", .say("452 4.2.2 full")),
         Rule("RCPT", .say("250 2.1.5 ok")), Rule("DATA", .data(then: "250 2.0.0 queued")), Rule("BDAT", .chunk("250 2.0.0 ok")),
@@ -67,9 +63,9 @@ final class ScriptedServer: Sendable {
     ]
 
     /// The obedient server with some rules in front.
-    static func script(_ rules: Rule...) -> [Rule] { rules + obedient }
+    package static func script(_ rules: Rule...) -> [Rule] { rules + obedient }
 
-    static func start(
+    package static func start(
         _ group: any EventLoopGroup, scripts: [[Rule]] = [obedient], greeting: String? = "220 mx.gmail.test ESMTP",
         tls: NIOSSLContext? = nil, implicitTLS: Bool = false
     ) async throws -> ScriptedServer {
@@ -93,11 +89,7 @@ final class ScriptedServer: Sendable {
         self.shared = shared
     }
 
-    func stop() async throws { try await channel.close().get() }
-
-    func target(_ security: SMTPTarget.Security = .plain, hostname: String = "mx.gmail.test", role: String? = nil) -> SMTPTarget {
-        SMTPTarget(hostname: hostname, addresses: [.v4(0x7F00_0001)], port: port, security: security, peerRole: role)
-    }
+    package func stop() async throws { try await channel.close().get() }
 
     private final class Handler: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
