@@ -1,3 +1,4 @@
+import DNS
 import MailTesting
 import MailTransport
 
