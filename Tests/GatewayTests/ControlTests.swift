@@ -150,10 +150,8 @@ private final class RecordingControl: ControlService {
                     #expect(await client.reply().isEmpty)
                 }
                 let clear = try await ServerTestClient(port: control.port)
-                client: do {
-                    clear.push(ByteBuffer(string: "GET /v1/recipients/version HTTP/1.1\r\nHost: x\r\n\r\n"))
-                    #expect(await !clear.reply().contains { $0.hasPrefix("HTTP") })
-                }
+                clear.push(ByteBuffer(string: "GET /v1/recipients/version HTTP/1.1\r\nHost: x\r\n\r\n"))
+                #expect(await !clear.reply().contains { $0.hasPrefix("HTTP") })
                 #expect(service.asked.isEmpty)
             }
         }
@@ -352,7 +350,7 @@ private final class RecordingControl: ControlService {
     }
 
     @Test func aRestartKnowsThemStill() async throws {
-        try await withTemporaryFolder { folder in
+        try await withTemporaryFolder { folder throws in
             let file = RecipientDigestFile(folder: folder, subaddressSeparator: "+")
             #expect(try file.replace(with: digests(1, addresses)))
             let restarted = RecipientDigestFile(folder: folder, subaddressSeparator: "+")

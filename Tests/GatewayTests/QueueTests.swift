@@ -7,6 +7,7 @@ import MailTesting
 import MailTransport
 import NIOCore
 import SMTP
+import ServiceLifecycle
 import Synchronization
 import Testing
 
@@ -103,19 +104,20 @@ private final class GatedAgent: DeliveryAgent {
         ("tom@empty.test", "failed", "550 5.4.4"), ("tom@ours.test", "failed", "554 5.4.6"), ("tom@down.test", "deferred", "451 4.4.1"),
     ]
 
-    @Test(arguments: dns)
-    func theDNSDecides(address: String, result: String, reply: String) async throws {
+    @Test func theDNSDecides() async throws {
         try await TestHouse.open { house in
             try await house.withHost { mail in
-                let (_, trace) = try await mail.enqueue(from: nil, to: address)
-                #expect(try await eventually { try await mail.journey(trace).contains { $0.operation.kind == "attempted" } })
-                let attempted = try await mail.journey(trace).compactMap { event -> JourneyEvent.Attempted? in
-                    if case .attempted(let attempted) = event.operation { attempted } else { nil }
+                for (address, result, reply) in Self.dns {
+                    let (id, trace) = try await mail.enqueue(from: nil, to: address)
+                    #expect(try await eventually { try await mail.journey(trace).contains { $0.operation.kind == "attempted" } })
+                    let attempted = try await mail.journey(trace).compactMap { event -> JourneyEvent.Attempted? in
+                        if case .attempted(let attempted) = event.operation { attempted } else { nil }
+                    }
+                    #expect(attempted.first?.result == result)
+                    #expect("\(try #require(attempted.first?.reply))".hasPrefix(reply), "\(address)")
+                    #expect(attempted.first?.isLocal == true)
+                    #expect(try await mail.spool.recipients(of: id).count == (result == "deferred" ? 1 : 0))
                 }
-                #expect(attempted.first?.result == result)
-                #expect("\(try #require(attempted.first?.reply))".hasPrefix(reply))
-                #expect(attempted.first?.isLocal == true)
-                #expect(try await mail.spool.counts().queued == (result == "deferred" ? 1 : 0))
                 #expect(house.outside.record.connections == 0)
             }
         }
@@ -137,7 +139,73 @@ private final class GatedAgent: DeliveryAgent {
         }
     }
 
-    // MARK: - Crashes
+    /// A runner whose deliveries all go to one agent.
+    private func runner(_ mail: TestHost, _ agent: any DeliveryAgent) -> QueueRunner {
+        let notices = Notices(
+            router: mail.host.router, hostname: "mail.kartapuce.test", postmaster: EmailAddress(localPart: "postmaster", domain: "kartapuce.test"),
+            logger: TestHouse.quiet)
+        let settlement = Settlement(
+            spool: mail.spool, recorder: mail.host.recorder, notices: notices, schedule: RetrySchedule(.init()), role: .store, holdsFailures: false,
+            now: { mail.clock.now }, logger: TestHouse.quiet)
+        return QueueRunner(
+            spool: mail.spool, mailbox: nil, remote: agent, settlement: settlement, settings: .init(), now: { mail.clock.now }, logger: TestHouse.quiet)
+    }
+
+    // MARK: - Crashes and shutdowns
+
+    /// Deliveries under way are finished and their outcome is stored; nothing new begins.
+    @Test func aShutdownFinishesWhatIsUnderWay() async throws {
+        try await TestHouse.open { house in
+            try await house.withHost(runsQueue: false) { mail in
+                let agent = GatedAgent()
+                let runner = runner(mail, agent)
+                let group = ServiceGroup(configuration: .init(services: [runner], logger: TestHouse.quiet))
+                let running = Task { try await group.run() }
+                try await mail.enqueue(to: "tom@gmail.test")
+                #expect(await eventually { agent.started == 1 })
+                await group.triggerGracefulShutdown()
+                try await Task.sleep(for: .milliseconds(100))
+                try await mail.enqueue(to: "alice@gmail.test")
+                runner.wake()
+                try await Task.sleep(for: .milliseconds(200))
+                agent.open(.delivered, SMTPReply(250, .init(2, 0, 0), "Taken"))
+                try await running.value
+                #expect(agent.started == 1)
+                #expect(try await mail.spool.counts() == (queued: 1, held: 0))
+            }
+        }
+    }
+
+    /// A full disk doesn't keep a host from stopping.
+    @Test func aShutdownDoesNotWaitForRoom() async throws {
+        try await TestHouse.open { house in
+            try await house.withHost(runsQueue: false) { mail in
+                let agent = GatedAgent()
+                let runner = runner(mail, agent)
+                let (id, _) = try await mail.enqueue(to: "tom@gmail.test")
+                try await fill(mail.spool)
+                let group = ServiceGroup(configuration: .init(services: [runner], logger: TestHouse.quiet))
+                let running = Task { try await group.run() }
+                #expect(await eventually { agent.started == 1 })
+                agent.open(.delivered, SMTPReply(250, .init(2, 0, 0), "Taken"))
+                try await Task.sleep(for: .milliseconds(300))
+                await group.triggerGracefulShutdown()
+                try await running.value
+                #expect(try await mail.spool.recipients(of: id).count == 1)
+            }
+        }
+    }
+
+    /// Leaves no room, not even for the smallest record.
+    private func fill(_ spool: SpoolStore) async throws {
+        try await spool.limitPages(1)
+        var size = 100_000
+        while size > 0 {
+            let filler = JourneyRecord(
+                trace: .random(), time: .now, host: "mail.kartapuce.test", kind: "abandoned", payload: Array(repeating: 65, count: size), keys: [])
+            do { try await spool.append([filler]) } catch { size /= 2 }
+        }
+    }
 
     /// The process dies between the mailbox and the queue's note of it: nothing is lost, and nothing is there twice.
     @Test func aCrashAfterTheDeliveryDeliversOnce() async throws {
@@ -178,7 +246,8 @@ private final class GatedAgent: DeliveryAgent {
                     content: BufferedContent(ByteBuffer(string: TestHost.sample)), arrival: .now), journey: [])
             let spool = try await SpoolStore.open(folder: folder, host: "mail.kartapuce.test")
             #expect(try await spool.recipients(of: id).count == 1)
-            #expect(String(buffer: try await #require(try await spool.message(id)).content.readAll()) == TestHost.sample)
+            let content = try #require(try await spool.message(id)).content
+            #expect(String(buffer: try await content.readAll()) == TestHost.sample)
             try await spool.close()
             try await killed.close()
         }
@@ -189,13 +258,7 @@ private final class GatedAgent: DeliveryAgent {
         try await TestHouse.open { house in
             try await house.withHost(runsQueue: false) { mail in
                 let (id, _) = try await mail.enqueue(to: "tom@gmail.test")
-                try await mail.spool.limitPages(1)
-                var size = 100_000
-                while size > 0 {
-                    let filler = JourneyRecord(
-                        trace: .random(), time: .now, host: "mail.kartapuce.test", kind: "abandoned", payload: Array(repeating: 65, count: size), keys: [])
-                    do { try await mail.spool.append([filler]) } catch { size /= 2 }
-                }
+                try await fill(mail.spool)
                 let running = Task { try await mail.queue.run() }
                 mail.queue.wake()
                 #expect(await eventually { house.outside.record.messages.count == 1 })
@@ -250,15 +313,7 @@ private final class GatedAgent: DeliveryAgent {
         try await TestHouse.open { house in
             try await house.withHost(runsQueue: false) { mail in
                 let agent = GatedAgent()
-                let runner = QueueRunner(
-                    spool: mail.spool, mailbox: nil, remote: agent,
-                    settlement: Settlement(
-                        spool: mail.spool, recorder: mail.host.recorder,
-                        notices: Notices(
-                            router: mail.host.router, hostname: "mail.kartapuce.test",
-                            postmaster: EmailAddress(localPart: "postmaster", domain: "kartapuce.test"), logger: TestHouse.quiet),
-                        schedule: RetrySchedule(.init()), role: .store, holdsFailures: false, now: { mail.clock.now }, logger: TestHouse.quiet),
-                    settings: .init(), now: { mail.clock.now }, logger: TestHouse.quiet)
+                let runner = runner(mail, agent)
                 let running = Task { try await runner.run() }
                 let (id, trace) = try await mail.enqueue(to: "tom@gmail.test")
                 runner.wake()

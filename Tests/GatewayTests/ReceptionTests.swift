@@ -46,6 +46,7 @@ import Testing
             let bob = EmailAddress(localPart: "bob", domain: "kartapuce.test")
             let roles: Set<Configuration.Role> = atTheEdge ? [.mx] : [.mx, .relay, .submission, .store]
             try await house.withHost(roles: roles, listeners: [.smtp], runsQueue: false) { configuration in
+                configuration.limits.errorsPerSession = 1000
                 if atTheEdge { configuration.peers[.store] = .init(host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: 9, controlPort: nil) }
             } _: { mail in
                 let client = try await mail.client()

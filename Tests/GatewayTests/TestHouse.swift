@@ -214,6 +214,11 @@ extension ServerTestClient {
     }
 }
 
+extension ScriptedServer {
+    /// The messages that some recipient got. Where all were refused, a client that has sent DATA with them ends it at once (RFC 2920 §3.1).
+    var taken: [String] { record.messages.filter { $0.readableBytes > 0 }.map { String(buffer: $0) } }
+}
+
 /// The trace that a 250 names.
 func trace(in reply: String) throws -> TraceID { try #require(TraceID(String(reply.suffix(32))), "\(reply)") }
 
