@@ -26,6 +26,9 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -50,6 +53,9 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
+        // No configuration readers and no full Foundation: the portal takes its settings from `postern.yaml`.
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
     ],
     targets: [
         // Level 0
@@ -79,13 +85,20 @@ let package = Package(
         ),
         // Level 4
         .target(
+            name: "Portal",
+            dependencies: [
+                "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTransport", "Gateway", nioCore, nioPosix, nioSSL, crypto, logging, lifecycle,
+                unixSignals, hummingbird, httpTypes,
+            ]
+        ),
+        .target(
             name: "Lab",
             dependencies: ["MailMessage", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging]
         ),
         // Level 5
         .executableTarget(
             name: "postern",
-            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Lab", arguments, logging, lifecycle]
+            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", arguments, logging, lifecycle]
         ),
         // Tests
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
@@ -109,6 +122,13 @@ let package = Package(
             dependencies: [
                 "Gateway", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport", "Journeys", "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,
+            ]
+        ),
+        .testTarget(
+            name: "PortalTests",
+            dependencies: [
+                "Portal", "Gateway", "MailMessage", "MailStore", "MailTransport", "IMAP", "SMTP", "SASL", "DNS", "MailTesting", nioCore, nioPosix,
+                nioSSL, crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
             ]
         ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),

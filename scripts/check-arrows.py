@@ -14,7 +14,7 @@ LEVELS = {
     "CUnbound": 0, "UnboundDNS": 1, "SMTP": 1, "IMAP": 1, "MailStore": 1,
     "Journeys": 2, "MailTransport": 2,
     "Gateway": 3,
-    "Lab": 4,
+    "Portal": 4, "Lab": 4,
     "postern": 5,
 }
 # Arrows inside one level that the architecture allows.

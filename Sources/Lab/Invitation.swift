@@ -10,18 +10,19 @@ extension Kartapuce {
               Read mail     IMAPS              \(plan.imap) port 993      (imap.kartapuce.test; 143 with STARTTLS)
               Send outside  SMTP over TLS      \(plan.msa) port 465      (msa.kartapuce.test; 587 with STARTTLS)
               Send inside   SMTP over TLS      \(plan.internalsmtp) port 465      (internalsmtp.kartapuce.test; 587 with STARTTLS)
+              Webmail       HTTPS              \(plan.webmail) port 443      (https://webmail.kartapuce.test; "to be avoided", says the picture)
               Tom, Alice and Mike are \(MailProvider.users.map { "\($0)@\(LabNames.providerDomain)" }.joined(separator: ", ")) at \(plan.provider) port 25
               Trust this authority: \(authorityFile)
 
               For example:
                 curl --cacert \(authorityFile) --resolve imap.kartapuce.test:993:\(plan.imap) \\
                      --user \(Kartapuce.bob.user):\(Kartapuce.bob.password) "imaps://imap.kartapuce.test/INBOX;UID=*"
-                postern trace --config \(folder)/imap/postern.yaml --recipient \(Kartapuce.bob.user)
-                postern queue list --config \(folder)/smtp/postern.yaml
+                \(binary) trace --config \(folder)/imap/postern.yaml --recipient \(Kartapuce.bob.user)
+                \(binary) queue list --config \(folder)/smtp/postern.yaml
 
               Names:  dig @\(plan.nsresolve) +dnssec kartapuce.test MX
               Hosts' configurations, logs and data: \(folder)
-              The webmail of the picture ("to be avoided") isn't part of the laboratory yet.
+              Webmail: chromium --host-resolver-rules="MAP webmail.kartapuce.test \(plan.webmail)" https://webmail.kartapuce.test/
             """
     }
 }

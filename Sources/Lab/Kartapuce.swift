@@ -33,6 +33,8 @@ public actor Kartapuce {
     public static var jack: MailClient.Login { people[1] }
 
     public nonisolated let plan: AddressPlan
+    /// The `postern` binary of the hosts.
+    nonisolated let binary: String
     /// Everything that the laboratory writes is below this folder.
     public nonisolated let folder: String
     public nonisolated let provider: MailProvider
@@ -45,6 +47,7 @@ public actor Kartapuce {
 
     private init(
         plan: AddressPlan,
+        binary: String,
         folder: String,
         provider: MailProvider,
         hosts: [PosternHost],
@@ -53,6 +56,7 @@ public actor Kartapuce {
         keepsFolder: Bool
     ) {
         self.plan = plan
+        self.binary = binary
         self.folder = folder
         self.provider = provider
         self.hosts = hosts
@@ -88,6 +92,7 @@ public actor Kartapuce {
             try await edgeKnowsItsRecipients(hosts, report: report)
             return Kartapuce(
                 plan: options.plan,
+                binary: options.binary,
                 folder: folder,
                 provider: provider,
                 hosts: hosts,

@@ -84,11 +84,14 @@ struct PKIIssueCommand: PosternCommand {
     var host: String
     @Option(
         name: .customLong("role"),
-        help: ArgumentHelp("A role that the host plays (\(Configuration.Role.allCases.map(\.rawValue).joined(separator: ", "))); repeat it."),
-        completion: .list(Configuration.Role.allCases.map(\.rawValue)),
+        help: ArgumentHelp("A role that the host plays (\(Configuration.Role.linked.map(\.rawValue).joined(separator: ", "))); repeat it."),
+        completion: .list(Configuration.Role.linked.map(\.rawValue)),
         transform: { text in
             guard let role = Configuration.Role(rawValue: text) else {
-                throw ValidationError("“\(text)” is none of the roles \(Configuration.Role.allCases.map(\.rawValue).joined(separator: ", "))")
+                throw ValidationError("“\(text)” is none of the roles \(Configuration.Role.linked.map(\.rawValue).joined(separator: ", "))")
+            }
+            guard Configuration.Role.linked.contains(role) else {
+                throw ValidationError("the webmail gets no link certificate: it stands in the DMZ and must open nothing but the mailbox of whoever logs in")
             }
             return role
         })

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Gateway
 import Logging
+import Portal
 
 /// `postern serve`.
 struct ServeCommand: PosternCommand {
@@ -27,6 +28,11 @@ struct ServeCommand: PosternCommand {
         for problem in report.problems {
             logger.warning("doubtful configuration", metadata: ["config.problem": "\(problem)"])
         }
-        try await PosternServer(configuration: configuration, logger: logger).run()
+        // The webmail has no spool, no mailboxes and no queue: it is another server.
+        if configuration.roles.contains(.webmail) {
+            try await WebmailServer(configuration: configuration, logger: logger).run()
+        } else {
+            try await PosternServer(configuration: configuration, logger: logger).run()
+        }
     }
 }

@@ -218,7 +218,9 @@ struct ConfigurationTests {
                 yaml = Self.everything
             } else if key.path.contains(".") {
                 let section = key.path.split(separator: ".").first ?? ""
-                yaml = Self.everything + "\(section):\n  \(leaf)\n"
+                var keys = section == "webmail" ? Self.webmail : [:]
+                keys[key.name] = value
+                yaml = Self.everything + "\(section):\n" + keys.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)\n" }.joined()
             } else {
                 yaml = Self.everything.split(separator: "\n").filter { !$0.hasPrefix("\(key.name):") }.joined(separator: "\n") + "\n\(leaf)\n"
             }
@@ -231,6 +233,32 @@ struct ConfigurationTests {
         if !key.isRequired, !isWord { #expect(isRead(key.defaultValue) == []) }
     }
 
+    private static let webmail = [
+        "imapHost": "imap.kartapuce.test", "imapAddress": "127.0.0.1", "submissionHost": "msa.kartapuce.test", "submissionAddress": "127.0.0.2",
+    ]
+
+    @Test("The webmail is alone, and holds nothing that opens another host")
+    func webmailAlone() throws {
+        let minimal = Self.minimal + "certificate: {certificate: c.pem, key: k.pem}\n"
+        let section = "webmail: {\(Self.webmail.map { "\($0.key): \($0.value)" }.sorted().joined(separator: ", "))}\n"
+        let configuration = try load(minimal + section + "roles: [webmail]\n")
+        #expect(configuration.listeners == [.init(kind: .https, address: .v4(0), port: 443)])
+        #expect(configuration.webmail?.imapPort == 993 && configuration.webmail?.submissionPort == 465)
+        #expect(configuration.webmail?.submissionHost == "msa.kartapuce.test")
+        let faults = [
+            (minimal + section + "roles: [webmail, store]\n", "can't share a process"), (minimal + "roles: [webmail]\n", "needs the section webmail"),
+            (Self.everything + section + "roles: [webmail]\n", "must not hold a link certificate"),
+            (Self.minimal + section + "roles: [webmail]\n", "needs a certificate"), (minimal + "listeners: [https: 443]\n", "needs role webmail"),
+            (minimal + section + "roles: [webmail]\nlisteners: [link: 1]\n", "needs role mx or"),
+            (minimal + section + "roles: [webmail]\nlisteners: []\n", "no listener https"),
+            (Self.everything + "peers: {webmail: {host: a.test, address: 127.0.0.1, linkPort: 1}}\n", "no host speaks with the webmail"),
+            (minimal + "roles: [webmail]\nwebmail: {imapHost: a.test}\n", "imapAddress"),
+        ]
+        for (yaml, words) in faults { #expect(errors(yaml).contains { $0.contains(words) }, "\(words): \(errors(yaml))") }
+        let unused = Configuration.examine(yaml: minimal + section, folder: "/etc", checkingFiles: false)
+        #expect(unused.configuration != nil && unused.problems.contains { $0.severity == .warning && $0.key == "webmail" })
+    }
+
     @Test("The documentation has every property of the configuration")
     func documentationIsComplete() {
         let roots = Set(Configuration.documentation.filter { !$0.path.contains(".") }.map(\.name))
@@ -238,7 +266,7 @@ struct ConfigurationTests {
         let sections: [(String, Any)] = [
             ("resolver", Configuration.ResolverSettings()), ("limits", Configuration.LimitSettings()),
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()),
-            ("logging", Configuration.LoggingSettings()),
+            ("logging", Configuration.LoggingSettings()), ("webmail", Configuration.WebmailSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path.hasPrefix("\(section).") }.map(\.name)

@@ -26,6 +26,7 @@ import Testing
             let configuration = try Configuration.load(path: file)
             #expect(configuration.hostname == host.hostname)
             #expect(configuration.roles.map(\.rawValue) == [host.role])
+            #expect((configuration.link == nil) == (host.role == "webmail"))
             #expect(configuration.listeners.count == host.listeners.count)
             #expect(configuration.peers.count == host.peers.count)
             #expect(configuration.resolver.forwarders == ["127.85.2.53"])

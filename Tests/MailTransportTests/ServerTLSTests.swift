@@ -122,6 +122,21 @@ import Testing
         #expect(service.seen.summaries.contains { $0.reason.hasPrefix("TLS handshake failed") })
     }
 
+    /// Who connects to a TLS port and says nothing has less time than who has said EHLO.
+    @Test func aHandshakeThatStandsStillEnds() async throws {
+        let service = ServerRecordingService()
+        let certificate = try certificates.issue("mail.kartapuce.test")
+        let tls = try TLSServerContext(certificateFile: certificate.certificate, keyFile: certificate.key, audience: .clients)
+        let configuration = SMTPServerConfiguration(hostname: "mail.kartapuce.test", security: .implicit)
+        try await withServer(
+            configuration, service: service, tls: tls, change: { $0.handshakeTimeout = .milliseconds(200) },
+            body: { server, port in
+                let silent = try await ServerTestClient(port: port)
+                #expect(await silent.reply().isEmpty)
+                #expect(await eventually { server.openSessions == 0 })
+            })
+    }
+
     @Test func certificatesAreReadAgain() throws {
         let first = try certificates.issue("mail.kartapuce.test")
         let context = try TLSServerContext(certificateFile: first.certificate, keyFile: first.key, audience: .clients)

@@ -55,9 +55,11 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3, 4] as [UInt64])
-    func anyOctetsInAnyCut(seed: UInt64) {
+    func anyOctetsInAnyCut(seed: UInt64) async {
         var generator = Generator(state: seed)
-        for round in 0..<500 {
+        for round in 0..<150 {
+            // The tests of the server run on the same few threads.
+            await Task.yield()
             let octets = Self.input(&generator)
             let tolerant = Bool.random(using: &generator)
             let authentication = Bool.random(using: &generator)
@@ -67,16 +69,17 @@ import Testing
             let expected = whole.send(octets)
             var cut = Self.dialogue(tolerant: tolerant, authentication: authentication)
             var replies: [String] = []
+            var most = 0
             var rest = octets[...]
             while !rest.isEmpty {
                 let piece = rest.prefix(.random(in: 1...600, using: &generator))
                 rest = rest.dropFirst(piece.count)
                 replies += cut.send(Array(piece))
-                #expect(cut.session.octetsHeld <= 4 * (12_288 + 600), "seed \(seed), round \(round)")
+                most = max(most, cut.session.octetsHeld)
             }
-            for line in replies {
-                #expect(line.utf8.count <= 510 && line.utf8.prefix(3).allSatisfy { (0x30...0x39).contains($0) }, "seed \(seed), round \(round)")
-            }
+            #expect(most <= 4 * (12_288 + 600), "seed \(seed), round \(round)")
+            let areReplies = replies.allSatisfy { $0.utf8.count <= 510 && $0.utf8.prefix(3).allSatisfy { (0x30...0x39).contains($0) } }
+            #expect(areReplies, "seed \(seed), round \(round)")
             if !cutsMatter {
                 #expect(replies == expected, "seed \(seed), round \(round)")
                 #expect(cut.messages.map(\.content) == whole.messages.map(\.content), "seed \(seed), round \(round)")

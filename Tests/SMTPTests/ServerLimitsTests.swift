@@ -41,10 +41,12 @@ import Testing
         _ = dialogue.say("EHLO x.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA")
         let piece = Array("\n".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: 1000) + Array("\r".utf8)
         _ = dialogue.send(Array("x\r".utf8))
+        var most = 0
         for _ in 0..<2000 {
             _ = dialogue.send(piece)
-            #expect(dialogue.session.octetsHeld <= 4096)
+            most = max(most, dialogue.session.octetsHeld)
         }
+        #expect(most <= 4096)
         #expect(dialogue.send("\n.\r\n") == ["250 2.0.0 Taken"])
     }
 

@@ -19,6 +19,8 @@ public struct Configuration: Sendable, Equatable {
     public var listeners: [Listener] = []
     /// The other hosts by role.
     public var peers: [Role: Peer] = [:]
+    /// Where the webmail finds mail; `nil` on every other host.
+    public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
     public var limits: LimitSettings = .init()
     public var queue: QueueSettings = .init()
@@ -33,7 +35,12 @@ public struct Configuration: Sendable, Equatable {
 
     public init() {}
 
-    public enum Role: String, Sendable, Codable, CaseIterable, Hashable { case mx, relay, submission, store, `internal` }
+    public enum Role: String, Sendable, Codable, CaseIterable, Hashable {
+        case mx, relay, submission, store, `internal`, webmail
+
+        /// Those whose hosts have a link certificate. The webmail's has none.
+        public static let linked = allCases.filter { $0 != .webmail }
+    }
 
     public struct CertificateFiles: Sendable, Equatable {
         public var certificate: String
@@ -57,8 +64,8 @@ public struct Configuration: Sendable, Equatable {
 
     public struct Listener: Sendable, Equatable {
         /// What is spoken: `smtp` (25), `submission` (587, STARTTLS), `submissions` (465, TLS), `imap` (143, STARTTLS), `imaps` (993, TLS),
-        /// `link` (SMTP between our hosts, mutual TLS), `control` (HTTP between our hosts, mutual TLS).
-        public enum Kind: String, Sendable, Codable, CaseIterable { case smtp, submission, submissions, imap, imaps, link, control }
+        /// `link` (SMTP between our hosts, mutual TLS), `control` (HTTP between our hosts, mutual TLS), `https` (443, the webmail).
+        public enum Kind: String, Sendable, Codable, CaseIterable { case smtp, submission, submissions, imap, imaps, link, control, https }
         public var kind: Kind
         public var address: IPAddress
         public var port: Int
@@ -84,6 +91,19 @@ public struct Configuration: Sendable, Equatable {
             self.linkPort = linkPort
             self.controlPort = controlPort
         }
+    }
+
+    /// The two hosts inside that the webmail speaks with as its users: IMAPS to read, submission under TLS to send.
+    public struct WebmailSettings: Sendable, Equatable {
+        /// The name that the store's public certificate must have.
+        public var imapHost: String = ""
+        public var imapAddress: IPAddress = .v4(0)
+        public var imapPort: Int = 993
+        /// The name that the submission host's public certificate must have.
+        public var submissionHost: String = ""
+        public var submissionAddress: IPAddress = .v4(0)
+        public var submissionPort: Int = 465
+        public init() {}
     }
 
     public struct ResolverSettings: Sendable, Equatable {

@@ -6,6 +6,7 @@ import FoundationEssentials
 extension Configuration {
     func checkMeaning(_ reader: inout ConfigurationReader) {
         checkRoles(&reader)
+        checkWebmail(&reader)
         checkListeners(&reader)
         checkLinks(&reader)
         checkAmounts(&reader)
@@ -53,6 +54,32 @@ extension Configuration {
         }
     }
 
+    /// The webmail is the host that is most likely to be broken into: nothing else may be found there.
+    private func checkWebmail(_ reader: inout ConfigurationReader) {
+        if peers[.webmail] != nil {
+            reader.report(.error, keys: ["peers.webmail", "peers"], "no host speaks with the webmail, and it has no link certificate; remove the peer")
+        }
+        guard roles.contains(.webmail) else {
+            if webmail != nil { reader.report(.warning, keys: ["webmail"], "is used by role webmail only, which this process doesn't play") }
+            return
+        }
+        if roles != [.webmail] {
+            reader.report(
+                .error, keys: ["roles"],
+                "role webmail can't share a process with another role: whoever breaks into it would have what the others hold; run it with a configuration of its own"
+            )
+        }
+        if webmail == nil {
+            reader.report(
+                .error, keys: ["webmail", "roles"],
+                "role webmail needs the section webmail with imapHost, imapAddress, submissionHost and submissionAddress")
+        }
+        if link != nil {
+            reader.report(
+                .error, keys: ["link"], "role webmail must not hold a link certificate, which opens other hosts; remove the section and its files")
+        }
+    }
+
     private func checkListeners(_ reader: inout ConfigurationReader) {
         for (index, listener) in listeners.enumerated() {
             let keys = ["listeners.\(index)", "listeners.\(listener.kind.rawValue)", "listeners", "roles"]
@@ -62,7 +89,7 @@ extension Configuration {
                 reader.report(.error, keys: keys, "\(name) needs role \(wanted); add the role or remove the listener")
             }
             switch listener.kind {
-            case .submission, .submissions, .imap, .imaps:
+            case .submission, .submissions, .imap, .imaps, .https:
                 if certificate == nil {
                     reader.report(
                         .error, keys: ["certificate"] + keys,
@@ -91,6 +118,7 @@ extension Configuration {
         needs(.mx, [.smtp], .error, "no mail can arrive; add one")
         needs(.submission, [.submission, .submissions], .error, "no user can send mail; add one")
         needs(.internal, [.submission, .submissions], .warning, "no user can send mail here")
+        needs(.webmail, [.https], .error, "nobody can reach it; add one")
         needs(.store, [.imap, .imaps], .warning, "no user can read mail here")
         if roles.contains(.relay), roles.isDisjoint(with: [.submission, .internal]) {
             needs(.relay, [.link], .error, "no mail can come from the inside; add one")

@@ -26,7 +26,7 @@ extension Configuration {
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),
-            listenersField, peersField,
+            listenersField, peersField, webmailField,
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
@@ -85,6 +85,36 @@ extension Configuration {
         var files = LinkFiles(certificate: "", key: "", authority: "")
         reader.readMapping(node, linkFields, into: &files)
         target.link = files
+    }
+
+    private static let webmailFields: [ConfigurationField<WebmailSettings>] = {
+        let initial = WebmailSettings()
+        return [
+            .init(
+                "imapHost", \.imapHost, .hostname, in: initial, required: true, example: "imap.kartapuce.test",
+                "the store's name, which its public certificate must have"),
+            .init("imapAddress", \.imapAddress, .address, in: initial, required: true, example: "192.0.2.4", "where the store is reached"),
+            .init("imapPort", \.imapPort, .port, in: initial, example: "993", "the port of its imaps listener"),
+            .init(
+                "submissionHost", \.submissionHost, .hostname, in: initial, required: true, example: "msa.kartapuce.test",
+                "the submission host's name, which its public certificate must have"),
+            .init(
+                "submissionAddress", \.submissionAddress, .address, in: initial, required: true, example: "192.0.2.5",
+                "where the submission host is reached"),
+            .init("submissionPort", \.submissionPort, .port, in: initial, example: "465", "the port of its submissions listener"),
+        ]
+    }()
+
+    private static let webmailField = ConfigurationField<Configuration>(
+        "webmail", type: "mapping", defaultValue: "none",
+        example:
+            "{imapHost: imap.kartapuce.test, imapAddress: 192.0.2.4, submissionHost: msa.kartapuce.test, submissionAddress: 192.0.2.5}",
+        children: ConfigurationField.flatten(webmailFields, below: "webmail"),
+        "the hosts inside that role webmail speaks with as its users; none: no webmail"
+    ) { target, node, reader in
+        var settings = WebmailSettings()
+        reader.readMapping(node, webmailFields, into: &settings)
+        target.webmail = settings
     }
 
     private static let resolverFields: [ConfigurationField<ResolverSettings>] = {

@@ -12,6 +12,7 @@ extension Configuration.Listener.Kind {
         case .imaps: 993
         case .link: 4025
         case .control: 4443
+        case .https: 443
         }
     }
 
@@ -21,7 +22,8 @@ extension Configuration.Listener.Kind {
         case .smtp: [.mx]
         case .submission, .submissions: [.submission, .internal]
         case .imap, .imaps: [.store, .internal]
-        case .link, .control: Set(Configuration.Role.allCases)
+        case .link, .control: Set(Configuration.Role.allCases).subtracting([.webmail])
+        case .https: [.webmail]
         }
     }
 }
@@ -32,10 +34,10 @@ extension Configuration {
     static func defaultListeners(for roles: Set<Role>, hasLink: Bool) -> [Listener] {
         let kinds = Listener.Kind.allCases.filter { kind in
             switch kind {
-            case .smtp, .submission, .submissions: !kind.roles.isDisjoint(with: roles)
+            case .smtp, .submission, .submissions, .https: !kind.roles.isDisjoint(with: roles)
             case .imap, .imaps: roles.contains(.store)
             // A host that plays every role has nobody to link with.
-            case .link, .control: hasLink && !(roles.contains(.mx) && roles.contains(.store))
+            case .link, .control: hasLink && !(roles.contains(.mx) && roles.contains(.store)) && roles != [.webmail]
             }
         }
         return kinds.map { Listener(kind: $0, address: everyAddress, port: $0.defaultPort) }

@@ -119,7 +119,7 @@ struct LinkPolicy: ListenerPolicy {
         case .relay: ["submission", "internal", "store"]
         // What the relay sends back to our own users: notices about mail that it could not deliver.
         case .mx: ["relay"]
-        case .submission, .internal: []
+        case .submission, .internal, .webmail: []
         }
     }
 
@@ -148,7 +148,7 @@ struct LinkPolicy: ListenerPolicy {
         case .mx:
             return router.isOwn(recipient.address)
                 ? await replyForOwn(recipient.address) : SMTPReply(550, .init(5, 7, 1), "<\(recipient.address)> is outside")
-        case .submission, .internal:
+        case .submission, .internal, .webmail:
             return SMTPReply(550, .init(5, 7, 1), "This role takes no mail from other hosts")
         }
     }

@@ -50,7 +50,7 @@ struct Listeners: Sendable {
         switch listener.kind {
         case .imap: security = .startTLS
         case .imaps: security = .implicit
-        case .smtp, .submission, .submissions, .link, .control: return nil
+        case .smtp, .submission, .submissions, .link, .control, .https: return nil
         }
         guard let mailboxes = host.mailboxes else {
             throw HostError("A listener \(listener.kind.rawValue) needs the mailboxes: give this host the role store")
@@ -81,7 +81,7 @@ struct Listeners: Sendable {
         case .submission, .submissions:
             return SubmissionPolicy(role: roles.contains(.submission) ? .submission : .internal, directory: try host.directory(), router: host.router)
         case .link: return LinkPolicy(role: host.queueRole, directory: try host.directory(), router: host.router)
-        case .imap, .imaps, .control: return nil
+        case .imap, .imaps, .control, .https: return nil
         }
     }
 
@@ -107,7 +107,7 @@ struct Listeners: Sendable {
         case .link:
             session.security = .implicit
             session.acceptsTraces = true
-        case .imap, .imaps, .control: break
+        case .imap, .imaps, .control, .https: break
         }
         var settings = SMTPServer.Settings(session: session)
         settings.memoryPerMessage = limits.memoryPerMessageBytes

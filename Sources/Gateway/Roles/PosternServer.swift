@@ -81,6 +81,9 @@ public struct PosternServer: Sendable {
                     journeys: host.spool, digests: host.digests, accounts: host.mailboxes.map { AccountDirectory(accounts: $0) })
                 let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
                 return ControlListenerService(server: server, listener: listener, logger: logger)
+            case .https:
+                // The webmail is a process of its own, above this target; the configuration is refused before it comes here.
+                return nil
             case .imap, .imaps:
                 return try listeners.imapServer(for: listener).map { IMAPListenerService(server: $0, listener: listener, logger: logger) }
             }

@@ -59,8 +59,12 @@ struct HostPlan: Sendable {
                 peers: [("store", true, true), ("relay", true, false)],
                 hasPublicCertificate: true
             ),
+            HostPlan(name: "webmail", role: "webmail", address: plan.webmail, listeners: [("https", 443)], peers: [], hasPublicCertificate: true),
         ]
     }
+
+    /// The webmail has no link: it opens nothing that its users couldn't open.
+    var hasLink: Bool { role != "webmail" }
 
     private static let link = (kind: "link", port: LabNames.linkPort)
     private static let control = (kind: "control", port: LabNames.controlPort)
@@ -73,13 +77,19 @@ struct HostPlan: Sendable {
             "roles: [\(role)]",
             "domains: [\(LabNames.domain)]",
             "dataFolder: data",
-            "link: {certificate: link/link.pem, key: link/link-key.pem, authority: link/authority.pem}",
         ]
+        if hasLink { lines.append("link: {certificate: link/link.pem, key: link/link-key.pem, authority: link/authority.pem}") }
         if hasPublicCertificate { lines.append("certificate: {certificate: public.pem, key: public-key.pem}") }
         lines.append("authorities: [\(authorityFile)]")
         lines.append("listeners:")
         lines += listeners.map { "  - {kind: \($0.kind), address: \(address), port: \($0.port)}" }
-        lines.append("peers:")
+        if role == "webmail" {
+            lines += [
+                "webmail:", "  imapHost: imap.\(LabNames.domain)", "  imapAddress: \(plan.imap)", "  submissionHost: msa.\(LabNames.domain)",
+                "  submissionAddress: \(plan.msa)",
+            ]
+        }
+        if !peers.isEmpty { lines.append("peers:") }
         for peer in peers {
             guard let other = others.first(where: { $0.role == peer.role }) else { continue }
             var entry = "host: \(other.hostname), address: \(other.address)"

@@ -18,13 +18,15 @@ struct HostSetup: Sendable {
         for plan in plans {
             let host = PosternHost(plan: plan, folder: "\(folder)/\(plan.name)", binary: options.binary)
             try LabFiles.makeFolder("\(host.folder)/data", permissions: 0o700)
-            try await Command.require(
-                options.binary,
-                [
-                    "pki", "issue", "--folder", "\(pkiFolder)/authority", "--host", plan.hostname, "--role", plan.role, "--out",
-                    "\(host.folder)/link",
-                ]
-            )
+            if plan.hasLink {
+                try await Command.require(
+                    options.binary,
+                    [
+                        "pki", "issue", "--folder", "\(pkiFolder)/authority", "--host", plan.hostname, "--role", plan.role, "--out",
+                        "\(host.folder)/link",
+                    ]
+                )
+            }
             if plan.hasPublicCertificate {
                 let issued = try await authority.issue(host: plan.hostname, names: [plan.hostname], addresses: [plan.address])
                 try LabFiles.write(try LabFiles.read(issued.certificate), to: "\(host.folder)/public.pem")

@@ -48,7 +48,8 @@ struct SignedZones: Sendable {
             "msa IN A \(plan.msa)",
             "internalsmtp IN A \(plan.internalsmtp)",
             "imap IN A \(plan.imap)",
-        ] + ["mail", "smtp", "msa", "internalsmtp", "imap"].map { "\($0) IN TXT \"v=spf1 a -all\"" }
+            "webmail IN A \(plan.webmail)",
+        ] + ["mail", "smtp", "msa", "internalsmtp", "imap", "webmail"].map { "\($0) IN TXT \"v=spf1 a -all\"" }
     }
 
     private var gmailRecords: [String] {

@@ -22,9 +22,11 @@ public struct AddressPlan: Sendable, Hashable {
     public var bobsLaptop: String { "127.\(network).1.101" }
     public var jacksLaptop: String { "127.\(network).1.102" }
 
-    // The DMZ. 127.N.2.40 is reserved for the webmail, which the picture advises to avoid and which the laboratory doesn't have yet.
+    // The DMZ.
     public var smtp: String { "127.\(network).2.10" }
     public var mail: String { "127.\(network).2.20" }
+    /// "To be avoided", says the picture.
+    public var webmail: String { "127.\(network).2.30" }
     public var nsresolve: String { "127.\(network).2.53" }
 
     // The internet.

@@ -66,8 +66,8 @@ public struct MailClient: Sendable {
         arguments += ["--upload-file", "\(scratch)/message"]
         if server.security == .startTLS { arguments.append("--ssl-reqd") }
         let result = try await Command.run("curl", arguments, timeout: .seconds(180))
-        let dialogue = result.errors.split(separator: "\n").filter { $0.hasPrefix("< ") || $0.hasPrefix("> ") }.joined(separator: "\n")
-        let replies = dialogue.split(separator: "\n").filter { $0.hasPrefix("< ") }.map { $0.dropFirst(2) }
+        let dialogue = result.errors.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("< ") || $0.hasPrefix("> ") }.joined(separator: "\n")
+        let replies = dialogue.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("< ") }.map { $0.dropFirst(2) }
         // After a refusal curl still says QUIT: the refusal is the reply that counts.
         let refusal = replies.first { (Int($0.prefix(3)) ?? 0) >= 400 }
         let counted = (result.succeeded ? replies.last { $0.hasPrefix("250") } : refusal) ?? replies.last ?? ""

@@ -2,9 +2,9 @@ import Foundation
 
 /// The use case of the picture with real messages: what must arrive, arrives octet for octet; what must be refused, is refused with the right reply.
 public struct UseCase: Sendable {
-    private let kartapuce: Kartapuce
+    let kartapuce: Kartapuce
     /// Varies the messages, so that the use case can be run again on the same laboratory.
-    private let seed: UInt64
+    let seed: UInt64
     private let report: @Sendable (String) -> Void
 
     public init(_ kartapuce: Kartapuce, seed: UInt64 = 1, report: @escaping @Sendable (String) -> Void = { _ in }) {
@@ -19,6 +19,7 @@ public struct UseCase: Sendable {
             await scenario("Bob to Jack, inside the internal zone (internalsmtp → imap)", bobToJack),
             await scenario("Bob to Tom (msa → smtp → provider)", bobToTom),
             await scenario("Tom to Bob (provider → mail → imap)", tomToBob),
+            await scenario("Bob reads Tom's message in a browser and answers it (webmail → imap, msa)", answerByWebmail),
             await scenario("An unknown recipient is refused at RCPT", unknownRecipient),
             await scenario("Tom's provider tells him about an unknown recipient", unknownRecipientThroughProvider),
             await scenario("A wrong password is refused", wrongPassword),
@@ -182,7 +183,7 @@ public struct UseCase: Sendable {
         }
     }
 
-    private func sample(from: String, to: String, subject: String, _ number: UInt64, megabytes: Int = 0) -> SampleMessage {
+    func sample(from: String, to: String, subject: String, _ number: UInt64, megabytes: Int = 0) -> SampleMessage {
         .make(.init(from: from, to: to, subject: subject, seed: seed &* 1000 &+ number, attachmentBytes: megabytes * 1_000_000 + 2000))
     }
 
@@ -198,7 +199,7 @@ public struct UseCase: Sendable {
         guard outcome.accepted else { throw LabError(.processFailed, "\(server.host) refused Bob's message: \(outcome.reply)\n\(outcome.dialogue)") }
     }
 
-    private func injectAtProvider(_ message: SampleMessage, to recipient: String) async throws {
+    func injectAtProvider(_ message: SampleMessage, to recipient: String) async throws {
         let outcome = try await kartapuce.client.send(
             message,
             to: [recipient],
@@ -210,7 +211,7 @@ public struct UseCase: Sendable {
         guard outcome.accepted else { throw LabError(.processFailed, "Tom's provider refused: \(outcome.dialogue)") }
     }
 
-    private func expectInInbox(of person: MailClient.Login, _ message: SampleMessage, from laptop: String) async throws {
+    func expectInInbox(of person: MailClient.Login, _ message: SampleMessage, from laptop: String) async throws {
         let content = try await Waiting.until("the message in \(person.user)'s inbox", timeout: .seconds(60), every: 200) {
             try await kartapuce.client.fetch(messageID: message.messageID, of: person, from: kartapuce.imapServer, sourceAddress: laptop)
         }

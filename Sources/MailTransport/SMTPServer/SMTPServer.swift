@@ -17,6 +17,8 @@ public final class SMTPServer: Sendable {
         public var memoryPerMessage = 256 * 1024
         /// How long the greeting is held back; who speaks before it is refused.
         public var greetingDelay: Duration = .zero
+        /// How long a client may be silent in a TLS handshake.
+        public var handshakeTimeout: Duration = .seconds(60)
         /// Clients of these networks may end lines with LF alone.
         public var bareLineFeedNetworks: [IPNetwork] = []
         /// Keeps what unknown users are told the same from one attempt to the next. Random, and the same for all servers.

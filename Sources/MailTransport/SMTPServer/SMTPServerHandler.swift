@@ -84,12 +84,10 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         guard !didBegin else { return }
         didBegin = true
         progress()
+        let isImplicit = server.settings.session.security == .implicit
+        if isImplicit { tlsHandler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self) }
         armTimer(context)
-        if server.settings.session.security == .implicit {
-            tlsHandler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
-        } else {
-            open()
-        }
+        if !isImplicit { open() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -247,8 +245,10 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         let handler = tls.makeHandler()
         tlsHandler = handler
         do { try context.pipeline.syncOperations.addHandler(handler, position: .before(self)) } catch {
-            lose(reason: "TLS cannot be started: \(error)")
+            return lose(reason: "TLS cannot be started: \(error)")
         }
+        timer?.cancel()
+        armTimer(context)
     }
 
     private func secured() {
@@ -432,7 +432,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     /// One timer for a connection: when it fires too early, it is set again for the rest.
     private func armTimer(_ context: ChannelHandlerContext) {
         guard !isClosing else { return }
-        let limit = session.timeout.map { lastProgress + TimeAmount($0) } ?? .now() + .seconds(5)
+        let limit = patience.map { lastProgress + TimeAmount($0) } ?? .now() + .seconds(5)
         let deadline = messageDeadline.map { min($0, limit) } ?? limit
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         timer = context.eventLoop.scheduleTask(deadline: max(deadline, .now() + .milliseconds(10))) { bound.value.timerFired() }
@@ -440,7 +440,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     private func timerFired() {
         guard let context, !isClosing else { return }
-        if let timeout = session.timeout, !isAwaitingService {
+        if let timeout = patience, !isAwaitingService {
             let now = NIODeadline.now()
             let isLate = messageDeadline.map { $0 <= now } ?? false
             if isLate || lastProgress + TimeAmount(timeout) <= now {
@@ -453,6 +453,12 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     }
 
     private var isHandshaking: Bool { tlsHandler != nil && information.tls == nil }
+
+    /// How long the client may be silent. A handshake is the work of programs, and takes no five minutes.
+    private var patience: Duration? {
+        let handshake = server.settings.handshakeTimeout
+        return isHandshaking ? min(session.timeout ?? handshake, handshake) : session.timeout
+    }
 
     /// The connection is gone, or not worth a word.
     private func lose(reason: String) {
