@@ -2,6 +2,7 @@ import DNS
 import Foundation
 import MailMessage
 import MailTesting
+import SMTP
 import Testing
 
 @testable import Gateway

@@ -84,7 +84,7 @@ struct TestHouse: Sendable {
         let clock = clock
         let now: @Sendable () -> Date = { clock.now }
         let group = MultiThreadedEventLoopGroup.singleton
-        let host = try await Host(configuration: configuration, group: group, logger: Self.quiet)
+        let host = try await Gateway.Host(configuration: configuration, group: group, logger: Self.quiet)
         var client = SMTPClientConfiguration(hostname: configuration.hostname)
         client.shutdownGrace = .milliseconds(300)
         let pool = SMTPClientPool(configuration: client, tls: host.clientTLS, group: group, logger: Self.quiet)
@@ -105,16 +105,14 @@ struct TestHouse: Sendable {
         running?.cancel()
         _ = await running?.result
         await pool.shutdown()
-        host.resolver.shutdown()
-        try await host.mailboxes?.close()
-        try await host.spool.close()
+        try await host.close()
         try result.get()
     }
 }
 
 /// A host that runs.
 struct TestHost: Sendable {
-    let host: Host
+    let host: Gateway.Host
     let clock: TestClock
     let queue: QueueRunner
     let ports: [Configuration.Listener.Kind: Int]
@@ -130,7 +128,7 @@ struct TestHost: Sendable {
     }
 
     func setAlias(_ alias: String, _ targets: String...) async throws {
-        try await mailboxes().setAlias(EmailAddress(parsing: alias), targets: try targets.map { try EmailAddress(parsing: $0) })
+        try await mailboxes().setAlias(EmailAddress(parsing: alias), targets: targets.map { try EmailAddress(parsing: $0) })
     }
 
     /// The messages in somebody's INBOX, oldest first.
@@ -214,6 +212,11 @@ extension ServerTestClient {
         guard data.hasPrefix("354") else { return data }
         return try await say(text + ".")
     }
+}
+
+extension ScriptedServer {
+    /// The messages that some recipient got. Where all were refused, a client that has sent DATA with them ends it at once (RFC 2920 §3.1).
+    var taken: [String] { record.messages.filter { $0.readableBytes > 0 }.map { String(buffer: $0) } }
 }
 
 /// The trace that a 250 names.

@@ -52,6 +52,13 @@ struct Host: Sendable {
         recorder = JourneyRecorder(host: configuration.hostname, log: spool)
     }
 
+    /// Closes what was opened, when nothing uses it any more.
+    func close() async throws {
+        resolver.shutdown()
+        try await mailboxes?.close()
+        try await spool.close()
+    }
+
     /// The context of the listeners that only our own hosts may use.
     func linkServerTLS() throws -> TLSServerContext {
         guard let link = configuration.link else {

@@ -51,9 +51,7 @@ public struct PosternServer: Sendable {
             result = .failure(error)
         }
         await pool.shutdown()
-        host.resolver.shutdown()
-        try await host.mailboxes?.close()
-        try await host.spool.close()
+        try await host.close()
         try result.get()
     }
 
