@@ -82,7 +82,9 @@ private final class RecordingControl: ControlService {
     /// Whatever the octets are, reading ends.
     @Test func anyOctetsAreRead() {
         var generator = SeededGenerator(state: 3)
-        let pieces = ["/v1/", "verifier", "knows", "may", "journeys", "?", "&", "=", "%", "%4", "%40", "user", "address", "after", "bob@x.test", "é", "\0", "\u{FEFF}"]
+        let pieces = [
+            "/v1/", "verifier", "knows", "may", "journeys", "?", "&", "=", "%", "%4", "%40", "user", "address", "after", "bob@x.test", "é", "\0", "\u{FEFF}",
+        ]
         for _ in 0..<5000 {
             let target = (0..<Int.random(in: 0...8, using: &generator)).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
             if let request = ControlRequest(method: "GET", target: target, body: []) {
@@ -100,7 +102,8 @@ private final class RecordingControl: ControlService {
             let bob = EmailAddress(localPart: "bob", domain: "kartapuce.test")
             try await ControlHouse.open(house, roles: [.mx, .store], service: service) { control in
                 let permitted: [(ControlRequest, Set<Configuration.Role>)] = [
-                    (.setRecipients([1]), [.store]), (.recipientsVersion, [.store]), (.journeys(after: 0), [.store]), (.verifier(bob), [.submission, .internal]),
+                    (.setRecipients([1]), [.store]), (.recipientsVersion, [.store]), (.journeys(after: 0), [.store]),
+                    (.verifier(bob), [.submission, .internal]),
                     (.knows(bob), [.submission, .internal]), (.mayUser(bob, sendAs: bob), [.submission, .internal]),
                 ]
                 for (request, roles) in permitted {
@@ -129,8 +132,8 @@ private final class RecordingControl: ControlService {
                 #expect(service.asked.isEmpty)
             }
             let nobody = ControlClient(
-                peer: .init(host: "peer.kartapuce.test", address: TestHouse.loopback, linkPort: nil, controlPort: 1), role: .mx, tls: try house.linkClient(.store),
-                group: MultiThreadedEventLoopGroup.singleton)
+                peer: .init(host: "peer.kartapuce.test", address: TestHouse.loopback, linkPort: nil, controlPort: 1),
+                role: .mx, tls: try house.linkClient(.store), group: MultiThreadedEventLoopGroup.singleton)
             await #expect(throws: DirectoryUnavailable.self) { try await nobody.send(.recipientsVersion) }
         }
     }

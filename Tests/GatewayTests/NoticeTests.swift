@@ -22,7 +22,8 @@ import Testing
                 let notice = try ParsedNotice(text)
                 #expect(notice.message.root.contentType.subtype == "report")
                 #expect(notice.message.root.contentType.parameters["report-type"] == "delivery-status")
-                #expect(notice.message.from.entries.count == 1 && notice.message.header.first(named: "From")?.value.contains("postmaster@kartapuce.test") == true)
+                #expect(
+                    notice.message.from.entries.count == 1 && notice.message.header.first(named: "From")?.value.contains("postmaster@kartapuce.test") == true)
                 #expect(notice.message.header.first(named: "Auto-Submitted")?.value == "auto-replied")
                 #expect(notice.perMessage.first(named: "Original-Envelope-Id")?.value == "QQ314159")
                 #expect(notice.perMessage.first(named: "Reporting-MTA")?.value == "dns; mail.kartapuce.test")
@@ -251,10 +252,14 @@ import Testing
                 #expect(try await mail.emptied())
                 #expect(try await mail.inbox("bob").isEmpty)
                 let said = house.outside.record.commands
-                #expect(said.contains { $0.hasPrefix("RCPT TO:<tom@gmail.test>") && $0.contains("NOTIFY=SUCCESS") && $0.contains("ORCPT=rfc822;sales@kartapuce.test") })
+                #expect(
+                    said.contains {
+                        $0.hasPrefix("RCPT TO:<tom@gmail.test>") && $0.contains("NOTIFY=SUCCESS") && $0.contains("ORCPT=rfc822;sales@kartapuce.test")
+                    })
                 #expect(said.contains { $0.hasPrefix("MAIL FROM:<bob@kartapuce.test>") && $0.contains("ENVID=E1") })
                 // One journey: the alias and what came of it.
-                #expect(try await mail.journey(trace).map(\.operation.kind).filter { ["routed", "attempted"].contains($0) } == ["routed", "attempted", "attempted"])
+                #expect(
+                    try await mail.journey(trace).map(\.operation.kind).filter { ["routed", "attempted"].contains($0) } == ["routed", "attempted", "attempted"])
             }
         }
     }

@@ -43,7 +43,8 @@ private final class GatedAgent: DeliveryAgent {
                 #expect(try await mail.emptied())
                 #expect(try await mail.spool.message(id) == nil)
                 let text = try #require(try await mail.inbox("jack").first)
-                #expect(text == "Return-Path: <tom@gmail.test>\r\nDelivered-To: Jack@kartapuce.test\r\nReceived: by mail.kartapuce.test; now\r\n" + TestHost.sample)
+                #expect(
+                    text == "Return-Path: <tom@gmail.test>\r\nDelivered-To: Jack@kartapuce.test\r\nReceived: by mail.kartapuce.test; now\r\n" + TestHost.sample)
                 let journey = try await mail.journey(trace)
                 #expect(journey.map(\.operation.kind) == ["delivered", "attempted"])
                 #expect(journey.allSatisfy { ($0.seconds ?? -1) >= 0 && $0.host == "mail.kartapuce.test" && $0.role == "store" })
@@ -58,7 +59,8 @@ private final class GatedAgent: DeliveryAgent {
                 #expect(try await mail.emptied())
                 // One transaction for both recipients, and no trace identity for strangers.
                 let said = house.outside.record.commands
-                #expect(said.prefix(4) == ["EHLO mail.kartapuce.test", "MAIL FROM:<bob@kartapuce.test>", "RCPT TO:<tom@gmail.test>", "RCPT TO:<alice@gmail.test>"])
+                #expect(
+                    said.prefix(4) == ["EHLO mail.kartapuce.test", "MAIL FROM:<bob@kartapuce.test>", "RCPT TO:<tom@gmail.test>", "RCPT TO:<alice@gmail.test>"])
                 #expect(house.outside.record.messages.map { String(buffer: $0) } == ["Received: by mail.kartapuce.test; now\r\n" + TestHost.sample])
                 let journey = try await mail.journey(trace)
                 #expect(journey.count { $0.operation.kind == "attempted" } == 2)

@@ -86,7 +86,8 @@ import Testing
                 let text = try #require(try await mail.inbox("jack").first)
                 // RFC 5321 §4.4
                 let received = try #require(Message(parsing: ByteBuffer(string: text)).header.first(named: "Received")?.value)
-                let form = "^from client\\.gmail\\.test \\(\\[127\\.0\\.0\\.1\\]\\) by mail\\.kartapuce\\.test \\(Postern\\) with ESMTP id [0-9a-f]{32} for <jack@kartapuce\\.test>; [A-Z][a-z]{2}, "
+                let form =
+                    "^from client\\.gmail\\.test \\(\\[127\\.0\\.0\\.1\\]\\) by mail\\.kartapuce\\.test \\(Postern\\) with ESMTP id [0-9a-f]{32} for <jack@kartapuce\\.test>; [A-Z][a-z]{2}, "
                 #expect(received.range(of: form, options: .regularExpression) != nil, "\(received)")
                 #expect(received.contains("id \(trace)"))
                 #expect(text.hasPrefix("Return-Path: <tom@gmail.test>\r\nDelivered-To: jack@kartapuce.test\r\nReceived: "))

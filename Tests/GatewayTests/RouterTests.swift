@@ -94,7 +94,9 @@ import Testing
         return RetrySchedule(settings)
     }
 
-    @Test(arguments: [([60, 300, 900], 1, 60.0), ([60, 300, 900], 2, 300), ([60, 300, 900], 3, 900), ([60, 300, 900], 100, 900), ([], 1, 900), ([60], 0, 60)])
+    @Test(arguments: [
+        ([60, 300, 900], 1, 60.0), ([60, 300, 900], 2, 300), ([60, 300, 900], 3, 900), ([60, 300, 900], 100, 900), ([], 1, 900), ([60], 0, 60),
+    ])
     func waitsFollowTheList(list: [Int], attempts: Int, wait: Double) {
         var generator = SeededGenerator(state: 7)
         var waits: Set<Double> = []

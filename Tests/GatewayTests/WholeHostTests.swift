@@ -15,7 +15,9 @@ import Testing
 
 /// Mail on its whole way, with real clients and servers on loopback.
 @Suite(.timeLimit(.minutes(3))) struct WholeHostTests {
-    private func submit(_ mail: TestHost, from sender: String = "bob", to recipients: String..., hostname: String = "mail.kartapuce.test") async throws -> TraceID {
+    private func submit(
+        _ mail: TestHost, from sender: String = "bob", to recipients: String..., hostname: String = "mail.kartapuce.test"
+    ) async throws -> TraceID {
         let submitter = SMTPSubmitter(
             hostname: hostname, address: TestHouse.loopback, port: try mail.port(.submissions), security: .implicitTLS,
             credentials: SMTPCredentials(username: "\(sender)@kartapuce.test", password: TestHouse.password),
@@ -82,7 +84,8 @@ import Testing
                 let control = try await serve(service, roles: [.store], in: house)
                 try await house.withHost("msa", roles: [.submission], listeners: [.submissions]) { configuration in
                     configuration.peers[.store] = .init(
-                        host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: try store.port(.link), controlPort: try #require(control.localAddress?.port))
+                        host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: try store.port(.link),
+                        controlPort: try #require(control.localAddress?.port))
                 } _: { msa in
                     let trace = try await submit(msa, to: "jack@kartapuce.test", hostname: "msa.kartapuce.test")
                     #expect(try await msa.emptied())
@@ -175,7 +178,8 @@ import Testing
             try await house.withHost("imap", roles: [.store], listeners: [.link]) { store in
                 try await store.addUsers("bob")
                 try await house.withHost("mx", roles: [.mx], listeners: [.link]) { configuration in
-                    configuration.peers[.store] = .init(host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: try store.port(.link), controlPort: nil)
+                    configuration.peers[.store] = .init(
+                        host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: try store.port(.link), controlPort: nil)
                 } _: { mx in
                     let bob = EmailAddress(localPart: "bob", domain: "kartapuce.test")
                     #expect(try #require(mx.host.digests).replace(with: DigestSet(key: Array(0..<32), addresses: [bob], catchAllDomains: []).serialized))
@@ -200,14 +204,16 @@ import Testing
         try await TestHouse.open { house in
             try await house.withHost("smtp", roles: [.relay], listeners: [.link]) { relay in
                 try await house.withHost("msa", roles: [.submission]) { configuration in
-                    configuration.peers[.store] = .init(host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: try relay.port(.link), controlPort: nil)
+                    configuration.peers[.store] = .init(
+                        host: "imap.kartapuce.test", address: TestHouse.loopback, linkPort: try relay.port(.link), controlPort: nil)
                 } _: { msa in
                     let (id, trace) = try await msa.enqueue(to: "jack@kartapuce.test")
                     let waiting = try #require(try await msa.tried(id, 1).first)
                     #expect(waiting.lastStatus?.contains("4.7.") == true, "\(waiting.lastStatus ?? "")")
-                    #expect(try await !msa.journey(trace).contains { event in
-                        if case .exchanged(let exchanged) = event.operation { exchanged.command.hasPrefix("MAIL") } else { false }
-                    })
+                    #expect(
+                        try await !msa.journey(trace).contains { event in
+                            if case .exchanged(let exchanged) = event.operation { exchanged.command.hasPrefix("MAIL") } else { false }
+                        })
                 }
             }
         }
