@@ -55,6 +55,37 @@ struct FetchTests {
         ("BODY[HEADER.FIELDS (none)]", "BODY[HEADER.FIELDS (none)] {2}\r\n\r\n"),
     ]
 
+    static let encoded = [
+        "Content-Type: multipart/mixed; boundary=b", "", "--b", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: quoted-printable",
+        "", "=C3=A9=", "t", "--b", "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64", "", "AQAC", "--b",
+        "Content-Type: image/x", "Content-Transfer-Encoding: x-own", "", "zzz", "--b--", "",
+    ]
+
+    /// RFC 3516, RFC 9051 §6.4.5: parts without their transfer encoding.
+    static let binarySections: [(String, String)] = [
+        ("BINARY.PEEK[1]", "BINARY[1] {3}\r\nét"), ("BINARY.SIZE[1]", "BINARY.SIZE[1] 3"), ("BINARY[2]", "BINARY[2] ~{3}\r\n\u{1}\0\u{2}"),
+        ("BINARY[2]<0.1>", "BINARY[2]<0> {1}\r\n\u{1}"), ("BINARY.SIZE[2]", "BINARY.SIZE[2] 3"), ("BINARY[3]", "BINARY[3] NIL"),
+        ("BINARY[4]", "BINARY[4] NIL"), ("BINARY.SIZE[4]", "BINARY.SIZE[4] 0"), ("BODY.PEEK[2]", "BODY[2] {4}\r\nAQAC"),
+    ]
+
+    @Test("parts without their encoding", arguments: binarySections) func readBinary(items: String, expected: String) {
+        #expect(item(items, of: Self.encoded) == expected)
+    }
+
+    @Test("BINARY sets \\Seen, its PEEK and SIZE don't; it has no sections but numbers") func binaryGrammar() {
+        for (text, isSeen) in [("BINARY[1]", true), ("BINARY[]", true), ("BINARY.PEEK[1.2]<3.4>", false), ("BINARY.SIZE[1]", false)] {
+            guard case .fetch(_, let items, _)? = command("FETCH 1 \(text)") else {
+                Issue.record("\(text) is not read")
+                continue
+            }
+            #expect(items.map(\.setsSeen) == [isSeen], "\(text)")
+            #expect(items.map(\.needsContent) == [true], "\(text)")
+        }
+        for text in ["BINARY", "BINARY[HEADER]", "BINARY[1.MIME]", "BINARY[1", "BINARY.SIZE[1]<0.1>", "BINARY[0]", "BINARY[1.]"] {
+            #expect(command("FETCH 1 \(text)") == nil, "\(text)")
+        }
+    }
+
     @Test("sections of a plain message", arguments: plainSections) func readPlain(items: String, expected: String) {
         #expect(item(items, of: Self.plain) == expected)
     }

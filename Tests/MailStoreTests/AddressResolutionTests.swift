@@ -52,6 +52,19 @@ private func address(_ text: String) -> EmailAddress { EmailAddress(storeKey: te
         }
     }
 
+    /// RFC 5321 §4.5.1: mail for the postmaster reaches somebody, whether or not anybody was named.
+    @Test func aDomainHasAPostmaster() async throws {
+        try await withStore { store async throws in
+            #expect(try await resolved(store, "postmaster@k.test") == "bob@k.test")
+            #expect(try await resolved(store, "PostMaster@K.TEST") == "bob@k.test")
+            #expect(try await resolved(store, "postmaster@other.test") == "")
+            #expect(try await store.allAddresses().addresses.map(\.localPart).sorted() == ["bob", "bob+own", "jack", "postmaster"])
+            try await store.setAlias(address("postmaster@k.test"), targets: [address("jack@k.test")])
+            #expect(try await resolved(store, "postmaster@k.test") == "jack@k.test")
+            #expect(try await store.allAddresses().addresses.map(\.localPart).sorted() == ["bob", "bob+own", "jack", "postmaster"])
+        }
+    }
+
     @Test func otherSeparatorOrNone() async throws {
         try await withStore(separator: "-") { store async throws in
             #expect(try await resolved(store, "bob-x@k.test") == "bob@k.test+x")

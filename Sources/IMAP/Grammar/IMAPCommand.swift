@@ -85,6 +85,8 @@ public enum FetchItem: Hashable, Sendable {
     case bodyStructure
     /// BODY[section]; `name` is how the answer calls it, as RFC822.TEXT or BODY[TEXT].
     case section(BodySection, partial: PartialRange?, isPeek: Bool, name: String)
+    /// BINARY.SIZE: the octets of the part without its transfer encoding.
+    case binarySize(path: [Int])
 
     /// Whether fetching it sets `\Seen`.
     public var setsSeen: Bool {
@@ -94,7 +96,7 @@ public enum FetchItem: Hashable, Sendable {
     public var needsContent: Bool {
         switch self {
         case .flags, .uid, .internalDate, .size: false
-        case .envelope, .body, .bodyStructure, .section: true
+        case .envelope, .body, .bodyStructure, .section, .binarySize: true
         }
     }
 }
@@ -110,6 +112,8 @@ public struct BodySection: Hashable, Sendable {
         case headerFieldsNot([String])
         case text
         case mime
+        /// BINARY: the part without its transfer encoding (RFC 3516, RFC 9051 §6.4.5).
+        case binary
     }
     /// The part's number; empty for the message.
     public var path: [Int]

@@ -36,6 +36,9 @@ extension IMAPCursor {
         case "BODY" where peek != UInt8(ascii: "["): return .body
         case "BODY": return try bodyItem(isPeek: false)
         case "BODY.PEEK": return try bodyItem(isPeek: true)
+        case "BINARY": return try binaryItem(isPeek: false)
+        case "BINARY.PEEK": return try binaryItem(isPeek: true)
+        case "BINARY.SIZE": return .binarySize(path: try binaryPath())
         default: throw IMAPParseError(.unexpected, at: start, "a fetch item expected")
         }
     }
@@ -44,7 +47,30 @@ extension IMAPCursor {
         try expect("[")
         let section = try section()
         try expect("]")
-        var name = "BODY[\(section.text)]"
+        return try partial(of: section, isPeek: isPeek, name: "BODY[\(section.text)]")
+    }
+
+    private mutating func binaryItem(isPeek: Bool) throws(IMAPParseError) -> FetchItem {
+        let section = BodySection(path: try binaryPath(), content: .binary)
+        return try partial(of: section, isPeek: isPeek, name: "BINARY[\(section.text)]")
+    }
+
+    /// Part numbers alone, in brackets (RFC 9051 §9, `section-binary`).
+    private mutating func binaryPath() throws(IMAPParseError) -> [Int] {
+        try expect("[")
+        var path: [Int] = []
+        if peek != UInt8(ascii: "]") {
+            repeat {
+                guard path.count < limits.nestingDepth else { throw fail("at most \(limits.nestingDepth) part numbers expected", .tooLarge) }
+                path.append(Int(try nonZero()))
+            } while take(UInt8(ascii: "."))
+        }
+        try expect("]")
+        return path
+    }
+
+    private mutating func partial(of section: BodySection, isPeek: Bool, name: String) throws(IMAPParseError) -> FetchItem {
+        var name = name
         guard take(UInt8(ascii: "<")) else { return .section(section, partial: nil, isPeek: isPeek, name: name) }
         let first = try number()
         try expect(".")
@@ -196,7 +222,7 @@ extension BodySection {
         let number = path.map(String.init).joined(separator: ".")
         let word: String
         switch content {
-        case .all: return number
+        case .all, .binary: return number
         case .header: word = "HEADER"
         case .headerFields(let names): word = "HEADER.FIELDS (\(Self.written(names)))"
         case .headerFieldsNot(let names): word = "HEADER.FIELDS.NOT (\(Self.written(names)))"

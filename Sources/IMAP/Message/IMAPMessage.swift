@@ -68,7 +68,13 @@ public struct IMAPMessage: Sendable {
                 out.writeStaticString("NIL")
                 return
             }
-            ResponseText.octets(partial?.cut(octets) ?? octets, into: &out)
+            let piece = partial?.cut(octets) ?? octets
+            // RFC 9051 §4.3.1: a literal holds no NUL; what isn't text any more goes out as a literal of the other kind.
+            if section.content == .binary, piece.readableBytesView.contains(0) { out.writeStaticString("~") }
+            ResponseText.octets(piece, into: &out)
+        case .binarySize(let path):
+            let section = BodySection(path: path, content: .binary)
+            out.writeString("BINARY.SIZE[\(section.text)] \(section.octets(of: &reader)?.readableBytes ?? 0)")
         }
     }
 
@@ -87,7 +93,7 @@ private struct FetchAnswer: Hashable {
         switch item {
         case .section(let section, let partial, _, let name):
             self.item = .section(section, partial: partial, isPeek: true, name: name)
-        case .flags, .uid, .internalDate, .size, .envelope, .body, .bodyStructure: self.item = item
+        case .flags, .uid, .internalDate, .size, .envelope, .body, .bodyStructure, .binarySize: self.item = item
         }
     }
 }

@@ -9,6 +9,7 @@ extension BodySection {
         guard let part = message.part(at: path) else { return nil }
         switch content {
         case .all: return message.octets.cut(part.bodyRange)
+        case .binary: return path.isEmpty ? reader.octets : part.decodedOctets
         case .mime: return path.isEmpty ? nil : message.octets.cut(part.headerRange)
         case .header, .headerFields, .headerFieldsNot, .text: break
         }
@@ -19,8 +20,16 @@ extension BodySection {
         case .headerFields(let names): return described.header.octets(ofFieldsNamed: names)
         case .headerFieldsNot(let names): return described.header.octets(ofFieldsNotNamed: names)
         case .text: return message.octets.cut(described.bodyRange)
-        case .all, .mime: return nil
+        case .all, .mime, .binary: return nil
         }
+    }
+}
+
+extension MIMEPart {
+    /// The body without its transfer encoding; `nil` for an encoding that isn't known (RFC 3516 §4.3).
+    fileprivate var decodedOctets: ByteBuffer? {
+        if case .other = transferEncoding { return nil }
+        return structure == .leaf ? decodedBody().octets : body
     }
 }
 

@@ -332,7 +332,7 @@ public struct IMAPSession: Sendable {
         guard username == nil else {
             return always + [
                 "NAMESPACE", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE", "ESEARCH",
-                "SEARCHRES", "UIDPLUS", "MOVE", "UNSELECT", "IDLE",
+                "SEARCHRES", "UIDPLUS", "MOVE", "UNSELECT", "IDLE", "BINARY",
             ]
         }
         // RFC 9051 §6.2.3: no password in clear where somebody may listen.

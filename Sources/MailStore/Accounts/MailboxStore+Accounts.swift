@@ -144,15 +144,29 @@ extension MailboxStore: AccountStore {
             if try step(base.storeKey, String(address.localPart[cut.upperBound...])) { return }
         }
         if try step("*@\(address.domain)", detail) { return }
+        // RFC 5321 §4.5.1: a domain that takes mail has a postmaster. Where nobody was named, it is whoever was there first.
+        if address.localPart.lowercased() == "postmaster", let first = try Self.firstUsers(db)[address.domain] {
+            return add(.user(first), detail)
+        }
         if depth > 0 { add(.remote(address), detail) }
     }
 
     public func allAddresses() async throws -> (addresses: [EmailAddress], catchAllDomains: [String]) {
-        let keys = try await database.read { db in
-            try String.fetchAll(db, sql: "SELECT address FROM user UNION SELECT address FROM alias ORDER BY 1")
+        let (keys, firstUsers) = try await database.read { db in
+            (try String.fetchAll(db, sql: "SELECT address FROM user UNION SELECT address FROM alias ORDER BY 1"), try Self.firstUsers(db))
         }
-        let all = keys.map { EmailAddress(storeKey: $0) }
+        var all = keys.map { EmailAddress(storeKey: $0) }
+        for domain in firstUsers.keys.sorted() {
+            let postmaster = EmailAddress(localPart: "postmaster", domain: domain)
+            if !all.contains(postmaster) { all.append(postmaster) }
+        }
         return (all.filter { $0.localPart != "*" }, all.filter { $0.localPart == "*" }.map(\.domain))
+    }
+
+    /// The user that each domain has had for the longest time.
+    private static func firstUsers(_ db: Database) throws -> [String: EmailAddress] {
+        let users = try String.fetchAll(db, sql: "SELECT address FROM user ORDER BY id").map { EmailAddress(storeKey: $0) }
+        return Dictionary(users.map { ($0.domain, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     public func accountsVersion() async throws -> Int64 {
