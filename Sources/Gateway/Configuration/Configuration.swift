@@ -19,6 +19,8 @@ public struct Configuration: Sendable, Equatable {
     public var listeners: [Listener] = []
     /// The other hosts by role.
     public var peers: [Role: Peer] = [:]
+    /// Where role `relay` sends mail of some domains, or all, instead of asking the DNS for mail exchangers.
+    public var routes: [Route] = []
     /// Where the webmail finds mail; `nil` on every other host.
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
@@ -90,6 +92,32 @@ public struct Configuration: Sendable, Equatable {
             self.address = address
             self.linkPort = linkPort
             self.controlPort = controlPort
+        }
+    }
+
+    /// A way for outside mail that doesn't follow MX records: a smart host, or a server that takes mail by LMTP.
+    public struct Route: Sendable, Equatable {
+        /// What is spoken: SMTP, or LMTP with a reply for each recipient after the message (RFC 2033).
+        public enum Transport: String, Sendable, CaseIterable { case smtp, lmtp }
+        /// Whether STARTTLS is used: with a certificate valid for ``host`` or no delivery; where offered, with any certificate; never.
+        public enum Security: String, Sendable, CaseIterable { case verified, opportunistic, plain }
+        /// The domain of the recipients, without those below it; `nil` (written `*`) for every domain that has no route of its own.
+        public var domain: DomainName?
+        /// The next host's name, which its certificate must have where that is asked for.
+        public var host: String
+        public var address: IPAddress
+        public var port: Int
+        public var transport: Transport
+        public var security: Security
+        public init(
+            domain: DomainName?, host: String, address: IPAddress, port: Int = 25, transport: Transport = .smtp, security: Security = .verified
+        ) {
+            self.domain = domain
+            self.host = host
+            self.address = address
+            self.port = port
+            self.transport = transport
+            self.security = security
         }
     }
 

@@ -9,6 +9,7 @@ extension Configuration {
         checkWebmail(&reader)
         checkListeners(&reader)
         checkLinks(&reader)
+        checkRoutes(&reader)
         checkAmounts(&reader)
     }
 

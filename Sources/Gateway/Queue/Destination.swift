@@ -9,15 +9,19 @@ enum Destination: Hashable, Sendable {
     case link(Configuration.Role)
     /// The mail exchangers of a domain (RFC 5321 §5.1).
     case exchangers(DomainName)
+    /// The host of the configured route for this domain; `nil` for the route of all domains. What it leads to is looked up at each attempt, so that a changed
+    /// configuration holds for what waits already.
+    case route(DomainName?)
     /// An address literal (RFC 5321 §4.1.3): this very address.
     case literal(IPAddress)
 
-    /// The text that stands in the spool: `mailbox`, `link:store`, `mx:gmail.test`, `ip:192.0.2.1`.
+    /// The text that stands in the spool: `mailbox`, `link:store`, `mx:gmail.test`, `route:gmail.test`, `route:*`, `ip:192.0.2.1`.
     var key: String {
         switch self {
         case .mailbox: "mailbox"
         case .link(let role): "link:\(role.rawValue)"
         case .exchangers(let domain): "mx:\(domain.ascii)"
+        case .route(let domain): "route:\(domain?.ascii ?? "*")"
         case .literal(let address): "ip:\(address)"
         }
     }
@@ -37,6 +41,13 @@ enum Destination: Hashable, Sendable {
         case "mx":
             guard let domain = try? DomainName(value) else { return nil }
             self = .exchangers(domain)
+        case "route":
+            guard value != "*" else {
+                self = .route(nil)
+                return
+            }
+            guard let domain = try? DomainName(value) else { return nil }
+            self = .route(domain)
         case "ip":
             guard let address = IPAddress(value) else { return nil }
             self = .literal(address)

@@ -16,7 +16,7 @@ struct DestinationRate: Sendable {
 
     private func isLimited(_ destination: Destination) -> Bool {
         switch destination {
-        case .exchangers, .literal: perMinute > 0
+        case .exchangers, .route, .literal: perMinute > 0
         case .mailbox, .link: false
         }
     }

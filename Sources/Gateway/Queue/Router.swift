@@ -7,11 +7,13 @@ struct Router: Sendable {
     private let roles: Set<Configuration.Role>
     private let peers: Set<Configuration.Role>
     private let domains: Set<DomainName>
+    private let routes: [DomainName?: String]
 
     init(configuration: Configuration) {
         roles = configuration.roles
         peers = Set(configuration.peers.keys)
         domains = Set(configuration.domains)
+        routes = Dictionary(configuration.routes.map { ($0.domain, $0.host) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// A destination with the reason for it, as the journey tells it.
@@ -32,7 +34,7 @@ struct Router: Sendable {
         guard let domain = try? DomainName(address.domain) else {
             return .failure(Refusal(SMTPReply(550, .init(5, 1, 2), "The domain of <\(address)> is not a valid name")))
         }
-        return domains.contains(domain) ? routeInside(domain) : routeOutside(.exchangers(domain), name: domain.ascii)
+        return domains.contains(domain) ? routeInside(domain) : routeOutside(.exchangers(domain), domain: domain, name: domain.ascii)
     }
 
     private func routeInside(_ domain: DomainName) -> Result<Decision, Refusal> {
@@ -49,8 +51,13 @@ struct Router: Sendable {
         return .failure(Refusal(SMTPReply(451, .init(4, 3, 5), "No way to the mailboxes of \(domain.ascii) is configured here")))
     }
 
-    private func routeOutside(_ destination: Destination, name: String) -> Result<Decision, Refusal> {
+    private func routeOutside(_ destination: Destination, domain: DomainName? = nil, name: String) -> Result<Decision, Refusal> {
         if roles.contains(.relay) {
+            // A smart host for everything takes address literals too: whoever has one may not be able to reach the internet itself.
+            for routed in domain.map({ [$0, nil] }) ?? [nil] {
+                guard let host = routes[routed] else { continue }
+                return .success(Decision(destination: .route(routed), reason: "\(name) is outside; its route leads to \(host)"))
+            }
             return .success(Decision(destination: destination, reason: "\(name) is outside; this host sends to the internet"))
         }
         if peers.contains(.relay), !roles.isDisjoint(with: [.submission, .internal, .store]) {
