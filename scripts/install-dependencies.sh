@@ -11,7 +11,9 @@ lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl is
 case "${1:-all}" in
     all) wanted=("${build_packages[@]}" "${lab_packages[@]}") ;;
     build) wanted=("${build_packages[@]}") ;;
-    *) echo "usage: $0 [all|build]" >&2; exit 64 ;;
+    # The servers and clients of `make interop`, which aren't installed into the system itself.
+    interop) exec "$(dirname "$0")/install-peers.sh" ;;
+    *) echo "usage: $0 [all|build|interop]" >&2; exit 64 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

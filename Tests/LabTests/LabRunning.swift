@@ -7,7 +7,7 @@ import Testing
 struct LabRunning: SuiteTrait, TestScoping {
     let network: Int
 
-    @TaskLocal private static var running: Kartapuce?
+    @TaskLocal static var running: Kartapuce?
 
     /// The laboratory of the suite that is running.
     static var kartapuce: Kartapuce {
@@ -28,7 +28,7 @@ struct LabRunning: SuiteTrait, TestScoping {
     }
 
     /// The `postern` that was built together with the tests: it lies beside the test bundle, or above its folder.
-    private static var binary: String {
+    static var binary: String {
         get throws {
             let manager = FileManager.default
             let executable = try manager.destinationOfSymbolicLink(atPath: "/proc/self/exe")
