@@ -11,7 +11,7 @@ extension InteropPeersTests {
             let exchange = try PeersRunning.exchange(with: kind)
             let recipient = "alice@\(exchange.neighbour.domain)"
             let message = SampleMessage.make(
-                .init(from: Kartapuce.bob.user, to: recipient, subject: "big", seed: 900, attachmentBytes: 3_900_000)
+                .init(from: Kartapuce.bob.user, to: recipient, subject: "big", seed: kind.seed(900), attachmentBytes: 3_900_000)
             )
             try await exchange.submitAsBob(message.content, .init(sender: Kartapuce.bob.user, recipients: [recipient]))
             let arrived = try await exchange.expectAtPeer("alice", containing: message.messageID)
@@ -66,7 +66,7 @@ extension InteropPeersTests {
         func refusedAmongAccepted(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let domain = exchange.neighbour.domain
-            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: "alice@\(domain)", subject: "some", seed: 901, attachmentBytes: 2000))
+            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: "alice@\(domain)", subject: "some", seed: kind.seed(901), attachmentBytes: 2000))
             let recipients = ["alice@\(domain)", "nobody@\(domain)", "dave@\(domain)"]
             try await exchange.submitAsBob(message.content, .init(sender: Kartapuce.bob.user, recipients: recipients))
             for user in ["alice", "dave"] {
@@ -77,6 +77,8 @@ extension InteropPeersTests {
             #expect(notice.contains("Final-Recipient: rfc822; nobody@\(domain)") || notice.contains("Final-Recipient: rfc822;nobody@\(domain)"), "\(notice)")
             #expect(notice.contains("Action: failed"), "\(notice)")
             #expect(!notice.contains("alice@\(domain)\r\nAction") && !notice.contains("dave@\(domain)\r\nAction"), "\(notice)")
+            // Exim logs `L` for a client that pipelined, `L-` for one that didn't, with a dot between for an unused PIPECONNECT.
+            if kind == .exim { #expect(exchange.logLine(containing: message.messageID.dropFirst().dropLast(), "<=").contains(" L. ")) }
             #expect(try exchange.peer.files.messages(of: "alice").count { $0.range(of: Data(message.messageID.utf8)) != nil } == 1)
         }
 
@@ -84,7 +86,7 @@ extension InteropPeersTests {
         func greylistingIsWaitedFor(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let recipient = "grey@\(exchange.neighbour.domain)"
-            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: recipient, subject: "grey", seed: 902, attachmentBytes: 2000))
+            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: recipient, subject: "grey", seed: kind.seed(902), attachmentBytes: 2000))
             try exchange.peer.files.greylist(true)
             try await exchange.submitAsBob(message.content, .init(sender: Kartapuce.bob.user, recipients: [recipient]))
             _ = try await exchange.evidence(of: message.messageID, at: "smtp", until: "deferred by mx:\(exchange.neighbour.domain)")
@@ -98,7 +100,7 @@ extension InteropPeersTests {
         func thePeerTellsSuccess(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let recipient = "tom@\(exchange.neighbour.domain)"
-            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: recipient, subject: "success", seed: 903, attachmentBytes: 2000))
+            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: recipient, subject: "success", seed: kind.seed(903), attachmentBytes: 2000))
             try await exchange.submitAsBob(
                 message.content,
                 .init(
@@ -120,7 +122,7 @@ extension InteropPeersTests {
         func aRouteLeadsToASmartHost(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let recipient = "alice@\(exchange.neighbour.routedDomain)"
-            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: recipient, subject: "routed", seed: 904, attachmentBytes: 50_000))
+            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: recipient, subject: "routed", seed: kind.seed(904), attachmentBytes: 50_000))
             try await exchange.submitAsBob(message.content, .init(sender: Kartapuce.bob.user, recipients: [recipient]))
             let arrived = try await exchange.expectAtPeer("alice", containing: message.messageID)
             #expect(ReceivedMessage(arrived).firstDifference(from: message.content) == nil)
@@ -137,12 +139,16 @@ extension InteropPeersTests {
         func fiveMegabytesBySTARTTLS(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let sender = "tom@\(exchange.neighbour.domain)"
-            let message = SampleMessage.make(.init(from: sender, to: Kartapuce.bob.user, subject: "big", seed: 910, attachmentBytes: 3_900_000))
+            let message = SampleMessage.make(.init(from: sender, to: Kartapuce.bob.user, subject: "big", seed: kind.seed(910), attachmentBytes: 3_900_000))
             try await exchange.submitAtPeer(message.content, .init(sender: sender, recipients: [Kartapuce.bob.user]))
             let arrived = try await exchange.expectForBob(message.messageID)
             #expect(ReceivedMessage(arrived).firstDifference(from: message.content) == nil)
             let lines = try await exchange.evidence(of: message.messageID, at: "mail", until: "← RCPT")
             #expect(lines.contains { $0.hasPrefix("secured TLSv1.3") && $0.contains(exchange.neighbour.address) }, "\(lines)")
+            if kind == .exim {
+                let line = exchange.logLine(containing: "\(Kartapuce.bob.user)", "=>")
+                #expect(line.contains("CV=yes") && line.contains(" L") && !line.contains(" L-"), "verified and pipelined: \(line)")
+            }
             // Of the three only Exim sends by BDAT.
             #expect(lines.contains { $0.hasPrefix("← BDAT") } == (kind == .exim), "\(lines)")
         }
@@ -181,7 +187,7 @@ extension InteropPeersTests {
         func thePeerTellsItsUserWhoWasRefused(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let sender = "tom@\(exchange.neighbour.domain)"
-            let message = SampleMessage.make(.init(from: sender, to: Kartapuce.bob.user, subject: "some", seed: 911, attachmentBytes: 2000))
+            let message = SampleMessage.make(.init(from: sender, to: Kartapuce.bob.user, subject: "some", seed: kind.seed(911), attachmentBytes: 2000))
             let recipients = [Kartapuce.bob.user, "nobody-\(kind)@kartapuce.test", Kartapuce.jack.user]
             try await exchange.submitAtPeer(message.content, .init(sender: sender, recipients: recipients))
             try await exchange.expectForBob(message.messageID)
@@ -194,7 +200,7 @@ extension InteropPeersTests {
         func nullReversePath(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let message = SampleMessage.make(
-                .init(from: "mailer-daemon@\(exchange.neighbour.domain)", to: Kartapuce.bob.user, subject: "null", seed: 912, attachmentBytes: 2000)
+                .init(from: "mailer-daemon@\(exchange.neighbour.domain)", to: Kartapuce.bob.user, subject: "null", seed: kind.seed(912), attachmentBytes: 2000)
             )
             try await exchange.submitAtPeer(message.content, .init(sender: "", recipients: [Kartapuce.bob.user]))
             let arrived = try await exchange.expectForBob(message.messageID)
@@ -206,7 +212,7 @@ extension InteropPeersTests {
         func oursTellsSuccess(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let sender = "tom@\(exchange.neighbour.domain)"
-            let message = SampleMessage.make(.init(from: sender, to: Kartapuce.bob.user, subject: "success", seed: 913, attachmentBytes: 2000))
+            let message = SampleMessage.make(.init(from: sender, to: Kartapuce.bob.user, subject: "success", seed: kind.seed(913), attachmentBytes: 2000))
             try await exchange.submitAtPeer(
                 message.content,
                 .init(

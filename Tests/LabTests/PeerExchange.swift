@@ -94,6 +94,11 @@ struct PeerExchange {
         } catch { throw LabError(.timedOut, "\(error)\n\(peer.files.lastLogLines())") }
     }
 
+    /// The last line of the peer's log that contains both; an empty one where there is none.
+    func logLine(containing first: some StringProtocol, _ second: String) -> Substring {
+        peer.files.log.split(separator: "\n").last { $0.contains(first) && $0.contains(second) } ?? ""
+    }
+
     /// Waits for a notice with the null reverse-path about a message in Bob's inbox. An identity of it has to stand in the notice.
     func expectNoticeForBob(about identity: String) async throws -> String {
         let result = try await PythonClient(kartapuce: kartapuce).run(

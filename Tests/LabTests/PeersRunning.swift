@@ -25,6 +25,9 @@ enum PeerKind: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
+    /// Another number for each peer, so that no two messages are the same.
+    func seed(_ number: UInt64) -> UInt64 { number * 10 + UInt64(PeerKind.allCases.firstIndex(of: self) ?? 9) }
+
     /// What Debian's OpenSMTPD can't do: its TLS server ends every handshake by an alert (6.8.0 was made for OpenSSL 1.1), and it doesn't know SMTPUTF8.
     var hasTLSServer: Bool { self != .opensmtpd }
     var hasSMTPUTF8: Bool { self != .opensmtpd }

@@ -7,7 +7,7 @@ final class EximPeer: MailPeer {
     init(_ files: PeerFolder) async throws {
         self.files = files
         layer = try PeerLayer("exim")
-        try LabFiles.write((Neighbour.users + ["rené"]).map { "\($0):\n" }.joined(), to: "\(files.path)/users")
+        try LabFiles.write((Neighbour.users + ["rené"]).map { "\($0): \($0)\n" }.joined(), to: "\(files.path)/users")
         // Only from its default path does Exim deliver: with `-C` it gives up root and mail stays in the queue.
         try LabFiles.makeFolder("\(files.overrides)/exim4")
         try LabFiles.write(Self.configuration(files), to: "\(files.overrides)/exim4/exim4.conf")
@@ -35,8 +35,8 @@ final class EximPeer: MailPeer {
             local_interfaces = \(neighbour.address) : \(neighbour.plainAddress)
             daemon_smtp_ports = 25
             spool_directory = \(files.path)/spool
-            log_file_path = \(files.logFile)
-            log_selector = +pipelining +received_recipients +smtp_confirmation +tls_certificate_verified
+            log_file_path = \(files.path)/log/%s
+            log_selector = -queue_run +pipelining +received_recipients +smtp_confirmation +tls_certificate_verified
             keep_environment =
             tls_advertise_hosts = ${if eq{$received_ip_address}{\(neighbour.plainAddress)}{}{*}}
             tls_certificate = \(files.certificate.certificate)

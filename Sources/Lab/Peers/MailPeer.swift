@@ -23,7 +23,10 @@ struct PeerFolder: Sendable {
         self.plan = plan
         self.path = path
         authorityFile = authority.certificateFile
-        certificate = try await authority.issue(host: neighbour.host, names: [neighbour.host], addresses: [neighbour.address])
+        let issued = try await authority.issue(host: neighbour.host, names: [neighbour.host], addresses: [neighbour.address])
+        // Exim reads its key as the user that it runs as.
+        try LabFiles.write(try LabFiles.read(issued.key), to: "\(path)-key.pem")
+        certificate = (issued.certificate, "\(path)-key.pem")
         // The servers give up root and deliver as others: every part is open to all. The folder is a test's.
         for name in ["etc", "mail", "spool", "log"] { try LabFiles.makeFolder("\(path)/\(name)", permissions: 0o777) }
         try LabFiles.write("nameserver \(plan.nsresolve)\noptions trust-ad edns0 timeout:3 attempts:2\n", to: "\(overrides)/resolv.conf")
@@ -31,7 +34,7 @@ struct PeerFolder: Sendable {
 
     /// What is put into the server's /etc.
     var overrides: String { "\(path)/etc" }
-    var logFile: String { "\(path)/\(neighbour.name).log" }
+    var logFile: String { "\(path)/log/main" }
 
     /// The last lines of the server's log.
     func lastLogLines(_ count: Int = 25) -> String {

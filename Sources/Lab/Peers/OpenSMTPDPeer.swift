@@ -20,7 +20,8 @@ final class OpenSMTPDPeer: MailPeer {
             overrides: files.overrides,
             program: "/usr/sbin/smtpd",
             ["-d", "-T", "smtp", "-f", "\(files.path)/smtpd.conf"],
-            folder: files.path
+            folder: files.path,
+            logFile: files.logFile
         )
         do {
             try await files.waitUntilAnswering(child)

@@ -57,14 +57,14 @@ public struct PeerLayer: Sendable {
     }
 
     /// Starts a daemon of the layer, which must stay in the foreground.
-    func start(name: String, overrides: String, program: String, _ arguments: [String], folder: String) throws -> ChildProcess {
+    func start(name: String, overrides: String, program: String, _ arguments: [String], folder: String, logFile: String? = nil) throws -> ChildProcess {
         guard let unshare = Command.find("unshare") else { throw LabError(.missingPrerequisite, "unshare is not installed") }
         return try ChildProcess(
             name: name,
             program: unshare,
             arguments: self.arguments(overrides: overrides, program: program, arguments),
             folder: folder,
-            logFile: "\(folder)/\(name).log"
+            logFile: logFile ?? "\(folder)/\(name).log"
         )
     }
 }
