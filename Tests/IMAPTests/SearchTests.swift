@@ -61,6 +61,17 @@ struct SearchTests {
         #expect(Self.found(key, in: Self.letter) == expected)
     }
 
+    @Test("what a delivery status notification says of a recipient is found")
+    func deliveryStatus() {
+        let notice = [
+            "Subject: failed", "MIME-Version: 1.0", "Content-Type: multipart/report; report-type=delivery-status; boundary=X", "", "--X",
+            "Content-Type: text/plain", "", "Alas.", "--X", "Content-Type: message/delivery-status", "", "Original-Envelope-Id: QQ314159", "",
+            "Final-Recipient: rfc822; tom@gmail.test", "Action: failed", "--X--", "",
+        ]
+        for key in ["BODY tom@gmail.test", "TEXT QQ314159", "BODY \"action: failed\""] { #expect(Self.found(key, in: notice) == true, "\(key)") }
+        #expect(Self.found("BODY bob@kartapuce.test", in: notice) == false)
+    }
+
     @Test("a message without Date was sent on no day", arguments: ["SENTON 1-Jan-2026", "SENTBEFORE 1-Jan-2026", "SENTSINCE 1-Jan-2026"])
     func noDate(key: String) {
         #expect(Self.found(key, in: ["Subject: x", "", ""]) == false)

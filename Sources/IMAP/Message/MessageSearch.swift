@@ -132,7 +132,8 @@ private struct MessageSearch {
     }
 
     private static func text(of part: MIMEPart) -> String? {
-        guard part.structure == .leaf, part.contentType.type == "text" else { return nil }
+        // RFC 9051 §6.4.4 lets a search be limited to text. What a notice says of each recipient is text for people too (message/delivery-status, RFC 3464 §2.1).
+        guard part.structure == .leaf, ["text", "message"].contains(part.contentType.type) else { return nil }
         // Words of ASCII are found in character sets that are not known, too.
         return part.text() ?? String(buffer: part.decodedBody().octets)
     }

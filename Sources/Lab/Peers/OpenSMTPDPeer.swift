@@ -50,6 +50,8 @@ final class OpenSMTPDPeer: MailPeer {
             action "out" relay src \(neighbour.address) helo \(neighbour.host)
             match from any for domain { \(neighbour.domains.map { "\"\($0)\"" }.joined(separator: ", ")) } action "local"
             match from src \(files.plan.providerNetwork) for any action "out"
+            # Its own notices.
+            match from local for any action "out"
 
             """
     }
