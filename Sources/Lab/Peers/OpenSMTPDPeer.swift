@@ -47,7 +47,8 @@ final class OpenSMTPDPeer: MailPeer {
             listen on \(neighbour.address) port 25 tls pki \(neighbour.host) hostname \(neighbour.host) filter greylist
             listen on \(neighbour.plainAddress) port 25 hostname \(neighbour.host) filter greylist
             action "local" maildir "\(files.path)/mail/%{dest.user}" virtual <virtuals>
-            action "out" relay src \(neighbour.address) helo \(neighbour.host)
+            # Not by MX: it looks up addresses with AI_ADDRCONFIG, and finds none on a machine (or in a namespace) that has no interface but loopback.
+            action "out" relay host "smtp://\(files.plan.mail)" src \(neighbour.address) helo \(neighbour.host)
             match from any for domain { \(neighbour.domains.map { "\"\($0)\"" }.joined(separator: ", ")) } action "local"
             match from src \(files.plan.providerNetwork) for any action "out"
             # Its own notices.
