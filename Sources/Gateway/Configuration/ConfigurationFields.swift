@@ -26,7 +26,7 @@ extension Configuration {
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),
-            listenersField, peersField, webmailField,
+            listenersField, peersField, routesField, webmailField,
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),

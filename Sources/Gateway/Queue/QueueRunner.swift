@@ -171,7 +171,7 @@ actor QueueRunner: Service {
     private func agent(for destination: Destination) -> any DeliveryAgent {
         switch destination {
         case .mailbox: mailbox ?? remote
-        case .link, .exchangers, .literal: remote
+        case .link, .route, .exchangers, .literal: remote
         }
     }
 

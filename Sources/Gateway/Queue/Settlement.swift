@@ -76,7 +76,7 @@ struct Settlement: Sendable {
             case (_, .renamed?): return Fate(disposition: .done)
             case (_, .expanded?): return Fate(disposition: .done, notice: .expanded)
             case (.mailbox, nil): return Fate(disposition: .done, notice: .delivered)
-            case (.link, nil), (.exchangers, nil), (.literal, nil):
+            case (.link, nil), (.route, nil), (.exchangers, nil), (.literal, nil):
                 return Fate(disposition: .done, notice: outcome.peerHandlesDSN ? nil : .relayed)
             }
         case .failed:
