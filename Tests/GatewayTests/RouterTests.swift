@@ -53,14 +53,16 @@ import Testing
     }
 
     /// Routes of the configuration outrank the hosts of ours; one for the internet is the relay's alone.
-    @Test(arguments: [
-        (["kartapuce.test"], Set<Configuration.Role>([.mx]), "route:kartapuce.test", "550 5.7.1"),
+    static let routed: [([String], Set<Configuration.Role>, String, String)] = [
+        (["kartapuce.test"], [.mx], "route:kartapuce.test", "550 5.7.1"),
         (["kartapuce.test"], [.mx, .store], "route:kartapuce.test", "550 5.7.1"),
         (["*"], [.relay], "451 4.3.5", "route:*"),
         (["*", "gmail.test"], [.relay], "451 4.3.5", "route:gmail.test"),
         (["*"], [.mx, .store], "mailbox", "550 5.7.1"),
         (["yahoo.test"], [.relay, .store], "mailbox", "mx:gmail.test"),
-    ])
+    ]
+
+    @Test(arguments: routed)
     func routes(names: [String], roles: Set<Configuration.Role>, own: String, outside: String) throws {
         var configuration = Configuration()
         configuration.roles = roles

@@ -24,6 +24,8 @@ struct Host: Sendable {
     let clientTLS: SMTPClientTLS
     let router: Router
     let recorder: JourneyRecorder
+    /// Shared by all listeners: a client may come back by another one.
+    let repetitions: RepeatedMessages
     let logger: Logger
 
     init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
@@ -50,6 +52,7 @@ struct Host: Sendable {
             })
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool)
+        repetitions = try await RepeatedMessages(spool: spool, at: .now)
     }
 
     /// Closes what was opened, when nothing uses it any more.
