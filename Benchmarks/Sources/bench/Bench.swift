@@ -1,11 +1,18 @@
 import ArgumentParser
 import Foundation
 
-/// `bench`: measures Postern beside its peers.
+/// `bench`.
 @main
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure Postern beside Postfix and Dovecot on this machine.",
+        subcommands: [MeasureCommand.self, DiscardCommand.self], defaultSubcommand: MeasureCommand.self)
+}
+
+/// `bench measure`: what `make bench` runs.
+struct MeasureCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "measure", abstract: "Measure Postern beside its peers.",
         discussion: "Starts every server itself, on loopback, in folders of its own, and ends all of them.")
 
     @Option(help: "The postern binary.") var postern: String
@@ -66,6 +73,10 @@ struct Subject: Sendable {
     static let all: [Subject] = [
         Subject(name: "accept", purpose: "4 KiB messages taken durably and kept, Postfix beside Postern", measure: MailFlow.accept),
         Subject(name: "relay", purpose: "4 KiB messages from smtp-source to smtp-sink, Postfix beside Postern", measure: MailFlow.relay),
+        Subject(name: "sizes", purpose: "messages of 100 KiB and 10 MiB, in MB/s", measure: MailFlow.sizes),
+        Subject(name: "ceiling", purpose: "what NIO can do at most with smtp-source", measure: MailFlow.ceiling),
+        Subject(name: "journey", purpose: "what the evidence costs: relay with journeys on and off", measure: MailFlow.journeyCost),
+        Subject(name: "micro", purpose: "parsers, and the store alone", measure: Micro.all),
     ]
 }
 

@@ -7,6 +7,8 @@ import MailStore
 struct JourneyRecorder: Sendable {
     let host: String
     let log: any JourneyLog
+    /// Whether anything is kept (`journeys.enabled`).
+    var isEnabled = true
 
     /// One event of a trace as a record.
     func record(_ operation: JourneyEvent.Operation, trace: TraceID, role: Configuration.Role, at time: Date, seconds: Double? = nil) -> JourneyRecord {
@@ -16,10 +18,16 @@ struct JourneyRecorder: Sendable {
 
     /// An event as a record.
     func record(_ event: JourneyEvent) -> JourneyRecord {
-        JourneyRecord(
+        guard isEnabled else {
+            return JourneyRecord(trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: [], keys: [])
+        }
+        return JourneyRecord(
             trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: encode(event),
             keys: JourneySearchKeys.keys(of: event))
     }
+
+    /// The records that go to the log: all, or none where journeys are off.
+    func kept(_ records: [JourneyRecord]) -> [JourneyRecord] { isEnabled ? records : [] }
 
     /// Only a duration that is no number can't be written: then the event is kept without it.
     private func encode(_ event: JourneyEvent) -> [UInt8] {

@@ -126,7 +126,7 @@ struct Reception: SMTPService {
             committed.queueID = "\(id)"
             var record = recorder.record(.committed(committed), trace: trace, role: policy.role, at: time)
             record.keys.append(digestKey)
-            return records + [record]
+            return recorder.kept(records + [record])
         }
         logger.info(
             "message committed",
@@ -143,7 +143,7 @@ struct Reception: SMTPService {
     /// (RFC 5321 §4.5.3.2.6), or a new one.
     private func identity(of transaction: SMTPTransaction, digestKey: String) async throws -> TraceID {
         if let trace = transaction.trace { return trace }
-        if repetitions.wasAnswered(digestKey) { return .random() }
+        if !recorder.isEnabled || repetitions.wasAnswered(digestKey) { return .random() }
         let since = now().addingTimeInterval(-5 * 24 * 3600)
         return try await recorder.log.traces(key: digestKey, from: since, to: nil, limit: 1).first ?? .random()
     }
@@ -167,7 +167,7 @@ struct Reception: SMTPService {
     /// Keeps the journey of something that wasn't accepted. The client's reply doesn't depend on it.
     private func keep(_ journey: ReceptionJourney) async {
         do {
-            try await recorder.log.append(journey.events.map(recorder.record))
+            try await recorder.log.append(recorder.kept(journey.events.map(recorder.record)))
         } catch {
             logger.warning("journey could not be kept", metadata: ["error": "\(error)"])
         }

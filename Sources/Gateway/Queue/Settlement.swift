@@ -52,7 +52,7 @@ struct Settlement: Sendable {
         let notified = await notices.make(told, for: job.message, at: time)
         batch.messages += notified.messages
         records += notified.events.map { recorder.record($0.operation, trace: $0.trace, role: role, at: time) }
-        try await spool.record(batch.outcomes, newMessages: batch.messages, journey: records)
+        try await spool.record(batch.outcomes, newMessages: batch.messages, journey: recorder.kept(records))
     }
 
     private struct Batch {

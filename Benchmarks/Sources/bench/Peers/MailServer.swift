@@ -7,7 +7,16 @@ protocol MailServer: Sendable {
     var port: Int { get }
     /// What it has used so far.
     func usage() -> ProcessUsage
+    /// The transactions that it has made durable so far, where that can be told: each is one sync of the disk.
+    func commits() -> Int?
+    /// How it makes mail durable; `nil` where it doesn't.
+    var fsyncMode: String? { get }
     func stop() async
+}
+
+extension MailServer {
+    func commits() -> Int? { nil }
+    var fsyncMode: String? { nil }
 }
 
 /// What becomes of the mail that a server takes.
@@ -53,6 +62,18 @@ struct PosternServer: MailServer {
 
     var processIdentifier: Int32 { child.processIdentifier }
     func usage() -> ProcessUsage { .of(child.processIdentifier) }
+
+    var fsyncMode: String? { "one fdatasync of the SQLite log for each transaction (WAL, synchronous=FULL)" }
+
+    /// SQLite counts transactions in the third word of the index of its log, in the machine's byte order, which is taken for little-endian (walformat, “iChange”).
+    func commits() -> Int? {
+        guard let file = FileHandle(forReadingAtPath: "\(folder)/data/spool.sqlite-shm") else { return nil }
+        defer { try? file.close() }
+        guard let words = try? file.read(upToCount: 12), words.count == 12 else { return nil }
+        let octets = Array(words.suffix(4))
+        return Int(octets.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
+    }
+
     func stop() async {
         await child.stop()
         // It logs warnings only: what it had to say belongs beside the figures.
@@ -88,6 +109,7 @@ struct PostfixServer: MailServer {
     }
 
     func usage() -> ProcessUsage { .of(child.processIdentifier) }
+    var fsyncMode: String? { "one fsync of the queue file for each message" }
 
     func stop() async {
         // The master is a child of the child; `postfix stop` ends it by the number in its own file.

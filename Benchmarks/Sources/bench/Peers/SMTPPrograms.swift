@@ -49,7 +49,7 @@ struct SMTPSink: Sendable {
 /// Postfix's `smtp-source`: sends messages in so many sessions at once.
 struct SMTPSource: Sendable {
     var sessions: Int
-    var messages: Int
+    var messages: Int = 0
     var octets = 4096
     /// Whether a session sends one message after the other; otherwise each message has a connection of its own.
     var keepsSessions = false
