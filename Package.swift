@@ -42,6 +42,7 @@ let package = Package(
         .library(name: "SASL", targets: ["SASL"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
+        .library(name: "MailStore", targets: ["MailStore"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),

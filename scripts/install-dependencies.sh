@@ -7,11 +7,14 @@ set -euo pipefail
 build_packages=(libunbound-dev libidn2-dev libsqlite3-dev pkg-config)
 # What the laboratory runs: name servers, a resolver, signing tools, the provider's MTA, and foreign clients.
 lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl isync curl openssl python3 ca-certificates)
+# What the benchmarks measure beside Postern.
+bench_packages=(postfix dovecot-imapd openssl)
 
 case "${1:-all}" in
     all) wanted=("${build_packages[@]}" "${lab_packages[@]}") ;;
     build) wanted=("${build_packages[@]}") ;;
-    *) echo "usage: $0 [all|build]" >&2; exit 64 ;;
+    bench) wanted=("${build_packages[@]}" "${bench_packages[@]}") ;;
+    *) echo "usage: $0 [all|build|bench]" >&2; exit 64 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -176,6 +176,8 @@ public struct Configuration: Sendable, Equatable {
     }
 
     public struct JourneySettings: Sendable, Equatable {
+        /// Whether evidence is kept at all.
+        public var enabled: Bool = true
         public var keepDays: Int = 30
         /// How often the inside collects the others' journeys.
         public var collectSeconds: Int = 5

@@ -215,6 +215,9 @@ extension Configuration {
     private static let journeyFields: [ConfigurationField<JourneySettings>] = {
         let initial = JourneySettings()
         return [
+            .init(
+                "enabled", \.enabled, .flag, in: initial, example: "true",
+                "whether evidence is kept; false is for measuring what it costs"),
             .init("keepDays", \.keepDays, .duration(unit: 86_400_000, 1...3650), in: initial, example: "30d", "how long journeys are kept"),
             .init(
                 "collectSeconds", \.collectSeconds, .duration(unit: 1000, 1...3600), in: initial, example: "5s",

@@ -7,6 +7,8 @@ public import MailStore
 struct JourneyRecorder: Sendable {
     let host: String
     let log: any JourneyLog
+    /// Whether anything is kept (`journeys.enabled`).
+    var isEnabled = true
 
     /// One event.
     func event(_ operation: JourneyEvent.Operation, trace: TraceID, role: Configuration.Role, at time: Date, seconds: Double? = nil) -> JourneyEvent {
@@ -15,7 +17,7 @@ struct JourneyRecorder: Sendable {
 
     /// The events of a step as records, one for each trace.
     func records(_ events: [JourneyEvent]) -> [JourneyRecord] {
-        guard let first = events.first else { return [] }
+        guard isEnabled, let first = events.first else { return [] }
         if events.allSatisfy({ $0.trace == first.trace }) { return [JourneyRecord(events: events, first: first)] }
         var order: [TraceID] = []
         for event in events where !order.contains(event.trace) { order.append(event.trace) }

@@ -51,7 +51,7 @@ struct Host: Sendable {
                 try .link(certificateFile: $0.certificate, keyFile: $0.key, authorityFile: $0.authority)
             })
         router = Router(configuration: configuration)
-        recorder = JourneyRecorder(host: configuration.hostname, log: spool)
+        recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         repetitions = try await RepeatedMessages(spool: spool, at: .now)
     }
 
