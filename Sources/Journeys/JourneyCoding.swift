@@ -6,21 +6,11 @@ import MailMessage
 /// Two forms, both read by ``decode(_:)``: the journey log holds times as seconds since 1970, exact and cheap to write; people and programs
 /// that ask for JSON get ISO 8601 in UTC with milliseconds.
 public enum JourneyCoding {
-    /// The events of a step for the journey log, as a JSON array. One that can't be written (a duration that is no number) is written
-    /// without its duration.
+    /// The events of a step for the journey log, as a JSON array.
     public static func encode(_ events: [JourneyEvent]) -> [UInt8] {
-        var octets: [UInt8] = [UInt8(ascii: "[")]
-        octets.reserveCapacity(256 * events.count)
-        for event in events {
-            if octets.count > 1 { octets.append(UInt8(ascii: ",")) }
-            do { try CompactJSON.append(event, to: &octets) } catch {
-                var event = event
-                event.seconds = nil
-                octets += (try? CompactJSON.encode(event)) ?? Array("{}".utf8)
-            }
-        }
-        octets.append(UInt8(ascii: "]"))
-        return octets
+        var writer = JSONWriter()
+        writer.array(events) { $1.write(into: &$0) }
+        return writer.octets
     }
 
     /// Reads the events of a step, in either form of times. What isn't an event that is known here (a newer Postern wrote it) is passed over.

@@ -45,10 +45,10 @@ public enum JourneySearchKeys {
         return inner.isEmpty ? "" : "<\(inner)>"
     }
 
-    private static func trim(_ text: String, first: Character, last: Character) -> String {
-        var text = text[...]
-        while let character = text.first, character.isWhitespace { text.removeFirst() }
-        while let character = text.last, character.isWhitespace { text.removeLast() }
+    private static func trim(_ text: String, first: Unicode.Scalar, last: Unicode.Scalar) -> String {
+        var text = text.unicodeScalars[...]
+        while let scalar = text.first, scalar.properties.isWhitespace { text.removeFirst() }
+        while let scalar = text.last, scalar.properties.isWhitespace { text.removeLast() }
         if text.first == first, text.last == last, text.count >= 2 { text = text.dropFirst().dropLast() }
         return String(text)
     }

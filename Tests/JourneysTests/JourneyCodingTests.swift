@@ -1,5 +1,7 @@
-import FoundationEssentials
+import Foundation
 import Journeys
+import MailMessage
+import SMTP
 import Testing
 
 @Suite("Journeys as JSON")
@@ -61,6 +63,43 @@ struct JourneyCodingTests {
             "2026-11-23T21:13+1:00", "yesterday", "2026-11-23T21:13:05Z ",
         ])
     func noTimes(_ text: String) { #expect(JourneyTime.parse(text) == nil) }
+
+    @Test("What is written by hand is what the types themselves read and write") func everyField() throws {
+        let reply = SMTPReply(550, EnhancedStatusCode(5, 1, 1), lines: ["\"quoted\" \\ back\u{1}slash", "é🙂"])
+        let operations: [JourneyEvent.Operation] = [
+            .connected(.init(listener: "smtp", client: "::1", clientPort: 1, server: "s", serverPort: 25)),
+            .secured(.init(peer: "p", version: "TLS 1.3", cipher: "c", verification: "verified", peerSubject: "CN", peerRoles: ["mx", "relay"])),
+            .authenticated(.init(user: "bob", mechanism: "PLAIN", succeeded: false)),
+            .exchanged(.init(peer: "p", outbound: true, command: "EHLO x\ty", reply: SMTPReply(250, nil, ""))),
+            .resolved(.init(name: "n", type: "MX", outcome: "records", records: ["a", "b"], security: "secure")),
+            .described(.init(messageID: "<1@x>", from: "Bob", subject: "s", byteCount: 7, sha256: "00")),
+            .described(.init(messageID: nil, from: nil, subject: nil, byteCount: 0, sha256: "")),
+            .checked(.init(check: "spf", result: "pass", explanation: "e")),
+            .decided(.init(recipient: "tom@gmail.test", verdict: "reject", reason: "r", reply: reply)),
+            .committed(.init(queueID: "1A", byteCount: 1, recipients: [])),
+            .routed(.init(recipient: "a", destination: "b", reason: "c")),
+            .attempted(
+                .init(
+                    queueID: "q", recipient: "r", destination: "d", host: "h", address: "127.0.0.1", result: "deferred", reply: reply,
+                    isLocal: true, attempt: 3, nextAttempt: Date(timeIntervalSince1970: 1.25), failures: ["f"])),
+            .delivered(.init(recipient: "r", user: "u", mailbox: "INBOX", uid: .max, uidValidity: 1, isDuplicate: true)),
+            .notified(.init(kind: "failure", recipient: "r", notified: "n", notificationTrace: .random(), reason: "x")),
+            .queued(.init(action: "held", queueID: "q", reason: "r")), .abandoned(.init(reason: "\r\n")),
+        ]
+        let events = operations.map {
+            JourneyEvent(trace: .random(), time: Date(timeIntervalSince1970: 1_795_468_385.123456), host: "h", role: "mx", seconds: 0.1, operation: $0)
+        }
+        #expect(Set(operations.map(\.kind)).count == 15)
+        #expect(try JourneyCoding.decode(JourneyCoding.encode(events)) == events)
+        let encoder = JSONEncoder()
+        encoder.dateEncodingStrategy = .secondsSince1970
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .secondsSince1970
+        // The same fields, whatever their order: a field that is forgotten in one of the two would be missing here.
+        let own = try JSONSerialization.jsonObject(with: Data(JourneyCoding.encode(events))) as? NSArray
+        let theirs = try JSONSerialization.jsonObject(with: encoder.encode(events)) as? NSArray
+        #expect(own != nil && own == theirs)
+    }
 
     @Test("Search words: addresses in lower case, Message-ID with brackets") func searchKeys() {
         var words: [String] = []

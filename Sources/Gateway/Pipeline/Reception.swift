@@ -28,6 +28,10 @@ struct Reception: SMTPService {
     let repetitions: RepeatedMessages
     let logger: Logger
 
+    func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? {
+        policy.refusal(of: session).map { .refuse($0) } ?? .serve
+    }
+
     func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply? { policy.refusal(of: session) }
 
     func verifier(forUser username: String, session: SMTPSessionInfo) async throws -> SCRAMVerifier? {
@@ -44,18 +48,28 @@ struct Reception: SMTPService {
         await keep(journey)
     }
 
+    func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply? {
+        repetitions.replyWasSeen(session: session.id)
+        return policy.reversePathNow(envelope, session: session)
+    }
+
     func reversePath(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) async -> SMTPReply {
         repetitions.replyWasSeen(session: session.id)
         return await policy.reversePath(envelope, session: session)
     }
 
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? {
+        policy.recipientNow(recipient, envelope: envelope, session: session).map { reply(to: recipient, $0) }
+    }
+
     func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
-        let reply = await policy.recipient(recipient, envelope: envelope, session: session)
-        guard reply.isPositive else { return reply }
-        switch router.route(recipient.address) {
-        case .success: return reply
-        case .failure(let refusal): return refusal.reply
-        }
+        reply(to: recipient, await policy.recipient(recipient, envelope: envelope, session: session))
+    }
+
+    /// A recipient that is welcome must have a way from here too.
+    private func reply(to recipient: EnvelopeRecipient, _ reply: SMTPReply) -> SMTPReply {
+        guard reply.isPositive, case .failure(let refusal) = router.route(recipient.address) else { return reply }
+        return refusal.reply
     }
 
     func message(_ transaction: SMTPTransaction) async -> SMTPReply {
@@ -76,10 +90,14 @@ struct Reception: SMTPService {
         await keep(journey)
     }
 
-    func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async {
+    func connectionClosedNow(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) -> Bool {
         if summary.reason == "quit" { repetitions.replyWasSeen(session: session.id) }
         repetitions.connectionClosed(session: session.id)
-        guard !summary.refusals.isEmpty else { return }
+        return summary.refusals.isEmpty
+    }
+
+    func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async {
+        guard !connectionClosedNow(session, summary: summary) else { return }
         var journey = ReceptionJourney(trace: .random(), role: policy.role, host: hostname)
         journey.add(session)
         journey.add(summary.refusals, peer: "\(session.remoteAddress)", from: session.connectedAt)

@@ -86,8 +86,8 @@ struct PreparedMessage: Sendable {
         }
         var message = message
         message.envelope.recipients = []
-        envelope = try CompactJSON.encode(message.envelope)
-        recipients = try message.routes.map { try CompactJSON.encode($0.recipient) }
+        envelope = message.envelope.json
+        recipients = message.routes.map(\.recipient.json)
         let (prefix, base) = message.content.separatingPrefix(after: message.prefix)
         id = try await numbers.next()
         body = try await bodies.keep(base)

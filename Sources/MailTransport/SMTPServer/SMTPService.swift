@@ -5,8 +5,21 @@ public import SASL
 public import SMTP
 
 /// What the server asks of the house while it speaks with a client. One service stands behind each listener; it holds the policy,
-/// the server holds the protocol. All calls come from child tasks of the connection, never on an event loop.
+/// the server holds the protocol. All asynchronous calls come from child tasks of the connection, never on an event loop.
+///
+/// What can be answered without waiting is answered at once: the methods whose names end in `Now` are called first, on the connection's
+/// event loop, and must not block. Where they don't answer, the asynchronous one is asked.
 public protocol SMTPService: Sendable {
+    /// The answer of ``connectionOpened(_:)`` where nobody need be asked.
+    func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision?
+    /// The answer of ``reversePath(_:trace:session:)`` where nobody need be asked.
+    func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply?
+    /// The answer of ``recipient(_:envelope:session:)`` where nobody need be asked.
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply?
+    /// Does what ``connectionClosed(_:summary:)`` does where that needs no waiting.
+    /// - Returns: `false` where the asynchronous one must be called.
+    func connectionClosedNow(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) -> Bool
+
     /// A client connected (after TLS on an implicit TLS listener).
     /// - Returns: a 4yz or 5yz reply that is sent instead of the greeting, or `nil` to serve the client.
     func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply?
@@ -35,6 +48,20 @@ public protocol SMTPService: Sendable {
 
     /// The connection ended. `summary` counts what happened on it.
     func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async
+}
+
+extension SMTPService {
+    public func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? { nil }
+    public func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply? { nil }
+    public func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? { nil }
+    public func connectionClosedNow(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) -> Bool { false }
+}
+
+/// Whether a client is served.
+public enum SMTPConnectionDecision: Sendable, Hashable {
+    case serve
+    /// The 4yz or 5yz reply is sent instead of the greeting.
+    case refuse(SMTPReply)
 }
 
 /// What is known about a client's session at the moment of a call.
