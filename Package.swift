@@ -133,6 +133,10 @@ let package = Package(
                 nioSSL, crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
             ]
         ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Gateway", "MailMessage", "DNS", "SMTP", "MailStore", "MailTransport", nioCore, logging]
+        ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
     ],
     swiftLanguageModes: [.v6]

@@ -19,6 +19,7 @@ actor QueueRunner: Service {
     private let settlement: Settlement
     private let settings: Configuration.QueueSettings
     private let now: @Sendable () -> Date
+    private let sleep: @Sendable (Duration) async throws -> Void
     private let logger: Logger
 
     private var ready = ReadyQueue()
@@ -46,7 +47,8 @@ actor QueueRunner: Service {
 
     init(
         spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
-        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date, logger: Logger
+        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date,
+        sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }, logger: Logger
     ) {
         self.spool = spool
         self.mailbox = mailbox
@@ -55,6 +57,7 @@ actor QueueRunner: Service {
         self.settings = settings
         rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
         self.now = now
+        self.sleep = sleep
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -77,12 +80,15 @@ actor QueueRunner: Service {
     func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await self.tick() }
-            for await _ in wakes.cancelOnGracefulShutdown() {
-                for job in await nextJobs() {
-                    group.addTask { await self.perform(job) }
+            await withGracefulShutdownHandler {
+                for await _ in wakes {
+                    for job in await nextJobs() {
+                        group.addTask { await self.perform(job) }
+                    }
                 }
+            } onGracefulShutdown: { [waker] in
+                waker.finish()
             }
-            waker.finish()
         }
     }
 
@@ -90,7 +96,7 @@ actor QueueRunner: Service {
     private func tick() async {
         try? await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
-                try await Task.sleep(for: .seconds(1))
+                try await self.sleep(.seconds(1))
                 self.wake()
             }
         }
@@ -220,7 +226,7 @@ actor QueueRunner: Service {
                 logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
             }
             let pause = wait
-            guard !Task.isShuttingDownGracefully, (try? await cancelWhenGracefulShutdown({ try await Task.sleep(for: pause) })) != nil else { return }
+            guard !Task.isShuttingDownGracefully, (try? await cancelWhenGracefulShutdown({ try await self.sleep(pause) })) != nil else { return }
             wait = min(.seconds(60), wait * 2)
         }
     }

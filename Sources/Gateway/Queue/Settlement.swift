@@ -18,11 +18,13 @@ struct Settlement: Sendable {
     /// The edge holds what it can't deliver: it sends no notices (they would need a way to the internet that it must not have).
     let holdsFailures: Bool
     let now: @Sendable () -> Date
+    /// Where the jitter of the next attempts comes from.
+    var random: @Sendable () -> UInt64 = { UInt64.random(in: .min ... .max) }
     let logger: Logger
 
     func settle(_ job: DeliveryJob, _ result: DeliveryResult) async throws {
         let time = now()
-        var generator = SystemRandomNumberGenerator()
+        var generator = Randomness(next: random)
         var batch = Batch()
         var told = Notices.Requests()
         var events = result.steps.map { recorder.event($0.operation, trace: job.message.trace, role: role, at: $0.time, seconds: $0.seconds) }
@@ -53,6 +55,12 @@ struct Settlement: Sendable {
         batch.messages += notified.messages
         events += notified.events.map { recorder.event($0.operation, trace: $0.trace, role: role, at: time) }
         try await spool.record(batch.outcomes, newMessages: batch.messages, journey: recorder.records(events))
+    }
+
+    private struct Randomness: RandomNumberGenerator {
+        let source: @Sendable () -> UInt64
+        init(next source: @escaping @Sendable () -> UInt64) { self.source = source }
+        mutating func next() -> UInt64 { source() }
     }
 
     private struct Batch {
