@@ -23,9 +23,10 @@ final class IMAPSessionClient {
         let tag = "A\(number)"
         var buffer = ByteBuffer(string: "\(tag) \(text)")
         if let literal {
-            // RFC 7888: the server needn't be asked first.
-            buffer.writeString(" {\(literal.readableBytes)+}\r\n")
-            buffer.writeImmutableBuffer(literal)
+            buffer.writeString(" {\(literal.readableBytes)}\r\n")
+            let answer = try await client.exchange(buffer, until: .line)
+            guard answer.readableBytesView.first == UInt8(ascii: "+") else { throw BenchError("\(text.prefix(60)): \(String(buffer: answer).prefix(300))") }
+            buffer = literal
         }
         buffer.writeString("\r\n")
         let answer = try await client.exchange(buffer, until: .tagged(tag))
