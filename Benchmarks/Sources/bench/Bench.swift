@@ -20,6 +20,8 @@ struct MeasureCommand: AsyncParsableCommand {
     @Option(help: "What to measure, separated by commas; nothing: everything.") var only: String = ""
     @Option(help: "About how long a single run loads a server.") var seconds: Double = 4
     @Option(help: "How often each is run, in turn with its peer.") var runs: Int = 3
+    @Option(help: "How many sessions are idle in “idle”.") var sessions: Int = 10_000
+    @Option(help: "How many messages are in “queue” and “mailbox”.") var million: Int = 1_000_000
     @Option(help: "Where the figures go.") var output: String = "bench.json"
     @Option(help: "Where servers keep their data; a file system on a real disk.") var scratch: String?
     @Flag(help: "Leave folders and logs behind.") var keep = false
@@ -36,7 +38,7 @@ struct MeasureCommand: AsyncParsableCommand {
         endChildrenOnInterrupt()
         let workshop = try Workshop(folder: scratch, peersFolder: peers)
         defer { if !keep { workshop.remove() } }
-        let run = Run(workshop: workshop, binary: binary, seconds: seconds, runs: max(1, runs), figures: Figures())
+        let run = Run(workshop: workshop, binary: binary, seconds: seconds, runs: max(1, runs), idleSessions: sessions, million: million, figures: Figures())
         Machine.describe(run)
         var failed: [String] = []
         for subject in Subject.all where selected.isEmpty || selected.contains(subject.name) {
@@ -61,6 +63,8 @@ struct Run {
     let binary: String
     let seconds: Double
     let runs: Int
+    let idleSessions: Int
+    let million: Int
     let figures: Figures
 }
 
@@ -76,6 +80,10 @@ struct Subject: Sendable {
         Subject(name: "sizes", purpose: "messages of 100 KiB and 10 MiB, in MB/s", measure: MailFlow.sizes),
         Subject(name: "ceiling", purpose: "what NIO can do at most with smtp-source", measure: MailFlow.ceiling),
         Subject(name: "journey", purpose: "what the evidence costs: relay with journeys on and off", measure: MailFlow.journeyCost),
+        Subject(name: "imap", purpose: "a mailbox of 10,000 messages, Dovecot beside Postern", measure: MailboxBenchmarks.imap),
+        Subject(name: "idle", purpose: "memory of 10,000 sessions that do nothing", measure: IdleBenchmarks.idle),
+        Subject(name: "queue", purpose: "a million messages in the queue, beside none", measure: MillionBenchmarks.queue),
+        Subject(name: "mailbox", purpose: "a mailbox of a million messages", measure: MillionBenchmarks.mailbox),
         Subject(name: "micro", purpose: "parsers, and the store alone", measure: Micro.all),
     ]
 }
