@@ -16,7 +16,7 @@ help:
 	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
 	@echo "make test           install what is missing, build, run every test"
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
-	@echo "make interop        run the tests with real clients and peers only"
+	@echo "make interop        install further servers and mail programs below .build-peers, and run the tests with real clients and peers"
 	@echo "make bench          measure Postern beside Postfix and Dovecot, into bench.json (ONLY=relay,accept BENCH_SECONDS=4 BENCH_RUNS=3)"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
@@ -42,9 +42,11 @@ conformance: install
 	$(SWIFT) build --build-tests; \
 	POSTERN_SUITES="$$suites" $(SWIFT) test --skip-build --no-parallel --filter Conformance
 
+# Exim, OpenSMTPD, Dovecot and the mail programs are installed into .build-peers and not into the system; the tests get that folder's name.
 interop: install
+	@scripts/install-dependencies.sh interop
 	@$(SWIFT) build --build-tests
-	@$(SWIFT) test --skip-build --no-parallel --filter Interop
+	@POSTERN_PEERS="$(CURDIR)/.build-peers" $(SWIFT) test --skip-build --no-parallel --filter Interop
 
 # The package of the benchmarks builds into the same folder as Postern, so that what both use is compiled once.
 bench:

@@ -14,7 +14,9 @@ case "${1:-all}" in
     all) wanted=("${build_packages[@]}" "${lab_packages[@]}") ;;
     build) wanted=("${build_packages[@]}") ;;
     bench) wanted=("${build_packages[@]}" "${bench_packages[@]}") ;;
-    *) echo "usage: $0 [all|build|bench]" >&2; exit 64 ;;
+    # The servers and clients of `make interop`, which aren't installed into the system itself.
+    interop) exec "$(dirname "$0")/install-peers.sh" ;;
+    *) echo "usage: $0 [all|build|bench|interop]" >&2; exit 64 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -15,6 +15,10 @@ public actor Kartapuce {
         public var folder: String?
         /// Whether the folder stays after ``Kartapuce/stop()``.
         public var keepsFolder: Bool
+        /// Further organisations that the DNS knows; their servers are started by whoever names them.
+        public var neighbours: [Neighbour] = []
+        /// Routes of the relay, each as it is written in its `postern.yaml`.
+        public var relayRoutes: [String] = []
 
         public init(binary: String, plan: AddressPlan = .init(), folder: String? = nil, keepsFolder: Bool = false) {
             self.binary = binary
@@ -41,7 +45,8 @@ public actor Kartapuce {
     /// The hosts, in the order in which they were started.
     public nonisolated let hosts: [PosternHost]
     /// The authority of the certificates that mail clients see (PEM).
-    public nonisolated let authorityFile: String
+    public nonisolated var authorityFile: String { authority.certificateFile }
+    nonisolated let authority: PublicAuthority
     private let servers: NameServers
     private let keepsFolder: Bool
 
@@ -51,7 +56,7 @@ public actor Kartapuce {
         folder: String,
         provider: MailProvider,
         hosts: [PosternHost],
-        authorityFile: String,
+        authority: PublicAuthority,
         servers: NameServers,
         keepsFolder: Bool
     ) {
@@ -60,7 +65,7 @@ public actor Kartapuce {
         self.folder = folder
         self.provider = provider
         self.hosts = hosts
-        self.authorityFile = authorityFile
+        self.authority = authority
         self.servers = servers
         self.keepsFolder = keepsFolder
     }
@@ -76,7 +81,7 @@ public actor Kartapuce {
         var started: [@Sendable () async -> Void] = []
         do {
             report("DNS: signing the zones; starting the name servers and the validating resolver at \(options.plan.nsresolve)")
-            let servers = try await NameServers(plan: options.plan, folder: "\(folder)/dns")
+            let servers = try await NameServers(plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours)
             started.append { await servers.stop() }
             let authority = try await PublicAuthority(folder: "\(folder)/public-authority")
             report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider)")
@@ -96,7 +101,7 @@ public actor Kartapuce {
                 folder: folder,
                 provider: provider,
                 hosts: hosts,
-                authorityFile: authority.certificateFile,
+                authority: authority,
                 servers: servers,
                 keepsFolder: options.keepsFolder
             )

@@ -141,7 +141,7 @@ struct ConfigurationTests {
         ("routes:\n  kartapuce.test: {host: a.test}", "6:19", ["routes.kartapuce.test.address", "is missing"]),
         ("routes:\n  b@d: {host: a.test, address: 127.0.0.1}", "6:3", ["neither a domain nor"]),
         ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, security: tls}", "6:53", ["opportunistic, verified, plain"]),
-        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: lmtp}", "6:3", ["security: plain"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: uucp}", "6:54", ["smtp, lmtp"]),
         ("roles: [mx]", "5:1", ["role mx", "peers.store"]),
         ("roles: [submission]\npeers:\n  store: {host: a.test, address: 127.0.0.1, linkPort: 1}", "6:1", ["peers.relay"]),
         ("hostname: again.test", "1:1", ["twice"]),

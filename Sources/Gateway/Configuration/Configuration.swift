@@ -107,7 +107,7 @@ public struct Configuration: Sendable, Equatable {
         public var host: String = ""
         public var address: IPAddress = .v4(0)
         public var port: Int = 25
-        public var security: Security = .opportunistic
+        public var security: Security = .verified
         public var transport: Transport = .smtp
         public var recipients: Recipients = .known
         public init() {}

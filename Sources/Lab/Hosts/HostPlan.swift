@@ -70,7 +70,7 @@ struct HostPlan: Sendable {
     private static let control = (kind: "control", port: LabNames.controlPort)
 
     /// The host's `postern.yaml`. Paths are relative to its folder, as an operator would write them.
-    func configuration(plan: AddressPlan, others: [HostPlan], trustAnchorFile: String, authorityFile: String) -> String {
+    func configuration(plan: AddressPlan, others: [HostPlan], trustAnchorFile: String, authorityFile: String, routes: [String] = []) -> String {
         var lines = [
             "# \(name) of the laboratory: \(role)",
             "hostname: \(hostname)",
@@ -97,6 +97,8 @@ struct HostPlan: Sendable {
             if peer.control { entry += ", controlPort: \(LabNames.controlPort)" }
             lines.append("  \(peer.role): {\(entry)}")
         }
+        if !routes.isEmpty { lines.append("routes:") }
+        lines += routes.map { "  \($0)" }
         lines += [
             "outboundAddress: \(address)",
             "resolver:",

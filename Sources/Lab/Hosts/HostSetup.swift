@@ -37,7 +37,8 @@ struct HostSetup: Sendable {
                     plan: options.plan,
                     others: plans,
                     trustAnchorFile: zones.trustAnchorFile,
-                    authorityFile: authority.certificateFile
+                    authorityFile: authority.certificateFile,
+                    routes: plan.role == "relay" ? options.relayRoutes : []
                 ),
                 to: host.configurationFile
             )

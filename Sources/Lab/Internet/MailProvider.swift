@@ -161,7 +161,7 @@ public actor MailProvider {
     }
 
     /// Postfix stores lines with LF alone; on the wire they had CRLF.
-    private static func withNetworkLineEnds(_ data: Data) -> Data {
+    static func withNetworkLineEnds(_ data: Data) -> Data {
         var result = [UInt8]()
         result.reserveCapacity(data.count + data.count / 32)
         for byte in data {

@@ -7,15 +7,17 @@ final class NameServers: Sendable {
     private let children: [ChildProcess]
 
     /// Signs the zones and starts the servers; returns when the resolver gives validated answers.
-    init(plan: AddressPlan, folder: String) async throws {
+    ///
+    /// - Parameter neighbours: further organisations of the internet, whose zones are signed as the provider's is.
+    init(plan: AddressPlan, folder: String, neighbours: [Neighbour] = []) async throws {
         self.plan = plan
         self.folder = folder
         try LabFiles.makeFolder(folder)
-        zones = SignedZones(plan: plan, folder: "\(folder)/zones")
+        zones = SignedZones(plan: plan, folder: "\(folder)/zones", neighbours: neighbours)
         try await zones.make()
         var children: [ChildProcess] = []
         do {
-            let leaves = [LabNames.domain, LabNames.providerDomain, LabNames.bogusDomain]
+            let leaves = zones.organisations + [LabNames.bogusDomain]
             for (name, address, served) in [
                 ("root-ns", plan.rootNameServer, ["root"]), ("test-ns", plan.testNameServer, ["test"]), ("leaf-ns", plan.leafNameServer, leaves),
             ] {
