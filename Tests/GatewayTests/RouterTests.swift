@@ -116,7 +116,9 @@ import Testing
         #expect(literal.reply.code == 550)
     }
 
-    @Test(arguments: ["mailbox", "link:store", "link:internal", "mx:gmail.test", "mx:xn--bcher-kva.test", "ip:192.0.2.1", "ip:2001:db8::1", "route:gmail.test", "route:*"])
+    @Test(arguments: [
+        "mailbox", "link:store", "link:internal", "mx:gmail.test", "mx:xn--bcher-kva.test", "ip:192.0.2.1", "ip:2001:db8::1", "route:gmail.test", "route:*",
+    ])
     func keysAreReadBack(key: String) { #expect(Destination(key: key)?.key == key) }
 
     @Test(arguments: ["", "mailboxes", "link:", "link:king", "mx:", "mx:a..b", "ip:1.2.3", "ip:", "lmtp:x", ":", "mx", "route:", "route:a..b"])

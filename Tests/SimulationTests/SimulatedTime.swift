@@ -85,7 +85,8 @@ final class SimulatedTime: TaskExecutor {
                 return state.jobs.remove(at: place)
             }
             if let job {
-                job.runSynchronously(on: asUnownedTaskExecutor())
+                // Safe: the job was enqueued here and is run once.
+                unsafe job.runSynchronously(on: asUnownedTaskExecutor())
             } else if !wakeNext() {
                 return isDone()
             }

@@ -78,28 +78,26 @@ actor QueueRunner: Service {
 
     /// Runs until the service is shut down; deliveries under way are then finished.
     func run() async throws {
-        try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { await self.tick() }
-            await withGracefulShutdownHandler {
-                for await _ in wakes {
-                    for job in await nextJobs() {
-                        group.addTask { await self.perform(job) }
+        try await withThrowingTaskGroup { ticking in
+            ticking.addTask { await self.tick() }
+            try await withThrowingDiscardingTaskGroup { deliveries in
+                await withGracefulShutdownHandler {
+                    for await _ in wakes {
+                        for job in await nextJobs() {
+                            deliveries.addTask { await self.perform(job) }
+                        }
                     }
+                } onGracefulShutdown: { [waker] in
+                    waker.finish()
                 }
-            } onGracefulShutdown: { [waker] in
-                waker.finish()
             }
+            ticking.cancelAll()
         }
     }
 
     /// Looks into the spool every second even when nobody wakes the runner: for retries, and for what other processes changed.
-    private func tick() async {
-        try? await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                try await self.sleep(.seconds(1))
-                self.wake()
-            }
-        }
+    private nonisolated func tick() async {
+        while (try? await sleep(.seconds(1))) != nil { wake() }
     }
 
     // MARK: - Choosing
@@ -225,10 +223,19 @@ actor QueueRunner: Service {
             } catch {
                 logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
             }
-            let pause = wait
-            guard !Task.isShuttingDownGracefully, (try? await cancelWhenGracefulShutdown({ try await self.sleep(pause) })) != nil else { return }
+            guard await pause(wait) else { return }
             wait = min(.seconds(60), wait * 2)
         }
+    }
+
+    /// Waits, but not beyond the end of the service.
+    private nonisolated func pause(_ duration: Duration) async -> Bool {
+        var rest = duration
+        while rest > .zero {
+            guard !Task.isShuttingDownGracefully, (try? await sleep(min(rest, .seconds(1)))) != nil else { return false }
+            rest -= .seconds(1)
+        }
+        return true
     }
 
     /// Recipients that nobody here can deliver wait for an operator; left in the queue, they would be the first to be looked at for ever.
