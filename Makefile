@@ -6,13 +6,14 @@ SUITES ?= ../shared/suites
 SWIFT ?= swift
 LINTED := Package.swift Sources Tests
 
-.PHONY: help install run test conformance interop format lint arrows clean
+.PHONY: help install run test conformance interop faults format lint arrows clean
 
 help:
 	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
 	@echo "make test           install what is missing, build, run every test"
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
 	@echo "make interop        run the tests with real clients and peers only"
+	@echo "make faults         the tests of faults in their long form: hundreds of kills, thousands of connections (as root; about an hour)"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
 
@@ -40,6 +41,11 @@ conformance: install
 interop: install
 	@$(SWIFT) build --build-tests
 	@$(SWIFT) test --skip-build --no-parallel --filter Interop
+
+# FILTER=Kill runs one suite of them; POSTERN_FAULTS_SEED replays a run.
+faults: install
+	@$(SWIFT) build --build-tests
+	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

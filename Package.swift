@@ -131,6 +131,12 @@ let package = Package(
                 nioSSL, crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
             ]
         ),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: [
+                "Lab", "MailTesting", "MailMessage", "MailStore", "Journeys", "SASL", "DNS", "SMTP", nioCore, nioPosix, nioSSL,
+            ]
+        ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
     ],
     swiftLanguageModes: [.v6]

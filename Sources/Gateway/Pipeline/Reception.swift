@@ -26,6 +26,7 @@ struct Reception: SMTPService {
     /// Tells the queue that there is work.
     let wakeQueue: @Sendable () -> Void
     let repetitions: RepeatedMessages
+    let storage: StorageAlarm
     let logger: Logger
 
     func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply? { policy.refusal(of: session) }
@@ -61,13 +62,16 @@ struct Reception: SMTPService {
     func message(_ transaction: SMTPTransaction) async -> SMTPReply {
         do {
             return try await accept(transaction)
-        } catch let error as StoreError where error.code == .full {
-            logger.error("spool is full: mail is refused until there is room", metadata: ["error": "\(error)"])
-            return await refuse(transaction, nil, SMTPReply(452, .init(4, 3, 1), "Insufficient system storage"))
         } catch {
-            logger.error("message could not be committed", metadata: ["error": "\(error)"])
-            return await refuse(transaction, nil, SMTPReply(451, .init(4, 3, 0), "The message could not be stored; try again later"))
+            storage.failed(error, doing: "commit a message")
+            if !(error is StoreError) { logger.error("message could not be accepted", metadata: ["error": "\(error)"]) }
+            return await refuse(transaction, nil, StorageAlarm.reply(to: error))
         }
+    }
+
+    func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply {
+        storage.failed(error, doing: "write a message to its file")
+        return StorageAlarm.reply(to: error)
     }
 
     func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async {
@@ -128,6 +132,7 @@ struct Reception: SMTPService {
             record.keys.append(digestKey)
             return records + [record]
         }
+        storage.succeeded()
         logger.info(
             "message committed",
             metadata: [

@@ -18,6 +18,7 @@ actor QueueRunner: Service {
     private let settlement: Settlement
     private let settings: Configuration.QueueSettings
     private let now: @Sendable () -> Date
+    private let storage: StorageAlarm
     private let logger: Logger
 
     private var recipientsUnderWay: Set<Int64> = []
@@ -29,7 +30,7 @@ actor QueueRunner: Service {
 
     init(
         spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
-        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date, logger: Logger
+        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date, storage: StorageAlarm? = nil, logger: Logger
     ) {
         self.spool = spool
         self.mailbox = mailbox
@@ -38,6 +39,7 @@ actor QueueRunner: Service {
         self.settings = settings
         rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
         self.now = now
+        self.storage = storage ?? StorageAlarm(logger: logger)
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -148,8 +150,10 @@ actor QueueRunner: Service {
         var wait = Duration.seconds(1)
         while true {
             do {
-                return try await settlement.settle(job, result)
+                try await settlement.settle(job, result)
+                return storage.succeeded()
             } catch {
+                storage.failed(error, doing: "store the outcome of a delivery")
                 logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
             }
             let pause = wait

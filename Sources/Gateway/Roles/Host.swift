@@ -24,12 +24,15 @@ struct Host: Sendable {
     let clientTLS: SMTPClientTLS
     let router: Router
     let recorder: JourneyRecorder
+    /// Whether the stores can be written, for everybody who writes them.
+    let storage: StorageAlarm
     let logger: Logger
 
     init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
         self.configuration = configuration
         self.group = group
         self.logger = logger
+        storage = StorageAlarm(logger: logger)
         spool = try await SpoolStore.open(folder: configuration.dataFolder, host: configuration.hostname)
         let roles = configuration.roles
         mailboxes =

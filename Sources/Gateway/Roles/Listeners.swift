@@ -36,7 +36,8 @@ struct Listeners: Sendable {
         guard let policy = try policy(for: listener.kind) else { return nil }
         let reception = Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
-            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, repetitions: repetitions, logger: host.logger)
+            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, repetitions: repetitions, storage: host.storage,
+            logger: host.logger)
         let spool = host.spool
         return SMTPServer(
             listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,

@@ -30,11 +30,25 @@ public protocol SMTPService: Sendable {
     /// The message is complete. A 250 may be returned only after a durable commit.
     func message(_ transaction: SMTPTransaction) async -> SMTPReply
 
+    /// The message's octets could not be written to its file while they arrived; what has come is dropped.
+    /// - Returns: the reply at the end of the message, 4yz.
+    func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply
+
     /// A transaction ended without a message: RSET, a new EHLO, QUIT, a lost connection or a limit. Told so that its journey is kept.
     func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async
 
     /// The connection ended. `summary` counts what happened on it.
     func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async
+}
+
+extension SMTPService {
+    /// As for a full system (RFC 3463 §3.4).
+    public func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply { .contentCannotBeStored }
+}
+
+extension SMTPReply {
+    /// What a client is told whose message can't be kept while it arrives.
+    static let contentCannotBeStored = SMTPReply(452, EnhancedStatusCode(4, 3, 1), "The message cannot be stored now, try again later")
 }
 
 /// What is known about a client's session at the moment of a call.
