@@ -148,6 +148,9 @@ public protocol Spool: Sendable {
     func due(at time: Date, limit: Int, excludingDestinations: Set<String>, excludingRecipients: Set<Int64>) async throws -> [QueuedRecipient]
     /// The earliest `nextAttempt` of a queued recipient after `time`.
     func nextDue(after time: Date) async throws -> Date?
+    /// Makes queued recipients due at `time` whose next attempt is later than `limit`.
+    /// - Returns: how many there were.
+    func bringForward(after limit: Date, to time: Date) async throws -> Int
     /// A message by its number; `nil` once its last recipient is done.
     func message(_ id: QueueID) async throws -> SpooledMessage?
     /// The recipients of a message that still wait.

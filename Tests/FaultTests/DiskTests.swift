@@ -20,10 +20,6 @@ extension FaultTests {
             return (accepted, nil)
         }
 
-        private func sink() async throws -> ScriptedServer {
-            try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(2), port: FaultRun.peerPort)
-        }
-
         /// All of them arrive, each once, and nothing else.
         private func expectExactly(_ messages: [FaultMessage], at sink: ScriptedServer, of host: FaultHost) async throws {
             #expect(try await host.emptied(within: 90), "\(host.log.suffix(2000))")
@@ -52,16 +48,17 @@ extension FaultTests {
                         await client.close()
                         #expect(host.log.components(separatedBy: "storage.failed").count == 2, "the alarm is one line, however many messages are refused")
                         // What was accepted is delivered meanwhile; what came of it is stored when there is room.
-                        let sink = try await sink()
-                        try await FileSystems.change("size=64m", at: "\(folder)/disk")
-                        let after = FaultMessage(identity: "after", size: 300_000)
-                        let reply = try await host.take(after)
-                        #expect(reply.hasPrefix("250"), "no recovery without a restart: \(reply)")
-                        accepted.append(after)
-                        #expect(host.log.contains("storage.recovered"))
-                        try await expectExactly(accepted, at: sink, of: host)
-                        FaultRun.tell("full disk: \(accepted.count) messages accepted, all delivered once; “\(refusal ?? "")” meanwhile; recovered by itself")
-                        try await sink.stop()
+                        try await withSink { sink in
+                            try await FileSystems.change("size=64m", at: "\(folder)/disk")
+                            let after = FaultMessage(identity: "after", size: 300_000)
+                            let reply = try await host.take(after)
+                            #expect(reply.hasPrefix("250"), "no recovery without a restart: \(reply)")
+                            accepted.append(after)
+                            #expect(host.log.contains("storage.recovered"))
+                            try await expectExactly(accepted, at: sink, of: host)
+                            FaultRun.tell(
+                                "full disk: \(accepted.count) messages accepted, all delivered once; “\(refusal ?? "")” meanwhile; recovered by itself")
+                        }
                     }
                 }
             }
@@ -76,13 +73,13 @@ extension FaultTests {
                         #expect(refusal == nil)
                         let filler = "\(folder)/disk/filler"
                         _ = try await Command.run("dd", ["if=/dev/zero", "of=\(filler)", "bs=4096", "count=100000"])
-                        let sink = try await sink()
-                        #expect(await eventually(within: 30) { !SinkContents(sink).arrivals.isEmpty })
-                        await pause(milliseconds: 3000)
-                        try FileManager.default.removeItem(atPath: filler)
-                        try await expectExactly(accepted, at: sink, of: host)
-                        FaultRun.tell("disk full while outcomes are stored: \(accepted.count) messages delivered once each")
-                        try await sink.stop()
+                        try await withSink { sink in
+                            #expect(await eventually(within: 30) { !SinkContents(sink).arrivals.isEmpty })
+                            await pause(milliseconds: 3000)
+                            try FileManager.default.removeItem(atPath: filler)
+                            try await expectExactly(accepted, at: sink, of: host)
+                            FaultRun.tell("disk full while outcomes are stored: \(accepted.count) messages delivered once each")
+                        }
                     }
                 }
             }
@@ -90,8 +87,11 @@ extension FaultTests {
 
         @Test func withoutInodesLargeMessagesWaitAndSmallOnesFlow() async throws {
             try await withTemporaryFolder { folder in
-                try await FileSystems.withMemory("size=64m,nr_inodes=560", at: "\(folder)/disk") {
+                try await FileSystems.withMemory("size=64m", at: "\(folder)/disk") {
                     try await FaultHost.run(folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]), dataFolder: "\(folder)/disk/data") { host in
+                        let used = try await Command.require("df", ["--output=iused", "\(folder)/disk"]).outputText.split(separator: "\n").last ?? ""
+                        let inodes = try #require(Int(used.trimmingCharacters(in: .whitespaces)))
+                        try await FileSystems.change("nr_inodes=\(inodes + 10)", at: "\(folder)/disk")
                         var taken: [FaultMessage] = []
                         var refusal = ""
                         for number in 1...40 where refusal.isEmpty {
@@ -102,13 +102,13 @@ extension FaultTests {
                         #expect(refusal.hasPrefix("452 4.3.1"), "\(refusal)")
                         let small = FaultMessage(identity: "row", size: 5000)
                         #expect(try await host.take(small).hasPrefix("250"))
-                        try await FileSystems.change("nr_inodes=4000", at: "\(folder)/disk")
+                        try await FileSystems.change("nr_inodes=8000", at: "\(folder)/disk")
                         let after = FaultMessage(identity: "after", size: 300_000)
                         #expect(try await host.take(after).hasPrefix("250"))
-                        let sink = try await sink()
-                        try await expectExactly(taken + [small, after], at: sink, of: host)
-                        FaultRun.tell("no inodes: \(taken.count) large messages accepted, then “\(refusal)”; small ones went on; recovered by itself")
-                        try await sink.stop()
+                        try await withSink { sink in
+                            try await expectExactly(taken + [small, after], at: sink, of: host)
+                            FaultRun.tell("no inodes: \(taken.count) large messages accepted, then “\(refusal)”; small ones went on; recovered by itself")
+                        }
                     }
                 }
             }
@@ -124,17 +124,19 @@ extension FaultTests {
         }
 
         @Test func brokenCallsAreAnswered4yzAndForgotten() async throws {
-            let table: [BrokenCall] = [3000, 400_000].flatMap { size in
-                [
-                    BrokenCall(call: .sync, error: EIO, size: size, reply: "451 4.3.0"), BrokenCall(call: .write, error: EIO, size: size, reply: "451 4.3.0"),
-                    BrokenCall(call: .write, error: ENOSPC, size: size, reply: "452 4.3.1"),
-                    BrokenCall(call: .write, error: EROFS, size: size, reply: "451 4.3.0"),
+            let table: [BrokenCall] =
+                [3000, 400_000].flatMap { size in
+                    [
+                        BrokenCall(call: .sync, error: EIO, size: size, reply: "451 4.3.0"),
+                        BrokenCall(call: .write, error: EIO, size: size, reply: "451 4.3.0"),
+                        BrokenCall(call: .write, error: ENOSPC, size: size, reply: "452 4.3.1"),
+                        BrokenCall(call: .write, error: EROFS, size: size, reply: "451 4.3.0"),
+                    ]
+                } + [
+                    BrokenCall(call: .open, error: EROFS, size: 400_000, reply: "451 4.3.0"),
+                    BrokenCall(call: .open, error: EMFILE, size: 400_000, reply: "451 4.3.0"),
+                    BrokenCall(call: .open, error: ENOSPC, size: 400_000, reply: "452 4.3.1"),
                 ]
-            } + [
-                BrokenCall(call: .open, error: EROFS, size: 400_000, reply: "451 4.3.0"),
-                BrokenCall(call: .open, error: EMFILE, size: 400_000, reply: "451 4.3.0"),
-                BrokenCall(call: .open, error: ENOSPC, size: 400_000, reply: "452 4.3.1"),
-            ]
             try await withTemporaryFolder { folder in
                 let calls = try await FaultyCalls.make(in: folder)
                 let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"], wrapper: calls.wrapper(dataFolder: "\(folder)/data"))
@@ -151,10 +153,10 @@ extension FaultTests {
                         #expect(healed.hasPrefix("250"), "after \(broken.testDescription): \(healed)")
                         accepted.append(message)
                     }
-                    let sink = try await sink()
-                    try await expectExactly(accepted, at: sink, of: host)
-                    FaultRun.tell("broken system calls: \(table.count) kinds, each answered 4yz, the next message accepted and delivered")
-                    try await sink.stop()
+                    try await withSink { sink in
+                        try await expectExactly(accepted, at: sink, of: host)
+                        FaultRun.tell("broken system calls: \(table.count) kinds, each answered 4yz, the next message accepted and delivered")
+                    }
                 }
             }
         }
@@ -165,31 +167,33 @@ extension FaultTests {
                 let calls = try await FaultyCalls.make(in: folder)
                 let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"], wrapper: calls.wrapper(dataFolder: "\(folder)/data"))
                 try await FaultHost.run(folder, options: options) { host in
-                    let sink = try await sink()
-                    var accepted: [FaultMessage] = []
-                    var refused: [FaultMessage] = []
-                    let last = FaultRun.count(short: 12, long: 150)
-                    for number in 0..<last {
-                        let error = number % 3 == 2 ? ENOSPC : EIO
-                        try calls.fail(call, with: error, passing: Int32(number), failing: 1)
-                        for size in [3000, 300_000] {
-                            let message = FaultMessage(identity: "nth-\(number)-\(size)", size: size)
-                            let reply = try await host.take(message)
-                            if reply.hasPrefix("250") {
-                                accepted.append(message)
-                            } else {
-                                #expect(reply.hasPrefix("45"), "\(reply)")
-                                refused.append(message)
+                    try await withSink { sink in
+                        var accepted: [FaultMessage] = []
+                        var refused: [FaultMessage] = []
+                        let last = FaultRun.count(short: 12, long: 150)
+                        for number in 0..<last {
+                            let error = number % 3 == 2 ? ENOSPC : EIO
+                            try calls.fail(call, with: error, passing: Int32(number), failing: 1)
+                            for size in [3000, 300_000] {
+                                let message = FaultMessage(identity: "nth-\(number)-\(size)", size: size)
+                                let reply = try await host.take(message)
+                                if reply.hasPrefix("250") {
+                                    accepted.append(message)
+                                } else {
+                                    #expect(reply.hasPrefix("45"), "\(reply)")
+                                    refused.append(message)
+                                }
                             }
+                            // Where the message was through before its number came, the queue meets the fault.
+                            _ = try await eventually(within: 3) { try calls.failures(of: call) > 0 }
+                            try calls.heal()
                         }
-                        // Where the message was through before its number came, the queue meets the fault.
-                        _ = try await eventually(within: 3) { try calls.failures(of: call) > 0 }
-                        try calls.heal()
+                        #expect(!refused.isEmpty && !accepted.isEmpty)
+                        try await expectExactly(accepted, at: sink, of: host)
+                        FaultRun.tell(
+                            "the n-th \(call) fails, n = 1…\(last): \(refused.count) messages refused, \(accepted.count) accepted, each of these delivered once"
+                        )
                     }
-                    #expect(!refused.isEmpty && !accepted.isEmpty)
-                    try await expectExactly(accepted, at: sink, of: host)
-                    FaultRun.tell("the n-th \(call) fails, n = 1…\(last): \(refused.count) messages refused, \(accepted.count) accepted, each of these delivered once")
-                    try await sink.stop()
                 }
             }
         }
@@ -201,32 +205,35 @@ extension FaultTests {
                 let calls = try await FaultyCalls.make(in: folder)
                 let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"], wrapper: calls.wrapper(dataFolder: "\(folder)/data"))
                 let host = try await FaultHost(folder: folder, options: options)
-                try await host.start()
-                var accepted: [FaultMessage] = []
-                var refused: Set<String> = []
-                for round in 0..<FaultRun.count(short: 2, long: 30) {
-                    for number in 0..<4 {
-                        let message = FaultMessage(identity: "before-\(round)-\(number)", size: number == 3 ? 300_000 : 4000)
-                        #expect(try await host.take(message).hasPrefix("250"))
-                        accepted.append(message)
+                try await host.run {
+                    var accepted: [FaultMessage] = []
+                    var refused: Set<String> = []
+                    for round in 0..<FaultRun.count(short: 2, long: 30) {
+                        for number in 0..<4 {
+                            let message = FaultMessage(identity: "before-\(round)-\(number)", size: number == 3 ? 300_000 : 4000)
+                            #expect(try await host.take(message).hasPrefix("250"))
+                            accepted.append(message)
+                        }
+                        try calls.fail(.sync, with: EIO)
+                        let message = FaultMessage(identity: "unsynced-\(round)", size: round % 2 == 0 ? 4000 : 300_000)
+                        #expect(try await host.take(message).hasPrefix("451 4.3.0"))
+                        refused.insert(message.identity)
+                        await host.crash()
+                        try calls.heal()
+                        try await host.start()
                     }
-                    try calls.fail(.sync, with: EIO)
-                    let message = FaultMessage(identity: "unsynced-\(round)", size: round % 2 == 0 ? 4000 : 300_000)
-                    #expect(try await host.take(message).hasPrefix("451 4.3.0"))
-                    refused.insert(message.identity)
-                    await host.crash()
-                    try calls.heal()
-                    try await host.start()
+                    try await withSink { sink in
+                        let isEmpty = try await host.emptied(within: 90)
+                        #expect(isEmpty)
+                        let contents = SinkContents(sink)
+                        #expect(contents.lacks(accepted) == [])
+                        #expect(Set(contents.arrivals.keys).subtracting(accepted.map(\.identity)).isSubset(of: refused))
+                        let turnedUp = contents.arrivals.keys.filter { refused.contains($0) }.count
+                        FaultRun.tell(
+                            "failed sync, then a crash: \(accepted.count) messages accepted before are there; \(turnedUp) of \(refused.count) refused ones turned up"
+                        )
+                    }
                 }
-                let sink = try await sink()
-                #expect(try await host.emptied(within: 90))
-                let contents = SinkContents(sink)
-                #expect(contents.lacks(accepted) == [])
-                #expect(Set(contents.arrivals.keys).subtracting(accepted.map(\.identity)).isSubset(of: refused))
-                let turnedUp = contents.arrivals.keys.filter { refused.contains($0) }.count
-                FaultRun.tell("failed sync, then a crash: \(accepted.count) messages accepted before are there; \(turnedUp) of \(refused.count) refused ones turned up")
-                await host.stop()
-                try await sink.stop()
             }
         }
 
@@ -240,29 +247,30 @@ extension FaultTests {
                 var accepted: [FaultMessage] = []
                 try await FileSystems.withImage(image, "errors=remount-ro", at: disk) {
                     let host = try await FaultHost(folder: folder, options: options, dataFolder: "\(disk)/data")
-                    try await host.start()
-                    let filled = try await fill(host, name: "before", size: 5000, limit: 10)
-                    #expect(filled.refusal == nil)
-                    accepted = filled.accepted
-                    let device = try await FileSystems.device(of: disk)
-                    try Data("1".utf8).write(to: URL(fileURLWithPath: "/sys/fs/ext4/\(device)/trigger_fs_error"))
-                    for (identity, size) in [("small", 5000), ("large", 400_000)] {
-                        let reply = try await host.take(FaultMessage(identity: identity, size: size))
-                        #expect(reply.hasPrefix("451 4.3.0"), "\(reply)")
+                    try await host.run {
+                        let filled = try await fill(host, name: "before", size: 5000, limit: 10)
+                        #expect(filled.refusal == nil)
+                        accepted = filled.accepted
+                        let device = try await FileSystems.device(of: disk)
+                        try Data("1".utf8).write(to: URL(fileURLWithPath: "/sys/fs/ext4/\(device)/trigger_fs_error"))
+                        for (identity, size) in [("small", 5000), ("large", 400_000)] {
+                            let reply = try await host.take(FaultMessage(identity: identity, size: size))
+                            #expect(reply.hasPrefix("451 4.3.0"), "\(reply)")
+                        }
+                        #expect(host.log.contains("storage.failed"))
+                        await host.crash()
                     }
-                    #expect(host.log.contains("storage.failed"))
-                    await host.crash()
                 }
                 // 1: errors were repaired.
                 #expect(try await Command.run("e2fsck", ["-f", "-y", image]).status <= 1)
                 try await FileSystems.withImage(image, "errors=remount-ro", at: disk) {
                     let host = try await FaultHost(folder: folder, options: options, dataFolder: "\(disk)/data")
-                    try await host.start()
-                    let sink = try await sink()
-                    try await expectExactly(accepted, at: sink, of: host)
-                    FaultRun.tell("read-only file system: 451 4.3.0; after the repair all \(accepted.count) messages accepted before were delivered")
-                    await host.stop()
-                    try await sink.stop()
+                    try await host.run {
+                        try await withSink { sink in
+                            try await expectExactly(accepted, at: sink, of: host)
+                            FaultRun.tell("read-only file system: 451 4.3.0; after the repair all \(accepted.count) messages accepted before were delivered")
+                        }
+                    }
                 }
             }
         }
@@ -283,37 +291,41 @@ extension FaultTests {
                     // ext4 is left to write by itself as late as possible: only what is synced is on the disk.
                     try await FileSystems.withImage(image, "commit=300", at: disk) {
                         let host = try await FaultHost(folder: folder, options: options, dataFolder: "\(disk)/data")
-                        try await host.start()
-                        async let running: Void = load.run(sessions: 4, against: host, name: "power-\(round)") { $0 % 4 == 0 ? 300_000 : 4000 }
-                        await pause(milliseconds: 700 + 60 * round)
-                        try "unsynced".write(toFile: "\(disk)/unsynced", atomically: false, encoding: .utf8)
-                        acknowledged = load.record.acknowledged
-                        // Everything stands still for the copy: a disk has one moment at which it loses power, a copy has not.
-                        try await host.signal(SIGSTOP)
-                        try await Command.require("cp", ["--sparse=always", image, "\(image).copy"])
-                        try await host.signal(SIGCONT)
-                        load.stop()
-                        await running
-                        await host.crash()
+                        try await host.run {
+                            async let running: Void = load.run(sessions: 4, against: host, name: "power-\(round)") { $0 % 4 == 0 ? 300_000 : 4000 }
+                            await pause(milliseconds: 700 + 60 * round)
+                            try "unsynced".write(toFile: "\(disk)/unsynced", atomically: false, encoding: .utf8)
+                            acknowledged = load.record.acknowledged
+                            // Everything stands still for the copy: a disk has one moment at which it loses power, a copy has not.
+                            try await host.signal(SIGSTOP)
+                            try await Command.require("cp", ["--sparse=always", image, "\(image).copy"])
+                            try await host.signal(SIGCONT)
+                            load.stop()
+                            await running
+                            await host.crash()
+                        }
                     }
                     #expect(acknowledged.count > 3)
                     try await FileSystems.withImage("\(image).copy", "commit=300", at: disk) {
-                        #expect(!FileManager.default.fileExists(atPath: "\(disk)/unsynced"), "this is no power cut: what was never synced is on the disk")
+                        // The name may have come along with what others synced; the octets must not.
+                        let unsynced = (try? String(contentsOfFile: "\(disk)/unsynced", encoding: .utf8)) ?? ""
+                        #expect(unsynced != "unsynced", "this is no power cut: what was never synced is on the disk")
                         let host = try await FaultHost(folder: folder, options: options, dataFolder: "\(disk)/data")
-                        try await host.start()
-                        let sink = try await ScriptedServer.start(
-                            MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(2), port: FaultRun.peerPort)
-                        #expect(try await host.emptied(within: 90), "\(host.log.suffix(2000))")
-                        await host.stop()
-                        let identities: Set<String>
-                        if recipient == "bob" {
-                            identities = Set(try await host.inbox().compactMap { FaultMessage.identity(of: $0) })
-                        } else {
-                            identities = Set(SinkContents(sink).arrivals.keys)
+                        try await host.run {
+                            try await withSink { sink in
+                                #expect(try await host.emptied(within: 90), "\(host.log.suffix(2000))")
+                                await host.stop()
+                                let identities: Set<String>
+                                if recipient == "bob" {
+                                    identities = Set(try await host.inbox().compactMap { FaultMessage.identity(of: $0) })
+                                } else {
+                                    identities = Set(SinkContents(sink).arrivals.keys)
+                                }
+                                #expect(Set(acknowledged.map(\.identity)).subtracting(identities) == [], "lost by the power cut")
+                                FaultRun.tell(
+                                    "power cut \(round): all \(acknowledged.count) messages acknowledged before it are there, \(identities.count) in all")
+                            }
                         }
-                        #expect(Set(acknowledged.map(\.identity)).subtracting(identities) == [], "lost by the power cut")
-                        FaultRun.tell("power cut \(round): all \(acknowledged.count) messages acknowledged before it are there, \(identities.count) in all")
-                        try await sink.stop()
                     }
                 }
             }

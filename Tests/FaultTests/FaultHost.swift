@@ -62,7 +62,7 @@ final class FaultHost: Sendable {
         lines += ["queue:"] + options.queue.map { "  \($0)" }
         lines += options.more
         if !options.more.contains(where: { $0.hasPrefix("resolver:") }) {
-            lines += ["resolver: {forwarders: [\(FaultRun.address(53))], trustAnchorFile: \(folder)/anchor.key, timeoutSeconds: 2s}"]
+            lines += ["resolver: {forwarders: [\"\(FaultRun.address(53))@5353\"], trustAnchorFile: \(folder)/anchor.key, timeoutSeconds: 2s}"]
         }
         try (lines.joined(separator: "\n") + "\n").write(toFile: "\(folder)/postern.yaml", atomically: true, encoding: .utf8)
         try FileManager.default.createDirectory(atPath: self.dataFolder, withIntermediateDirectories: true)
@@ -87,13 +87,20 @@ final class FaultHost: Sendable {
         _ folder: String, options: Options = Options(), dataFolder: String? = nil, _ body: (FaultHost) async throws -> Void
     ) async throws {
         let host = try await FaultHost(folder: folder, options: options, dataFolder: dataFolder)
-        try await host.start()
-        do { try await body(host) } catch {
-            await host.crash()
-            print("faults: the last lines of the host's log:\n\(host.log.suffix(3000))")
+        try await host.run { try await body(host) }
+    }
+
+    /// Starts it, and ends it after `body` if that didn't: in good order, or at once where `body` threw.
+    func run(_ body: () async throws -> Void) async throws {
+        do {
+            try await start()
+            try await body()
+        } catch {
+            await crash()
+            print("faults: the last lines of the host's log:\n\(log.suffix(3000))")
             throw error
         }
-        await host.stop()
+        await stop()
     }
 
     /// Starts it; returns when it greets.

@@ -1,6 +1,7 @@
 import Foundation
 import MailTesting
 import NIOCore
+import NIOPosix
 import Synchronization
 
 /// A message that can be recognised and compared wherever it turns up.
@@ -80,7 +81,7 @@ final class FaultLoad: Sendable {
             for session in 0..<sessions {
                 group.addTask {
                     var number = 0
-                    while !self.stopped.load(ordering: .relaxed) {
+                    while !self.stopped.load(ordering: .relaxed), !Task.isCancelled {
                         do { try await self.session(host, "\(name)-\(session)", &number, size) } catch { await pause(milliseconds: 20) }
                     }
                 }
@@ -135,4 +136,13 @@ struct SinkContents {
 
     func lacks(_ messages: [FaultMessage]) -> [String] { messages.map(\.identity).filter { arrivals[$0] == nil } }
     var repeated: [String: [ContinuousClock.Instant]] { arrivals.filter { $0.value.count > 1 } }
+}
+
+/// An obedient peer at the address of `out@kartapuce.test` for the time of `body`.
+func withSink<T>(_ body: (ScriptedServer) async throws -> T) async throws -> T {
+    let sink = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(2), port: FaultRun.peerPort)
+    let result: Result<T, any Error>
+    do { result = .success(try await body(sink)) } catch { result = .failure(error) }
+    try await sink.stop()
+    return try result.get()
 }

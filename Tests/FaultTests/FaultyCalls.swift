@@ -7,7 +7,11 @@ import Testing
 /// puts in front of the C library, told what to do through a file that both have mapped.
 struct FaultyCalls: Sendable {
     /// The calls that can fail. A number is the place in the mapped file.
-    enum Call: Int, CaseIterable, Sendable { case sync = 0, write = 1, open = 2 }
+    enum Call: Int, CaseIterable, Sendable {
+        case sync = 0
+        case write = 1
+        case open = 2
+    }
 
     let library: String
     let control: String

@@ -13,26 +13,26 @@ extension FaultTests {
 
         @Test(.timeLimit(.minutes(30))) func nothingThatGotItsReplyIsLostOnTheWayOut() async throws {
             try await withTemporaryFolder { folder in
-                let sink = try await ScriptedServer.start(
-                    MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(2), port: FaultRun.peerPort)
-                let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
-                let load = FaultLoad(recipient: "out")
-                let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 1)
-                let record = load.record
-                #expect(record.acknowledged.count > 5)
-                #expect(record.refused.isEmpty, "\(record.refused.prefix(3))")
-                #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
-                let contents = SinkContents(sink)
-                #expect(contents.lacks(record.acknowledged) == [], "seed \(FaultRun.seed)")
-                #expect(contents.damaged == 0)
-                let unexplained = contents.repeated.filter { !Self.isExplained($0.value, by: kills) }
-                #expect(unexplained.isEmpty, "seed \(FaultRun.seed): \(unexplained.keys)")
-                let copies = contents.repeated.values.reduce(0) { $0 + $1.count - 1 }
-                FaultRun.tell(
-                    "SIGKILL, \(kills.count) times, mail to a peer: \(record.acknowledged.count) acknowledged, all arrived; \(record.unknown.count) "
-                        + "without a reply; \(copies) duplicates, each taken by the peer just before a kill")
-                await host.stop()
-                try await sink.stop()
+                try await withSink { sink in
+                    let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
+                    let load = FaultLoad(recipient: "out")
+                    try await host.run {
+                        let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 1)
+                        let record = load.record
+                        #expect(record.acknowledged.count > 5)
+                        #expect(record.refused.isEmpty, "\(record.refused.prefix(3))")
+                        #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
+                        let contents = SinkContents(sink)
+                        #expect(contents.lacks(record.acknowledged) == [], "seed \(FaultRun.seed)")
+                        #expect(contents.damaged == 0)
+                        let unexplained = contents.repeated.filter { !Self.isExplained($0.value, by: kills) }
+                        #expect(unexplained.isEmpty, "seed \(FaultRun.seed): \(unexplained.keys)")
+                        let copies = contents.repeated.values.reduce(0) { $0 + $1.count - 1 }
+                        FaultRun.tell(
+                            "SIGKILL, \(kills.count) times, mail to a peer: \(record.acknowledged.count) acknowledged, all arrived; \(record.unknown.count) "
+                                + "without a reply; \(copies) duplicates, each taken by the peer just before a kill")
+                    }
+                }
             }
         }
 
@@ -40,43 +40,37 @@ extension FaultTests {
             try await withTemporaryFolder { folder in
                 let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
                 let load = FaultLoad(recipient: "bob")
-                let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 2)
-                let record = load.record
-                #expect(record.acknowledged.count > 5)
-                #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
-                await host.stop()
-                let texts = try await host.inbox()
-                let identities = texts.compactMap { FaultMessage.identity(of: $0) }
-                #expect(identities.count == texts.count, "a message in the mailbox isn't whole")
-                #expect(Set(record.acknowledged.map(\.identity)).subtracting(identities) == [], "seed \(FaultRun.seed)")
-                // A mailbox recognises a delivery that is made again: there is no duplicate to be explained.
-                #expect(identities.count == Set(identities).count)
-                FaultRun.tell(
-                    "SIGKILL, \(kills.count) times, mail to a mailbox: \(record.acknowledged.count) acknowledged, all there; \(record.unknown.count) without "
-                        + "a reply, of which \(Set(identities).count - record.acknowledged.count) are there; no duplicates")
+                try await host.run {
+                    let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 2)
+                    let record = load.record
+                    #expect(record.acknowledged.count > 5)
+                    #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
+                    await host.stop()
+                    let texts = try await host.inbox()
+                    let identities = texts.compactMap { FaultMessage.identity(of: $0) }
+                    #expect(identities.count == texts.count, "a message in the mailbox isn't whole")
+                    #expect(Set(record.acknowledged.map(\.identity)).subtracting(identities) == [], "seed \(FaultRun.seed)")
+                    // A mailbox recognises a delivery that is made again: there is no duplicate to be explained.
+                    #expect(identities.count == Set(identities).count)
+                    FaultRun.tell(
+                        "SIGKILL, \(kills.count) times, mail to a mailbox: \(record.acknowledged.count) acknowledged, all there; \(record.unknown.count) without "
+                            + "a reply, of which \(Set(identities).count - record.acknowledged.count) are there; no duplicates")
+                }
             }
         }
 
         /// Kills and restarts the host under load.
         private func killAgainAndAgain(_ host: FaultHost, _ load: FaultLoad, times: Int, salt: UInt64) async throws -> [ContinuousClock.Instant] {
             var random = SeededGenerator(state: FaultRun.seed &+ salt)
-            try await host.start()
             async let running: Void = load.run(sessions: 6, against: host, name: "kill\(salt)", size: size)
             var kills: [ContinuousClock.Instant] = []
-            do {
-                for _ in 0..<times {
-                    await pause(milliseconds: Int.random(in: 50...700, using: &random))
-                    kills.append(.now)
-                    await host.crash()
-                    try await host.start()
-                }
-                await pause(milliseconds: 300)
-            } catch {
-                load.stop()
-                await running
+            for _ in 0..<times {
+                await pause(milliseconds: Int.random(in: 50...700, using: &random))
+                kills.append(.now)
                 await host.crash()
-                throw error
+                try await host.start()
             }
+            await pause(milliseconds: 300)
             load.stop()
             await running
             return kills

@@ -33,13 +33,16 @@ struct FaultyPeer: Sendable {
     static let garbage = ScriptedServer.Rule.Answer.octets(ByteBuffer(bytes: (0..<600).map { UInt8(truncatingIfNeeded: $0 * 73 + 11) | 0x80 } + [13, 10]))
 
     private static func extensions(_ words: String...) -> ScriptedServer.Rule {
-        ScriptedServer.Rule("EHLO", .say((["250-mx.gmail.test"] + words.dropLast().map { "250-\($0)" } + words.suffix(1).map { "250 \($0)" }).joined(separator: "\r\n")))
+        ScriptedServer.Rule(
+            "EHLO", .say((["250-mx.gmail.test"] + words.dropLast().map { "250-\($0)" } + words.suffix(1).map { "250 \($0)" }).joined(separator: "\r\n")))
     }
 
     /// Every step of a session, and at each of them every way to fail.
     static let table: [FaultyPeer] = {
         var table: [FaultyPeer] = []
-        func add(_ name: String, _ fate: Fate, _ says: String = "", greeting: ScriptedServer.Rule.Answer? = nil, body: String = "", _ rules: ScriptedServer.Rule...) {
+        func add(
+            _ name: String, _ fate: Fate, _ says: String = "", greeting: ScriptedServer.Rule.Answer? = nil, body: String = "", _ rules: ScriptedServer.Rule...
+        ) {
             var peer = FaultyPeer(name: name, rules: rules + ScriptedServer.obedient, fate: fate, says: says, body: body)
             if let greeting { peer.greeting = greeting }
             table.append(peer)
@@ -122,57 +125,68 @@ extension FaultTests {
     @Suite(.timeLimit(.minutes(10))) struct Peers {
         @Test func whateverAPeerDoesItsMessageIsAccountedFor() async throws {
             try await withTemporaryFolder { folder in
-                let group = MultiThreadedEventLoopGroup.singleton
                 let tls = try await Self.serverTLS(folder)
-                var servers: [ScriptedServer] = []
                 var aliases: [String: String] = [:]
+                for number in FaultyPeer.table.indices { aliases["peer\(number)"] = "tom@[\(FaultRun.address(100 + number))]" }
+                try await withSink { good in
+                    try await Self.withPeers(tls) { servers in
+                        try await FaultHost.run(folder, options: .init(aliases: aliases)) { host in
+                            for number in FaultyPeer.table.indices {
+                                let client = try await ServerTestClient.connected(to: host)
+                                let peer = FaultyPeer.table[number]
+                                let text = FaultMessage(identity: "peer-\(number)", size: 2000).text + peer.body
+                                #expect(try await client.say("MAIL FROM:<bob@kartapuce.test>\(peer.body.isEmpty ? "" : " BODY=8BITMIME")").hasPrefix("250"))
+                                #expect(try await client.say("RCPT TO:<peer\(number)@kartapuce.test>").hasPrefix("250"))
+                                #expect(try await client.say("DATA").hasPrefix("354"))
+                                #expect(try await client.say(text + ".").hasPrefix("250"))
+                                await client.close()
+                            }
+                            // Others get their mail while all those are being tried.
+                            let others = (0..<5).map { FaultMessage(identity: "other-\($0)", size: 2000) }
+                            for message in others { #expect(try await host.take(message).hasPrefix("250")) }
+                            #expect(await eventually(within: 10) { SinkContents(good).lacks(others).isEmpty })
+
+                            let before = try await host.processorSeconds()
+                            try await host.spool { spool in
+                                // Each has had its fate, and those that wait have been tried twice.
+                                _ = try await eventually(within: 40) {
+                                    let waiting = try await Self.waiting(spool)
+                                    return FaultyPeer.table.indices.allSatisfy { number in
+                                        let entry = waiting["ip:\(FaultRun.address(100 + number))"]
+                                        return FaultyPeer.table[number].fate == .queued ? (entry?.attempts ?? 0) >= 2 : entry == nil
+                                    } && waiting["mailbox"] == nil
+                                }
+                                let waiting = try await Self.waiting(spool)
+                                let notices = try await host.inbox()
+                                for (number, peer) in FaultyPeer.table.enumerated() {
+                                    try await check(peer, number, servers[number], waiting, notices, spool)
+                                }
+                            }
+                            let seconds = try await host.processorSeconds() - before
+                            FaultRun.tell(
+                                "peers: \(FaultyPeer.table.count) kinds of misbehaviour, each message queued, bounced or delivered as it should; \(seconds) s of processor time"
+                            )
+                        }
+                    }
+                }
+            }
+        }
+
+        /// The whole table of peers for the time of `body`.
+        private static func withPeers(_ tls: NIOSSLContext, _ body: ([ScriptedServer]) async throws -> Void) async throws {
+            var servers: [ScriptedServer] = []
+            var failure: (any Error)?
+            do {
                 for (number, peer) in FaultyPeer.table.enumerated() {
                     servers.append(
                         try await ScriptedServer.start(
-                            group, host: FaultRun.address(100 + number), port: FaultRun.peerPort, scripts: [peer.rules], greetingAnswer: peer.greeting,
-                            tls: peer.usesTLS ? tls : nil))
-                    aliases["peer\(number)"] = "tom@[\(FaultRun.address(100 + number))]"
+                            MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(100 + number), port: FaultRun.peerPort, scripts: [peer.rules],
+                            greetingAnswer: peer.greeting, tls: peer.usesTLS ? tls : nil))
                 }
-                let good = try await ScriptedServer.start(group, host: FaultRun.address(2), port: FaultRun.peerPort)
-                try await FaultHost.run(folder, options: .init(aliases: aliases)) { host in
-                    for number in FaultyPeer.table.indices {
-                        let client = try await ServerTestClient.connected(to: host)
-                        let peer = FaultyPeer.table[number]
-                        let text = FaultMessage(identity: "peer-\(number)", size: 2000).text + peer.body
-                        #expect(try await client.say("MAIL FROM:<bob@kartapuce.test>\(peer.body.isEmpty ? "" : " BODY=8BITMIME")").hasPrefix("250"))
-                        #expect(try await client.say("RCPT TO:<peer\(number)@kartapuce.test>").hasPrefix("250"))
-                        #expect(try await client.say("DATA").hasPrefix("354"))
-                        #expect(try await client.say(text + ".").hasPrefix("250"))
-                        await client.close()
-                    }
-                    // Others get their mail while all those are being tried.
-                    let others = (0..<5).map { FaultMessage(identity: "other-\($0)", size: 2000) }
-                    for message in others { #expect(try await host.take(message).hasPrefix("250")) }
-                    #expect(await eventually(within: 10) { SinkContents(good).lacks(others).isEmpty })
-
-                    let before = try await host.processorSeconds()
-                    try await host.spool { spool in
-                        // Each has had its fate, and those that wait have been tried twice.
-                        _ = try await eventually(within: 40) {
-                            let waiting = try await Self.waiting(spool)
-                            return FaultyPeer.table.indices.allSatisfy { number in
-                                let entry = waiting["ip:\(FaultRun.address(100 + number))"]
-                                return FaultyPeer.table[number].fate == .queued ? (entry?.attempts ?? 0) >= 2 : entry == nil
-                            } && waiting["mailbox"] == nil
-                        }
-                        let waiting = try await Self.waiting(spool)
-                        let notices = try await host.inbox()
-                        for (number, peer) in FaultyPeer.table.enumerated() {
-                            try await check(peer, number, servers[number], waiting, notices, spool)
-                        }
-                    }
-                    let seconds = try await host.processorSeconds() - before
-                    FaultRun.tell(
-                        "peers: \(FaultyPeer.table.count) kinds of misbehaviour, each message queued, bounced or delivered as it should; \(seconds) s of processor time")
-                }
-                for server in servers { try await server.stop() }
-                try await good.stop()
-            }
+                try await body(servers)
+            } catch { failure = error }
+            for server in servers { try await server.stop() }
+            if let failure { throw failure }
         }
 
         private static func waiting(_ spool: SpoolStore) async throws -> [String: (recipient: QueuedRecipient, attempts: Int, message: SpooledMessage)] {
@@ -211,7 +225,8 @@ extension FaultTests {
         private static func serverTLS(_ folder: String) async throws -> NIOSSLContext {
             let (key, certificate) = try await FaultCertificates.make(folder)
             var configuration = TLSConfiguration.makeServerConfiguration(
-                certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) }, privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
+                certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
+                privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
             configuration.minimumTLSVersion = .tlsv12
             return try NIOSSLContext(configuration: configuration)
         }

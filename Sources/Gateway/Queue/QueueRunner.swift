@@ -25,6 +25,8 @@ actor QueueRunner: Service {
     private var load: [String: Int] = [:]
     private var backOff = DestinationBackOff()
     private var rate: DestinationRate
+    /// The time of the last look; `nil` before the first.
+    private var lastLook: Date?
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
@@ -79,6 +81,7 @@ actor QueueRunner: Service {
 
     /// What can be started now within the limits.
     private func nextJobs() async -> [DeliveryJob] {
+        await followClock()
         let free = settings.deliveries - load.values.reduce(0, +)
         guard free > 0 else { return [] }
         let busy = load.filter { $0.value >= settings.connectionsPerDestination }.keys
@@ -90,6 +93,24 @@ actor QueueRunner: Service {
         } catch {
             logger.error("the queue can't be read; the next look is in a second", metadata: ["error": "\(error)"])
             return []
+        }
+    }
+
+    /// What waits for a time further ahead than any wait is long was stored under a clock that has been put back since, and is due now. Asked at
+    /// the first look, and whenever the clock goes back.
+    private func followClock() async {
+        let time = now()
+        let wentBack = lastLook.map { time < $0.addingTimeInterval(-1) } ?? true
+        lastLook = time
+        guard wentBack else { return }
+        let limit = time.addingTimeInterval(RetrySchedule(settings).longestWait + 60)
+        do {
+            guard try await spool.nextDue(after: limit) != nil else { return }
+            let count = try await spool.bringForward(after: limit, to: time)
+            logger.warning("the clock was put back; recipients are due at once", metadata: ["recipients": "\(count)"])
+        } catch {
+            lastLook = nil
+            storage.failed(error, doing: "bring recipients forward after a change of the clock")
         }
     }
 
