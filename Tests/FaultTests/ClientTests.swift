@@ -196,7 +196,8 @@ extension FaultTests {
         @Test func bareLineFeedsAreTakenFromTheirNetworksOnly() async throws {
             let inside = FaultRun.address(9)
             try await withHost(
-                .init(limits: patience + ["bareLineFeedNetworks: [\(inside)/32]"]), name: "bare line feeds: taken from the network that may, refused from others"
+                .init(limits: patience + ["bareLineFeedNetworks: [\(inside)/32]"]),
+                name: "bare line feeds: taken from the network that may, refused from others"
             ) { host in
                 for (source, isTaken) in [(inside, true), (FaultRun.address(10), false)] {
                     let client = try await ServerTestClient.connected(to: host, from: source)

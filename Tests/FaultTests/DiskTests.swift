@@ -294,7 +294,7 @@ extension FaultTests {
                         try await host.run {
                             async let running: Void = load.run(sessions: 4, against: host, name: "power-\(round)") { $0 % 4 == 0 ? 300_000 : 4000 }
                             await pause(milliseconds: 700 + 60 * round)
-                            try "unsynced".write(toFile: "\(disk)/unsynced", atomically: false, encoding: .utf8)
+                            try await Command.require("sh", ["-c", "printf unsynced > \(disk)/unsynced"])
                             acknowledged = load.record.acknowledged
                             // Everything stands still for the copy: a disk has one moment at which it loses power, a copy has not.
                             try await host.signal(SIGSTOP)

@@ -19,6 +19,7 @@ final class FaultHost: Sendable {
     let address: String
     let port = 2525
     private let wrapper: [String]
+    private let isSeparate: Bool
     private let child = Current()
 
     private actor Current {
@@ -36,6 +37,8 @@ final class FaultHost: Sendable {
         /// A program and its arguments that `postern` is started by: `env`, `prlimit`…
         var wrapper: [String] = []
         var roles = "mx, relay, store, internal"
+        /// It runs in a network of its own, where nobody reaches it from here.
+        var isSeparate = false
         /// Listeners beside the one for mail in clear.
         var listeners: [String] = []
     }
@@ -45,7 +48,8 @@ final class FaultHost: Sendable {
         self.folder = folder
         self.dataFolder = dataFolder ?? "\(folder)/data"
         address = FaultRun.address(number)
-        wrapper = options.wrapper
+        wrapper = (options.isSeparate ? ["unshare", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"] : []) + options.wrapper
+        isSeparate = options.isSeparate
         // An anchor for a zone that nobody asks for: the test's name servers sign nothing.
         try "anchor.test. IN DS 12345 13 2 \(String(repeating: "ab", count: 32))\n".write(
             toFile: "\(folder)/anchor.key", atomically: true, encoding: .utf8)
@@ -112,6 +116,7 @@ final class FaultHost: Sendable {
         await self.child.set(child)
         let isUp = try await eventually(within: 60) {
             guard child.isRunning else { throw HostEnded(description: "postern ended at its start:\n\(child.lastLines())") }
+            if isSeparate { return child.lastLines(50).contains("[Gateway] listening") }
             return await Waiting.accepts(address: address, port: port)
         }
         if !isUp { throw HostEnded(description: "postern doesn't listen:\n\(child.lastLines())") }

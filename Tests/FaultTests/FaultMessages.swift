@@ -138,9 +138,9 @@ struct SinkContents {
     var repeated: [String: [ContinuousClock.Instant]] { arrivals.filter { $0.value.count > 1 } }
 }
 
-/// An obedient peer at the address of `out@kartapuce.test` for the time of `body`.
-func withSink<T>(_ body: (ScriptedServer) async throws -> T) async throws -> T {
-    let sink = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(2), port: FaultRun.peerPort)
+/// An obedient peer for the time of `body`; at the address that `out@kartapuce.test` leads to if no other is given.
+func withSink<T>(number: Int = 2, _ body: (ScriptedServer) async throws -> T) async throws -> T {
+    let sink = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(number), port: FaultRun.peerPort)
     let result: Result<T, any Error>
     do { result = .success(try await body(sink)) } catch { result = .failure(error) }
     try await sink.stop()

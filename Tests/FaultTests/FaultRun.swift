@@ -26,7 +26,7 @@ enum FaultRun {
         if isLong { print("faults: \(line)") }
     }
 
-    /// The rest of a number that the long form has more of.
+    /// How often something is done: more often in the long form.
     static func count(short: Int, long: Int) -> Int { isLong ? long : short }
 }
 

@@ -37,7 +37,11 @@ extension FaultTests {
             switch labels[labels.count - 2] {
             case "silent": return []
             case "exchangersilent": return question.type == LyingNameServer.exchanger ? [honest()] : []
-            case "otheridentity": return [LyingNameServer.reply(to: question, identity: question.identity &+ 1, answers: [LyingNameServer.exchangerRecord(domain, 10, "mx.\(domain)")])]
+            case "otheridentity":
+                return [
+                    LyingNameServer.reply(
+                        to: question, identity: question.identity &+ 1, answers: [LyingNameServer.exchangerRecord(domain, 10, "mx.\(domain)")])
+                ]
             case "otherquestion":
                 var other = LyingNameServer.name("other.test")
                 other.writeInteger(question.type)
@@ -58,14 +62,21 @@ extension FaultTests {
             case "moving": return [honest(question.times == 0 ? FaultRun.address(4) : sink)]
             case "circle":
                 let next = question.name == domain ? "a.\(domain)" : question.name.hasPrefix("a.") ? "b.\(domain)" : "a.\(domain)"
-                return [LyingNameServer.reply(to: question, answers: [LyingNameServer.record(question.name, LyingNameServer.alias, LyingNameServer.name(next))])]
+                return [
+                    LyingNameServer.reply(to: question, answers: [LyingNameServer.record(question.name, LyingNameServer.alias, LyingNameServer.name(next))])
+                ]
             case "chain":
                 let number = Int(labels.count > 2 ? labels[0].dropFirst() : "0") ?? 0
-                return [LyingNameServer.reply(to: question, answers: [LyingNameServer.record(question.name, LyingNameServer.alias, LyingNameServer.name("c\(number + 1).\(domain)"))])]
+                return [
+                    LyingNameServer.reply(
+                        to: question, answers: [LyingNameServer.record(question.name, LyingNameServer.alias, LyingNameServer.name("c\(number + 1).\(domain)"))])
+                ]
             case "crowd":
                 guard question.type == LyingNameServer.exchanger else { return [honest()] }
                 guard question.isTCP else { return [LyingNameServer.reply(to: question, isTruncated: true)] }
-                let records = [LyingNameServer.exchangerRecord(domain, 1, "mx.\(domain)")] + (0..<1500).map { LyingNameServer.exchangerRecord(domain, 20, "mx\($0).\(domain)") }
+                let records =
+                    [LyingNameServer.exchangerRecord(domain, 1, "mx.\(domain)")]
+                    + (0..<1500).map { LyingNameServer.exchangerRecord(domain, 20, "mx\($0).\(domain)") }
                 return [LyingNameServer.reply(to: question, answers: records)]
             case "garbage":
                 var octets = ByteBuffer(integer: question.identity)
@@ -84,57 +95,57 @@ extension FaultTests {
         @Test func whateverTheDNSSaysTheMessageIsAccountedFor() async throws {
             try await withTemporaryFolder { folder in
                 let servers = try await LyingNameServer.start(host: FaultRun.address(53), port: 5353, Self.script)
-                let forger = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, host: FaultRun.address(3), port: FaultRun.peerPort)
-                defer {
-                    Task {
-                        await servers.stop()
-                        try await forger.stop()
+                let result: Result<Void, any Error>
+                do { result = .success(try await withSink(number: 3) { forger in try await run(folder, servers, forger) }) } catch { result = .failure(error) }
+                await servers.stop()
+                try result.get()
+            }
+        }
+
+        private func run(_ folder: String, _ servers: LyingNameServer, _ forger: ScriptedServer) async throws {
+            var aliases: [String: String] = [:]
+            for (label, _, _) in Self.domains { aliases[label] = "tom@\(label).test" }
+            try await withSink { sink in
+                try await FaultHost.run(folder, options: .init(aliases: aliases)) { host in
+                    for (label, _, _) in Self.domains {
+                        let client = try await ServerTestClient.connected(to: host)
+                        _ = try await client.say("MAIL FROM:<bob@kartapuce.test>")
+                        _ = try await client.say("RCPT TO:<\(label)@kartapuce.test>")
+                        _ = try await client.say("DATA")
+                        #expect(try await client.say(FaultMessage(identity: label, size: 1000).text + ".").hasPrefix("250"))
+                        await client.close()
                     }
-                }
-                var aliases: [String: String] = [:]
-                for (label, _, _) in Self.domains { aliases[label] = "tom@\(label).test" }
-                try await withSink { sink in
-                    try await FaultHost.run(folder, options: .init(aliases: aliases)) { host in
-                        for (label, _, _) in Self.domains {
-                            let client = try await ServerTestClient.connected(to: host)
-                            _ = try await client.say("MAIL FROM:<bob@kartapuce.test>")
-                            _ = try await client.say("RCPT TO:<\(label)@kartapuce.test>")
-                            _ = try await client.say("DATA")
-                            #expect(try await client.say(FaultMessage(identity: label, size: 1000).text + ".").hasPrefix("250"))
-                            await client.close()
+                    try await host.spool { spool in
+                        func waiting() async throws -> [String: (attempts: Int, status: String)] {
+                            var found: [String: (attempts: Int, status: String)] = [:]
+                            for (_, recipients) in try await spool.list(limit: 1000, offset: 0) {
+                                for recipient in recipients { found[recipient.destination] = (recipient.attempts, recipient.lastStatus ?? "") }
+                            }
+                            return found
                         }
-                        try await host.spool { spool in
-                            func waiting() async throws -> [String: (attempts: Int, status: String)] {
-                                var found: [String: (attempts: Int, status: String)] = [:]
-                                for (_, recipients) in try await spool.list(limit: 1000, offset: 0) {
-                                    for recipient in recipients { found[recipient.destination] = (recipient.attempts, recipient.lastStatus ?? "") }
-                                }
-                                return found
-                            }
-                            _ = try await eventually(within: 60) {
-                                let waiting = try await waiting()
-                                return Self.domains.allSatisfy { domain in
-                                    let entry = waiting["mx:\(domain.label).test"]
-                                    return domain.fate == .queued ? (entry?.attempts ?? 0) >= 2 : entry == nil
-                                } && waiting["mailbox"] == nil
-                            }
+                        _ = try await eventually(within: 60) {
                             let waiting = try await waiting()
-                            let notices = try await host.inbox()
-                            let arrivals = SinkContents(sink).arrivals
-                            for (label, fate, says) in Self.domains {
-                                let entry = waiting["mx:\(label).test"]
-                                let notice = notices.first { $0.contains("tom@\(label).test") }
-                                let found: Fate = entry != nil ? .queued : notice != nil ? .bounced : .delivered
-                                let status = entry?.status ?? notice ?? ""
-                                #expect(found == fate, "\(label): \(found) \(status.prefix(300))")
-                                #expect(says.isEmpty || status.contains(says), "\(label): \(status.prefix(600))")
-                                #expect((arrivals[label]?.count ?? 0) == (fate == .delivered ? 1 : 0), "\(label)")
-                                #expect(servers.questions(for: "\(label).test") < 200, "\(label): \(servers.questions(for: "\(label).test")) questions")
-                            }
-                            #expect(forger.record.connections == 0, "a forged answer was believed")
+                            return Self.domains.allSatisfy { domain in
+                                let entry = waiting["mx:\(domain.label).test"]
+                                return domain.fate == .queued ? (entry?.attempts ?? 0) >= 2 : entry == nil
+                            } && waiting["mailbox"] == nil
                         }
-                        FaultRun.tell("DNS: \(Self.domains.count) kinds of false or missing answers, each message queued, bounced or delivered as it should")
+                        let waiting = try await waiting()
+                        let notices = try await host.inbox()
+                        let arrivals = SinkContents(sink).arrivals
+                        for (label, fate, says) in Self.domains {
+                            let entry = waiting["mx:\(label).test"]
+                            let notice = notices.first { $0.contains("tom@\(label).test") }
+                            let found: Fate = entry != nil ? .queued : notice != nil ? .bounced : .delivered
+                            let status = entry?.status ?? notice ?? ""
+                            #expect(found == fate, "\(label): \(found) \(status.prefix(300))")
+                            #expect(says.isEmpty || status.contains(says), "\(label): \(status.prefix(600))")
+                            #expect((arrivals[label]?.count ?? 0) == (fate == .delivered ? 1 : 0), "\(label)")
+                            #expect(servers.questions(for: "\(label).test") < 200, "\(label): \(servers.questions(for: "\(label).test")) questions")
+                        }
+                        #expect(forger.record.connections == 0, "a forged answer was believed")
                     }
+                    FaultRun.tell("DNS: \(Self.domains.count) kinds of false or missing answers, each message queued, bounced or delivered as it should")
                 }
             }
         }

@@ -11,7 +11,9 @@ extension FaultTests {
     /// More of everything than there is room for: those inside are served, the others are told to come later, and nothing spins or swells.
     @Suite(.timeLimit(.minutes(20))) struct Overload {
         /// Opens connections, a hundred at a time; what each was greeted with.
-        private func open(_ count: Int, to host: FaultHost, from source: @escaping @Sendable (Int) -> String) async throws -> [(client: ServerTestClient, greeting: String)] {
+        private func open(
+            _ count: Int, to host: FaultHost, from source: @escaping @Sendable (Int) -> String
+        ) async throws -> [(client: ServerTestClient, greeting: String)] {
             var all: [(client: ServerTestClient, greeting: String)] = []
             for start in stride(from: 0, to: count, by: 100) {
                 var clients: [ServerTestClient] = []
@@ -136,22 +138,30 @@ extension FaultTests {
             }
         }
 
-        @Test func withoutDescriptorsOpenSessionsGoOn() async throws {
+        /// With 100 descriptors Postern keeps some for its own work, and turns clients away; with 60 that doesn't suffice, and accepting itself fails.
+        @Test(arguments: [100, 60]) func withoutDescriptorsOpenSessionsGoOn(descriptors: Int) async throws {
             try await withTemporaryFolder { folder in
                 try await withSink { sink in
-                    let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"], wrapper: ["prlimit", "--nofile=100:100"])
+                    let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"], wrapper: ["prlimit", "--nofile=\(descriptors):\(descriptors)"])
                     try await FaultHost.run(folder, options: options) { host in
                         let session = try await ServerTestClient.connected(to: host)
                         #expect(try await session.send(FaultMessage(identity: "first", size: 3000), to: "out").hasPrefix("250"))
                         // More than it has descriptors for: the rest waits in the listener's queue, which the kernel keeps.
                         var crowd: [ServerTestClient] = []
                         for _ in 0..<120 { crowd.append(try await ServerTestClient(host: host.address, port: host.port)) }
-                        #expect(try await eventually(within: 10) { try await host.openFiles() >= 99 })
+                        if descriptors == 60 {
+                            #expect(try await eventually(within: 10) { try await host.openFiles() >= 59 })
+                            #expect(await eventually(within: 10) { host.log.contains("no descriptors or memory for another connection") })
+                        } else {
+                            #expect(host.log.contains("fewer connections than limits.connections says"))
+                        }
                         // An open session goes on: a small message needs no file of its own; a large one is told to wait.
                         let small = try await session.send(FaultMessage(identity: "second", size: 3000), to: "bob")
-                        #expect(small.hasPrefix("250"), "\(small)")
+                        #expect(small.hasPrefix("250") || (descriptors == 60 && small.hasPrefix("451 4.3.0")), "\(small)")
+                        if !small.hasPrefix("250") { _ = try await session.say("RSET") }
                         let large = try await session.send(FaultMessage(identity: "third", size: 300_000), to: "out")
-                        #expect(large.hasPrefix("451 4.3.0") || large.hasPrefix("250"), "\(large)")
+                        #expect(large.hasPrefix("250") || (descriptors == 60 && large.hasPrefix("451 4.3.0")), "\(large)")
+                        if !large.hasPrefix("250") { _ = try await session.say("RSET") }
                         try await expectIdle(host, while: "without a free descriptor")
                         for client in crowd { await client.close() }
                         let isFree = try await eventually(within: 30) {
@@ -166,7 +176,7 @@ extension FaultTests {
                         #expect(try await host.emptied())
                         let arrivals = SinkContents(sink).arrivals
                         #expect(arrivals["first"]?.count == 1 && arrivals["fourth"]?.count == 1)
-                        FaultRun.tell("no descriptors left: open sessions served (“\(large)” to a message that needs a file), nothing spun, recovered")
+                        FaultRun.tell("\(descriptors) descriptors: open sessions served (“\(large)” to a message that needs a file), nothing spun, recovered")
                     }
                 }
             }

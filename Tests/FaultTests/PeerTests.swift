@@ -96,7 +96,7 @@ struct FaultyPeer: Sendable {
         let pipelining = extensions("PIPELINING", "8BITMIME")
         add("offers PIPELINING and gives one reply for all", .queued, "4.4.2", pipelining, rule("RCPT", silence), rule("DATA", silence))
         add("offers PIPELINING and closes at the second command", .queued, "4.4.2", pipelining, rule("RCPT", .close))
-        add("offers CHUNKING and says 500 to BDAT", .queued, "500", extensions("CHUNKING"), rule("BDAT", .chunk("500 5.5.1 what")))
+        add("offers CHUNKING and says 500 to BDAT", .bounced, "500", extensions("CHUNKING"), rule("BDAT", .chunk("500 5.5.1 what")))
         add("offers CHUNKING and closes at BDAT", .queued, "4.4.2", extensions("CHUNKING"), rule("BDAT", .close))
         add("offers SIZE 1", .bounced, "", extensions("SIZE 1"))
         add(
@@ -106,7 +106,7 @@ struct FaultyPeer: Sendable {
         add("offers an extension list without end", .queued, "", rule("EHLO", .endless("250-X-ANOTHER")))
 
         add("closes instead of TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(.close)))
-        add("says garbage instead of TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(garbage)))
+        add("says garbage instead of TLS", .queued, "4.7.0", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(garbage)))
         add("stalls instead of TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(silence)))
         add("refuses TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .say("454 4.7.0 not now")))
         for (name, answer) in [("within", ScriptedServer.Rule.Answer.partOfMessage(octets: 100, then: .close)), ("at the end of", .message(then: .reset))] {

@@ -26,7 +26,14 @@ struct Listeners: Sendable {
         self.wakeQueue = wakeQueue
         let limits = host.configuration.limits
         budget = MemoryBudget(limit: limits.memoryBudgetBytes)
-        limiter = ConnectionLimiter(total: limits.connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
+        let connections = DescriptorLimit.connections(
+            configured: limits.connections, deliveries: host.configuration.queue.deliveries, descriptors: DescriptorLimit.raise())
+        if connections < limits.connections {
+            host.logger.warning(
+                "fewer connections than limits.connections says: the process may not open so many files; raise its limit (LimitNOFILE)",
+                metadata: ["connections": "\(connections)", "limits.connections": "\(limits.connections)"])
+        }
+        limiter = ConnectionLimiter(total: connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
         // The octets are copied while they are borrowed.
         authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
     }
