@@ -4,9 +4,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUITES ?= ../shared/suites
 SWIFT ?= swift
-LINTED := Package.swift Sources Tests
+LINTED := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+# What `make bench` measures (nothing: everything), for how long each time, and how often.
+ONLY ?=
+BENCH_SECONDS ?= 4
+BENCH_RUNS ?= 3
 
-.PHONY: help install run test conformance interop faults format lint arrows clean
+.PHONY: help install run test conformance interop faults bench format lint arrows clean
 
 help:
 	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
@@ -14,6 +18,7 @@ help:
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
 	@echo "make interop        run the tests with real clients and peers only"
 	@echo "make faults         the tests of faults in their long form: hundreds of kills, thousands of connections (as root; about an hour)"
+	@echo "make bench          measure Postern beside Postfix and Dovecot, into bench.json (ONLY=relay,accept BENCH_SECONDS=4 BENCH_RUNS=3)"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
 
@@ -46,6 +51,14 @@ interop: install
 faults: install
 	@$(SWIFT) build --build-tests
 	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
+
+# The package of the benchmarks builds into the same folder as Postern, so that what both use is compiled once.
+bench:
+	@scripts/install-dependencies.sh bench
+	@echo "Building postern and bench (release); the first time takes some minutes"
+	@for product in postern bench; do $(SWIFT) build -c release --package-path Benchmarks --scratch-path .build --product $$product; done
+	@folder="$$($(SWIFT) build -c release --package-path Benchmarks --scratch-path .build --show-bin-path)"; \
+	exec "$$folder/bench" --postern "$$folder/postern" --only "$(ONLY)" --seconds $(BENCH_SECONDS) --runs $(BENCH_RUNS)
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

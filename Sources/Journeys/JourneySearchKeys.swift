@@ -28,6 +28,12 @@ public enum JourneySearchKeys {
         return words.filter { !$0.isEmpty && $0.utf8.count <= wordLimit && seen.insert($0).inserted }
     }
 
+    /// The words of events that are kept together, each once.
+    public static func keys(of events: [JourneyEvent]) -> [String] {
+        var seen: Set<String> = []
+        return events.flatMap { keys(of: $0) }.filter { seen.insert($0).inserted }
+    }
+
     /// An address as it is searched for, with or without angle brackets around it.
     public static func normalise(_ address: String) -> String {
         trim(address, first: "<", last: ">").lowercased()

@@ -138,6 +138,10 @@ struct ConfigurationTests {
         ("peers:\n  stor: {host: a.test, address: 127.0.0.1}", "6:3", ["did you mean “store”?"]),
         ("peers:\n  store: {host: a.test}", "6:10", ["peers.store.address", "is missing"]),
         ("roles: [relay]\npeers:\n  mx: {host: a.test, address: 127.0.0.1}", "7:3", ["neither linkPort nor controlPort"]),
+        ("routes:\n  kartapuce.test: {host: a.test}", "6:19", ["routes.kartapuce.test.address", "is missing"]),
+        ("routes:\n  b@d: {host: a.test, address: 127.0.0.1}", "6:3", ["neither a domain nor"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, security: tls}", "6:53", ["opportunistic, verified, plain"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: lmtp}", "6:3", ["security: plain"]),
         ("roles: [mx]", "5:1", ["role mx", "peers.store"]),
         ("roles: [submission]\npeers:\n  store: {host: a.test, address: 127.0.0.1, linkPort: 1}", "6:1", ["peers.relay"]),
         ("hostname: again.test", "1:1", ["twice"]),
@@ -149,6 +153,20 @@ struct ConfigurationTests {
         let (yaml, place, words) = Self.faults[index]
         let found = errors(Self.everything + yaml + "\n")
         #expect(found.contains { text in text.hasPrefix("\(place): error: ") && words.allSatisfy(text.contains) }, "\(yaml): \(found)")
+    }
+
+    @Test("A domain may have a route of its own, and the edge then needs no store")
+    func routes() throws {
+        let configuration = try load(
+            Self.everything + """
+                roles: [mx]
+                routes:
+                  kartapuce.test: {host: mail.kartapuce.test, address: 10.0.0.5, port: 24, transport: lmtp, security: plain, recipients: any}
+
+                """)
+        let route = try #require(configuration.routes["kartapuce.test"])
+        #expect(route.host == "mail.kartapuce.test" && route.port == 24 && route.transport == .lmtp && route.security == .plain)
+        #expect(route.recipients == .any)
     }
 
     @Test("All faults are told at once, in the order of the file")
@@ -213,6 +231,11 @@ struct ConfigurationTests {
                 fields[key.name] = value
                 let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
                 yaml = Self.everything + "peers: {store: {\(text)}}\n"
+            } else if key.path.hasPrefix("routes.<domain>.") {
+                var fields = ["host": "mail.kartapuce.test", "address": "127.0.0.1"]
+                fields[key.name] = value
+                let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+                yaml = Self.everything + "routes: {kartapuce.test: {\(text)}}\n"
             } else if key.path.hasPrefix("certificate.") || key.path.hasPrefix("link.") {
                 // Their keys need one another and stand in the fixture.
                 yaml = Self.everything

@@ -52,6 +52,27 @@ import Testing
         #expect(try route("tom@gmail.test", router) == outside)
     }
 
+    /// Routes of the configuration outrank the hosts of ours; one for the internet is the relay's alone.
+    static let routed: [([String], Set<Configuration.Role>, String, String)] = [
+        (["kartapuce.test"], [.mx], "route:kartapuce.test", "550 5.7.1"),
+        (["kartapuce.test"], [.mx, .store], "route:kartapuce.test", "550 5.7.1"),
+        (["*"], [.relay], "451 4.3.5", "route:*"),
+        (["*", "gmail.test"], [.relay], "451 4.3.5", "route:gmail.test"),
+        (["*"], [.mx, .store], "mailbox", "550 5.7.1"),
+        (["yahoo.test"], [.relay, .store], "mailbox", "mx:gmail.test"),
+    ]
+
+    @Test(arguments: routed)
+    func routes(names: [String], roles: Set<Configuration.Role>, own: String, outside: String) throws {
+        var configuration = Configuration()
+        configuration.roles = roles
+        configuration.domains = [try DomainName("kartapuce.test")]
+        for name in names { configuration.routes[name] = .init() }
+        let router = Router(configuration: configuration)
+        #expect(try route("bob@kartapuce.test", router) == own)
+        #expect(try route("tom@gmail.test", router) == outside)
+    }
+
     static let addresses: [(String, String)] = [
         ("bob@KARTAPUCE.test", "mailbox"), ("bob@xn--bcher-kva.test", "mailbox"), ("bob@bücher.test", "mailbox"),
         // Neither above nor below an own domain is an own one.

@@ -19,6 +19,8 @@ public struct Configuration: Sendable, Equatable {
     public var listeners: [Listener] = []
     /// The other hosts by role.
     public var peers: [Role: Peer] = [:]
+    /// Domains whose mail takes a way of its own, by their name in ASCII; `*` for every domain of the internet that has none.
+    public var routes: [String: Route] = [:]
     /// Where the webmail finds mail; `nil` on every other host.
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
@@ -96,6 +98,24 @@ public struct Configuration: Sendable, Equatable {
         }
     }
 
+    /// A host that isn't Postern's and takes all mail of a domain: a mail server inside, or a provider that sends for us (a smart host).
+    public struct Route: Sendable, Equatable {
+        /// How the way to the host is secured.
+        public enum Security: String, Sendable, CaseIterable { case opportunistic, verified, plain }
+        /// What the host speaks: SMTP (RFC 5321) or LMTP (RFC 2033).
+        public enum Transport: String, Sendable, CaseIterable { case smtp, lmtp }
+        /// Which recipients of an own domain the edge takes: those that the inside has told, or all (the host must refuse in its session).
+        public enum Recipients: String, Sendable, CaseIterable { case known, any }
+        /// The name that its certificate must have where the security is `verified`.
+        public var host: String = ""
+        public var address: IPAddress = .v4(0)
+        public var port: Int = 25
+        public var security: Security = .opportunistic
+        public var transport: Transport = .smtp
+        public var recipients: Recipients = .known
+        public init() {}
+    }
+
     /// The two hosts inside that the webmail speaks with as its users: IMAPS to read, submission under TLS to send.
     public struct WebmailSettings: Sendable, Equatable {
         /// The name that the store's public certificate must have.
@@ -159,6 +179,8 @@ public struct Configuration: Sendable, Equatable {
     }
 
     public struct JourneySettings: Sendable, Equatable {
+        /// Whether evidence is kept at all.
+        public var enabled: Bool = true
         public var keepDays: Int = 30
         /// How often the inside collects the others' journeys.
         public var collectSeconds: Int = 5

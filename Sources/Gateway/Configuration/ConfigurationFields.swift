@@ -26,7 +26,7 @@ extension Configuration {
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),
-            listenersField, peersField, webmailField,
+            listenersField, peersField, routesField, webmailField,
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
@@ -219,6 +219,9 @@ extension Configuration {
     private static let journeyFields: [ConfigurationField<JourneySettings>] = {
         let initial = JourneySettings()
         return [
+            .init(
+                "enabled", \.enabled, .flag, in: initial, example: "true",
+                "whether evidence is kept; false is for measuring what it costs"),
             .init("keepDays", \.keepDays, .duration(unit: 86_400_000, 1...3650), in: initial, example: "30d", "how long journeys are kept"),
             .init(
                 "collectSeconds", \.collectSeconds, .duration(unit: 1000, 1...3600), in: initial, example: "5s",

@@ -11,6 +11,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     let pool: SMTPClientPool
     let resolver: any Resolver
     let peers: [Configuration.Role: Configuration.Peer]
+    /// Hosts that aren't Postern's, by the domain they take the mail of.
+    let routes: [String: Configuration.Route]
     /// The port of mail exchangers.
     let port: Int
     /// Our own name and addresses, to recognise an MX record that points back at us (RFC 5321 §5.1).
@@ -28,6 +30,11 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             let target = SMTPTarget(
                 hostname: peer.host, addresses: [peer.address], port: linkPort, security: .link, peerRole: role.rawValue)
             return await deliver(job, to: [target], steps: [])
+        case .route(let name):
+            guard let route = routes[name] else {
+                return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "No route for \(name) is configured any more"))
+            }
+            return await deliver(job, to: [SMTPTarget(route)], steps: [])
         case .literal(let address):
             let target = SMTPTarget(hostname: "[\(address)]", addresses: [address], port: port, security: .opportunistic)
             return await deliver(job, to: [target], steps: [])
@@ -100,6 +107,20 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             if let tls = report.tls, index == startTLS { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
         }
         return steps
+    }
+}
+
+extension SMTPTarget {
+    /// The host that a route names.
+    init(_ route: Configuration.Route) {
+        let security: Security =
+            switch route.security {
+            case .opportunistic: .opportunistic
+            case .verified: .verified
+            case .plain: .plain
+            }
+        self.init(
+            hostname: route.host, addresses: [route.address], port: route.port, security: security, isLMTP: route.transport == .lmtp)
     }
 }
 

@@ -23,8 +23,8 @@ struct Reception: SMTPService {
     let hostname: String
     let hopLimit: Int
     let now: @Sendable () -> Date
-    /// Tells the queue that there is work.
-    let wakeQueue: @Sendable () -> Void
+    /// Hands what was stored to the queue.
+    let offer: @Sendable (QueuedMessage) -> Void
     let repetitions: RepeatedMessages
     let storage: StorageAlarm
     let logger: Logger
@@ -99,8 +99,10 @@ struct Reception: SMTPService {
             return await refuse(
                 transaction, description, SMTPReply(554, .init(5, 4, 6), "Too many hops (\(description.receivedFields)): a mail loop"))
         }
-        let digestKey = description.repetitionKey(envelope: transaction.envelope, role: policy.role)
-        let trace = try await identity(of: transaction, digestKey: digestKey)
+        let fingerprint = description.fingerprint(envelope: transaction.envelope, role: policy.role)
+        // The identity handed on by a peer, the one of the same message when a client that missed our 250 sends it again
+        // (RFC 5321 §4.5.3.2.6), or a new one.
+        let trace = transaction.trace ?? repetitions.trace(of: fingerprint) ?? .random()
         var routes: [(recipient: EnvelopeRecipient, destination: String)] = []
         var journey = openJourney(of: transaction, trace: trace)
         journey.add(.described(description.evidence), at: now())
@@ -114,43 +116,34 @@ struct Reception: SMTPService {
                 return await refuse(transaction, description, refusal.reply)
             }
         }
-        journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: now())
-        let message = NewSpoolMessage(
+        let time = now()
+        journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: time)
+        var message = NewSpoolMessage(
             trace: trace, envelope: transaction.envelope, routes: routes,
-            prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: now()),
-            content: transaction.content, arrival: now())
+            prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: time),
+            content: transaction.content, arrival: time)
+        message.fingerprint = fingerprint
         let start = ContinuousClock.now
         let evidence = JourneyEvent.Committed(
             queueID: "", byteCount: description.byteCount + message.prefix.readableBytes,
             recipients: transaction.envelope.recipients.map { "\($0.address)" })
-        let records = journey.events.map(recorder.record)
-        let time = now()
-        let id = try await spool.enqueue(message) { [recorder, policy] id in
+        let queued = try await spool.enqueue(message) { [recorder, policy, journey] id in
             var committed = evidence
             committed.queueID = "\(id)"
-            var record = recorder.record(.committed(committed), trace: trace, role: policy.role, at: time)
-            record.keys.append(digestKey)
-            return records + [record]
+            let event = recorder.event(.committed(committed), trace: trace, role: policy.role, at: time)
+            return recorder.records(journey.events + [event])
         }
         storage.succeeded()
+        let id = queued.message.id
         logger.info(
             "message committed",
             metadata: [
                 "trace": "\(trace)", "queue.id": "\(id)", "bytes": "\(description.byteCount)", "recipients": "\(routes.count)",
                 "seconds": "\((ContinuousClock.now - start).seconds)",
             ])
-        wakeQueue()
-        repetitions.accepted(digestKey, session: transaction.session.id)
+        offer(queued)
+        repetitions.accepted(fingerprint, trace: trace, session: transaction.session.id)
         return SMTPReply(250, .init(2, 0, 0), "Accepted, queued as \(id), trace \(trace)")
-    }
-
-    /// The identity handed on by a peer, the one of the same message when a client that missed our 250 sends it again
-    /// (RFC 5321 §4.5.3.2.6), or a new one.
-    private func identity(of transaction: SMTPTransaction, digestKey: String) async throws -> TraceID {
-        if let trace = transaction.trace { return trace }
-        if repetitions.wasAnswered(digestKey) { return .random() }
-        let since = now().addingTimeInterval(-5 * 24 * 3600)
-        return try await recorder.log.traces(key: digestKey, from: since, to: nil, limit: 1).first ?? .random()
     }
 
     private func refuse(_ transaction: SMTPTransaction, _ description: MessageDescription?, _ reply: SMTPReply) async -> SMTPReply {
@@ -172,7 +165,7 @@ struct Reception: SMTPService {
     /// Keeps the journey of something that wasn't accepted. The client's reply doesn't depend on it.
     private func keep(_ journey: ReceptionJourney) async {
         do {
-            try await recorder.log.append(journey.events.map(recorder.record))
+            try await recorder.log.append(recorder.records(journey.events))
         } catch {
             logger.warning("journey could not be kept", metadata: ["error": "\(error)"])
         }

@@ -61,7 +61,7 @@ struct EdgePolicy: ListenerPolicy {
         guard router.isOwn(recipient.address) else {
             return SMTPReply(550, .init(5, 7, 1), "<\(recipient.address)>: this server does not relay for \(recipient.address.domain)")
         }
-        return await replyForOwn(recipient.address)
+        return router.takesEveryRecipient(of: recipient.address) ? .recipientAccepted : await replyForOwn(recipient.address)
     }
 }
 

@@ -1,7 +1,8 @@
 import FoundationEssentials
 
 /// How many messages a destination gets in a minute. A bucket holds what ten seconds allow, at least one message, so that a newsletter
-/// flows evenly instead of in bursts of a minute. The mailboxes and links of our own house have no such limit.
+/// flows evenly instead of in bursts of a minute. The mailboxes and links of our own house,
+/// and hosts that a route names, have no such limit.
 struct DestinationRate: Sendable {
     /// Messages per minute and destination; 0 for no limit.
     private let perMinute: Int
@@ -17,7 +18,7 @@ struct DestinationRate: Sendable {
     private func isLimited(_ destination: Destination) -> Bool {
         switch destination {
         case .exchangers, .literal: perMinute > 0
-        case .mailbox, .link: false
+        case .mailbox, .link, .route: false
         }
     }
 

@@ -7,11 +7,13 @@ struct Router: Sendable {
     private let roles: Set<Configuration.Role>
     private let peers: Set<Configuration.Role>
     private let domains: Set<DomainName>
+    private let routes: [String: Configuration.Route]
 
     init(configuration: Configuration) {
         roles = configuration.roles
         peers = Set(configuration.peers.keys)
         domains = Set(configuration.domains)
+        routes = configuration.routes
     }
 
     /// A destination with the reason for it, as the journey tells it.
@@ -26,6 +28,12 @@ struct Router: Sendable {
         return domains.contains(domain)
     }
 
+    /// Whether mail for the address is taken without asking whether it is known: a route says that the host behind it knows.
+    func takesEveryRecipient(of address: EmailAddress) -> Bool {
+        guard let domain = try? DomainName(address.domain) else { return false }
+        return routes[domain.ascii]?.recipients == .any
+    }
+
     /// Where an address is sent from here, or the reply that refuses it.
     func route(_ address: EmailAddress) -> Result<Decision, Refusal> {
         if address.domain.hasPrefix("[") { return routeLiteral(address) }
@@ -36,6 +44,9 @@ struct Router: Sendable {
     }
 
     private func routeInside(_ domain: DomainName) -> Result<Decision, Refusal> {
+        if let route = routes[domain.ascii] {
+            return .success(Decision(destination: .route(domain.ascii), reason: "\(domain.ascii) is ours; its route leads to \(route.host)"))
+        }
         if roles.contains(.store) {
             return .success(Decision(destination: .mailbox, reason: "\(domain.ascii) is ours and its mailboxes are here"))
         }
@@ -51,6 +62,10 @@ struct Router: Sendable {
 
     private func routeOutside(_ destination: Destination, name: String) -> Result<Decision, Refusal> {
         if roles.contains(.relay) {
+            let every = Configuration.everyOtherDomain
+            if let key = routes[name] == nil ? (routes[every] == nil ? nil : every) : name, let route = routes[key] {
+                return .success(Decision(destination: .route(key), reason: "\(name) is outside; its route leads to \(route.host)"))
+            }
             return .success(Decision(destination: destination, reason: "\(name) is outside; this host sends to the internet"))
         }
         if peers.contains(.relay), !roles.isDisjoint(with: [.submission, .internal, .store]) {

@@ -8,7 +8,8 @@ extension Host {
     /// The queue of this host with its delivery agents, and with what becomes of the outcomes.
     func queueRunner(pool: SMTPClientPool, resolver: any Resolver, now: @escaping @Sendable () -> Date) -> QueueRunner {
         let remote = SMTPDeliveryAgent(
-            pool: pool, resolver: resolver, peers: configuration.peers, port: configuration.outboundPort, hostname: configuration.hostname,
+            pool: pool, resolver: resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
+            hostname: configuration.hostname,
             now: now)
         let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, now: now, logger: logger) }
         let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname

@@ -12,18 +12,18 @@ import ServiceLifecycle
 /// The listeners of a host: each kind with its policy, its security and its limits.
 struct Listeners: Sendable {
     let host: Host
-    let wakeQueue: @Sendable () -> Void
+    /// Hands what was stored to the queue.
+    let offer: @Sendable (QueuedMessage) -> Void
     let now: @Sendable () -> Date
 
     private let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
-    private let repetitions = RepeatedMessages()
 
-    init(host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) {
+    init(host: Host, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) {
         self.host = host
         self.now = now
-        self.wakeQueue = wakeQueue
+        self.offer = offer
         let limits = host.configuration.limits
         budget = MemoryBudget(limit: limits.memoryBudgetBytes)
         let connections = DescriptorLimit.connections(
@@ -43,7 +43,7 @@ struct Listeners: Sendable {
         guard let policy = try policy(for: listener.kind) else { return nil }
         let reception = Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
-            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, repetitions: repetitions, storage: host.storage,
+            hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, storage: host.storage,
             logger: host.logger)
         let spool = host.spool
         return SMTPServer(
