@@ -10,13 +10,14 @@ ONLY ?=
 BENCH_SECONDS ?= 4
 BENCH_RUNS ?= 3
 
-.PHONY: help install run test conformance interop bench format lint arrows clean
+.PHONY: help install run test conformance interop faults bench format lint arrows clean
 
 help:
 	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
 	@echo "make test           install what is missing, build, run every test"
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
 	@echo "make interop        install further servers and mail programs below .build-peers, and run the tests with real clients and peers"
+	@echo "make faults         the tests of faults in their long form: hundreds of kills, thousands of connections (as root; about an hour)"
 	@echo "make bench          measure Postern beside Postfix and Dovecot, into bench.json (ONLY=relay,accept BENCH_SECONDS=4 BENCH_RUNS=3)"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
@@ -47,6 +48,11 @@ interop: install
 	@scripts/install-dependencies.sh interop
 	@$(SWIFT) build --build-tests
 	@POSTERN_PEERS="$(CURDIR)/.build-peers" $(SWIFT) test --skip-build --no-parallel --filter Interop
+
+# FILTER=Kill runs one suite of them; POSTERN_FAULTS_SEED replays a run.
+faults: install
+	@$(SWIFT) build --build-tests
+	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
 
 # The package of the benchmarks builds into the same folder as Postern, so that what both use is compiled once.
 bench:

@@ -137,6 +137,12 @@ let package = Package(
             name: "SimulationTests",
             dependencies: ["Gateway", "MailMessage", "DNS", "SMTP", "MailStore", "MailTransport", nioCore, logging]
         ),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: [
+                "Lab", "MailTesting", "MailMessage", "MailStore", "Journeys", "SASL", "DNS", "SMTP", nioCore, nioPosix, nioSSL,
+            ]
+        ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
     ],
     swiftLanguageModes: [.v6]

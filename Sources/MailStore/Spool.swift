@@ -172,6 +172,9 @@ public protocol Spool: Sendable {
     func due(at time: Date, limit: Int, excludingDestinations: Set<String>, excludingRecipients: Set<Int64>) async throws -> [QueuedRecipient]
     /// The earliest `nextAttempt` of a queued recipient after `time`.
     func nextDue(after time: Date) async throws -> Date?
+    /// Makes queued recipients due at `time` whose next attempt is later than `limit`.
+    /// - Returns: how many there were.
+    func bringForward(after limit: Date, to time: Date) async throws -> Int
     /// The fingerprints of messages accepted since `time`, the latest first, with their traces.
     func accepted(since time: Date, limit: Int) async throws -> [(fingerprint: [UInt8], trace: TraceID)]
     /// Forgets fingerprints from before `time`.

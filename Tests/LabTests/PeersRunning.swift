@@ -1,4 +1,5 @@
 import Foundation
+import MailTesting
 import Testing
 
 @testable import Lab
@@ -53,7 +54,7 @@ struct PeersRunning: SuiteTrait, TestScoping {
     @concurrent
     func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void) async throws {
         let plan = AddressPlan(network: network)
-        var options = Kartapuce.Options(binary: try LabRunning.binary, plan: plan)
+        var options = Kartapuce.Options(binary: try posternBinary(), plan: plan)
         options.neighbours = PeerKind.allCases.map { $0.neighbour(plan) }
         let dovecot = Neighbour(name: "dovecot", number: 4, plan: plan)
         options.relayRoutes = PeerKind.allCases.map { kind in

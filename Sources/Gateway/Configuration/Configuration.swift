@@ -32,6 +32,9 @@ public struct Configuration: Sendable, Equatable {
     public var outboundAddress: IPAddress?
     /// The port of other organisations' MTAs; 25 but in tests.
     public var outboundPort: Int = 25
+    /// The longest wait for any single step of another host. The waits of RFC 5321 §4.5.3.2 are 10 minutes at most, so that the default
+    /// shortens none of them.
+    public var outboundTimeoutSeconds: Int = 600
     /// What separates a sub-address: `+`; empty switches them off.
     public var subaddressSeparator: String = "+"
 

@@ -26,6 +26,7 @@ struct Reception: SMTPService {
     /// Hands what was stored to the queue.
     let offer: @Sendable (QueuedMessage) -> Void
     let repetitions: RepeatedMessages
+    let storage: StorageAlarm
     let logger: Logger
 
     func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? {
@@ -75,13 +76,16 @@ struct Reception: SMTPService {
     func message(_ transaction: SMTPTransaction) async -> SMTPReply {
         do {
             return try await accept(transaction)
-        } catch let error as StoreError where error.code == .full {
-            logger.error("spool is full: mail is refused until there is room", metadata: ["error": "\(error)"])
-            return await refuse(transaction, nil, SMTPReply(452, .init(4, 3, 1), "Insufficient system storage"))
         } catch {
-            logger.error("message could not be committed", metadata: ["error": "\(error)"])
-            return await refuse(transaction, nil, SMTPReply(451, .init(4, 3, 0), "The message could not be stored; try again later"))
+            storage.failed(error, doing: "commit a message")
+            if !(error is StoreError) { logger.error("message could not be accepted", metadata: ["error": "\(error)"]) }
+            return await refuse(transaction, nil, StorageAlarm.reply(to: error))
         }
+    }
+
+    func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply {
+        storage.failed(error, doing: "write a message to its file")
+        return StorageAlarm.reply(to: error)
     }
 
     func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async {
@@ -147,6 +151,7 @@ struct Reception: SMTPService {
             let event = recorder.event(.committed(committed), trace: trace, role: policy.role, at: time)
             return recorder.records(journey.events + [event])
         }
+        storage.succeeded()
         let id = queued.message.id
         logger.info(
             "message committed",

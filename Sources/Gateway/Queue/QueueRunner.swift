@@ -20,6 +20,7 @@ actor QueueRunner: Service {
     private let settings: Configuration.QueueSettings
     private let now: @Sendable () -> Date
     private let sleep: @Sendable (Duration) async throws -> Void
+    private let storage: StorageAlarm
     private let logger: Logger
 
     private var ready = ReadyQueue()
@@ -28,6 +29,8 @@ actor QueueRunner: Service {
     private var deliveriesUnderWay = 0
     private var backOff = DestinationBackOff()
     private var rate: DestinationRate
+    /// The time of the last look; `nil` before the first.
+    private var lastLook: Date?
     /// There may be recipients in the spool that are due and not known here.
     private var mustLook = true
     /// The spool's version when what is ready was read.
@@ -48,7 +51,8 @@ actor QueueRunner: Service {
     init(
         spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
         settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date,
-        sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }, logger: Logger
+        sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }, storage: StorageAlarm? = nil,
+        logger: Logger
     ) {
         self.spool = spool
         self.mailbox = mailbox
@@ -58,6 +62,7 @@ actor QueueRunner: Service {
         rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
         self.now = now
         self.sleep = sleep
+        self.storage = storage ?? StorageAlarm(logger: logger)
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -102,8 +107,28 @@ actor QueueRunner: Service {
 
     // MARK: - Choosing
 
+    /// What waits for a time further ahead than any wait is long was stored under a clock that has been put back since, and is due now. Asked at
+    /// the first look, and whenever the clock goes back.
+    private func followClock() async {
+        let time = now()
+        let wentBack = lastLook.map { time < $0.addingTimeInterval(-1) } ?? true
+        lastLook = time
+        guard wentBack else { return }
+        let limit = time.addingTimeInterval(RetrySchedule(settings).longestWait + 60)
+        do {
+            guard try await spool.nextDue(after: limit) != nil else { return }
+            let count = try await spool.bringForward(after: limit, to: time)
+            mustLook = true
+            logger.warning("the clock was put back; recipients are due at once", metadata: ["recipients": "\(count)"])
+        } catch {
+            lastLook = nil
+            storage.failed(error, doing: "bring recipients forward after a change of the clock")
+        }
+    }
+
     /// What can be started now within the limits.
     private func nextJobs() async -> [ReadyQueue.Entry] {
+        await followClock()
         takeOffers()
         if mustLook { await readSpool() }
         let time = now()
@@ -219,8 +244,10 @@ actor QueueRunner: Service {
         var wait = Duration.seconds(1)
         while true {
             do {
-                return try await settlement.settle(job, result)
+                try await settlement.settle(job, result)
+                return storage.succeeded()
             } catch {
+                storage.failed(error, doing: "store the outcome of a delivery")
                 logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
             }
             guard await pause(wait) else { return }

@@ -20,6 +20,7 @@ extension Host {
             spool: spool, recorder: recorder, notices: notices, schedule: RetrySchedule(configuration.queue), role: queueRole,
             holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
         return QueueRunner(
-            spool: spool, mailbox: mailbox, remote: remote, settlement: settlement, settings: configuration.queue, now: now, logger: logger)
+            spool: spool, mailbox: mailbox, remote: remote, settlement: settlement, settings: configuration.queue, now: now,
+            storage: storage, logger: logger)
     }
 }

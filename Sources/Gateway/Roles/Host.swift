@@ -24,6 +24,8 @@ struct Host: Sendable {
     let clientTLS: SMTPClientTLS
     let router: Router
     let recorder: JourneyRecorder
+    /// Whether the stores can be written, for everybody who writes them.
+    let storage: StorageAlarm
     /// Shared by all listeners: a client may come back by another one.
     let repetitions: RepeatedMessages
     let logger: Logger
@@ -32,6 +34,7 @@ struct Host: Sendable {
         self.configuration = configuration
         self.group = group
         self.logger = logger
+        storage = StorageAlarm(logger: logger)
         spool = try await SpoolStore.open(folder: configuration.dataFolder, host: configuration.hostname)
         let roles = configuration.roles
         mailboxes =

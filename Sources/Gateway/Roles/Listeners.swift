@@ -26,7 +26,14 @@ struct Listeners: Sendable {
         self.offer = offer
         let limits = host.configuration.limits
         budget = MemoryBudget(limit: limits.memoryBudgetBytes)
-        limiter = ConnectionLimiter(total: limits.connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
+        let connections = DescriptorLimit.connections(
+            configured: limits.connections, deliveries: host.configuration.queue.deliveries, descriptors: DescriptorLimit.raise())
+        if connections < limits.connections {
+            host.logger.warning(
+                "fewer connections than limits.connections says: the process may not open so many files; raise its limit (LimitNOFILE)",
+                metadata: ["connections": "\(connections)", "limits.connections": "\(limits.connections)"])
+        }
+        limiter = ConnectionLimiter(total: connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
         // The octets are copied while they are borrowed.
         authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
     }
@@ -36,7 +43,8 @@ struct Listeners: Sendable {
         guard let policy = try policy(for: listener.kind) else { return nil }
         let reception = Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
-            hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, logger: host.logger)
+            hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, storage: host.storage,
+            logger: host.logger)
         let spool = host.spool
         return SMTPServer(
             listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,

@@ -30,9 +30,10 @@ public struct PosternServer: Sendable {
         let group = MultiThreadedEventLoopGroup.singleton
         let host = try await Host(configuration: configuration, group: group, logger: logger)
         let now: @Sendable () -> Date = { Date.now }
+        var client = SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress)
+        client.timeouts.limit(to: .seconds(configuration.outboundTimeoutSeconds))
         let pool = SMTPClientPool(
-            configuration: SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress),
-            tls: host.clientTLS, group: group, logger: logger)
+            configuration: client, tls: host.clientTLS, group: group, logger: logger)
         let queue = host.queueRunner(pool: pool, resolver: host.resolver, now: now)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
         services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: configuration.journeys.keepDays, now: now, logger: logger))

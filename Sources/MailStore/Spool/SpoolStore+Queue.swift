@@ -169,6 +169,12 @@ extension SpoolStore: Spool {
         }
     }
 
+    public func bringForward(after limit: Date, to time: Date) async throws -> Int {
+        try await change(
+            "UPDATE recipient SET nextAttempt = ? WHERE state = 0 AND nextAttempt > ?",
+            [time.timeIntervalSinceReferenceDate, limit.timeIntervalSinceReferenceDate], nil)
+    }
+
     public func message(_ id: QueueID) async throws -> SpooledMessage? {
         do {
             return try await database.read { db in

@@ -317,36 +317,40 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         guard let chunk = collector?.takeBuffer(), let makeFile = server.makeIncomingFile else { return }
         let known = collector?.file
         let budget = server.budget
-        ask { _ -> (any IncomingFile)? in
+        let information = currentInformation()
+        ask { service -> Spilled in
             defer { budget.remove(chunk.readableBytes) }
             do {
                 let file: any IncomingFile
                 if let known { file = known } else { file = try await makeFile() }
                 do { try await file.append(chunk) } catch {
                     await file.discard()
-                    return nil
+                    throw error
                 }
-                return file
-            } catch { return nil }
-        } then: { handler, file in
-            if handler.collector == nil {
-                if let file { handler.tell { _ in await file.discard() } }
-            } else if let file {
-                handler.collector?.file = file
-            } else {
+                return .kept(file)
+            } catch { return .failed(await service.contentFailed(error, session: information)) }
+        } then: { handler, spilled in
+            switch spilled {
+            case .kept(let file):
+                if handler.collector == nil { handler.tell { _ in await file.discard() } } else { handler.collector?.file = file }
+            case .failed(let reply):
+                guard handler.collector != nil else { return }
                 // The file is gone already.
                 handler.collector?.file = nil
-                handler.failContent()
+                handler.failContent(reply)
             }
         }
     }
 
-    private func failContent() {
-        session.contentFailed(Self.storageFailure)
-        dropContent()
+    private enum Spilled: Sendable {
+        case kept(any IncomingFile)
+        case failed(SMTPReply)
     }
 
-    private static let storageFailure = SMTPReply(452, EnhancedStatusCode(4, 3, 1), "The message cannot be stored now, try again later")
+    private func failContent(_ reply: SMTPReply = .contentCannotBeStored) {
+        session.contentFailed(reply)
+        dropContent()
+    }
 
     private func dropContent() {
         guard var dropped = collector else { return }
@@ -374,7 +378,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
                 } catch {
                     await file.discard()
                     await service.transactionAbandoned(draft, reason: "the message cannot be stored: \(error)")
-                    return Self.storageFailure
+                    return await service.contentFailed(error, session: draft.session)
                 }
             }
             return await service.message(transaction)

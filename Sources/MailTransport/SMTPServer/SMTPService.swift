@@ -43,6 +43,10 @@ public protocol SMTPService: Sendable {
     /// The message is complete. A 250 may be returned only after a durable commit.
     func message(_ transaction: SMTPTransaction) async -> SMTPReply
 
+    /// The message's octets could not be written to its file while they arrived; what has come is dropped.
+    /// - Returns: the reply at the end of the message, 4yz.
+    func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply
+
     /// A transaction ended without a message: RSET, a new EHLO, QUIT, a lost connection or a limit. Told so that its journey is kept.
     func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async
 
@@ -51,6 +55,8 @@ public protocol SMTPService: Sendable {
 }
 
 extension SMTPService {
+    /// As for a full system (RFC 3463 §3.4).
+    public func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply { .contentCannotBeStored }
     public func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? { nil }
     public func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply? { nil }
     public func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? { nil }
@@ -62,6 +68,11 @@ public enum SMTPConnectionDecision: Sendable, Hashable {
     case serve
     /// The 4yz or 5yz reply is sent instead of the greeting.
     case refuse(SMTPReply)
+}
+
+extension SMTPReply {
+    /// What a client is told whose message can't be kept while it arrives.
+    static let contentCannotBeStored = SMTPReply(452, EnhancedStatusCode(4, 3, 1), "The message cannot be stored now, try again later")
 }
 
 /// What is known about a client's session at the moment of a call.
