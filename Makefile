@@ -6,13 +6,15 @@ SUITES ?= ../shared/suites
 SWIFT ?= swift
 LINTED := Package.swift Sources Tests
 
-.PHONY: help install run test conformance interop format lint arrows clean
+.PHONY: help install run test conformance interop zones format lint arrows clean
 
 help:
-	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
+	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it;"
+	@echo "                    NETNS=1: every host in a network namespace, firewalls between the zones)"
 	@echo "make test           install what is missing, build, run every test"
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
 	@echo "make interop        run the tests with real clients and peers only"
+	@echo "make zones          try every flow between the zones, and the systemd units' restrictions, only"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
 
@@ -22,7 +24,7 @@ install:
 run: install
 	@echo "Building postern (release); the first time takes some minutes"
 	@$(SWIFT) build -c release --product postern
-	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once)
+	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once) $(if $(filter-out 0 no false,$(NETNS)),--namespaces)
 
 # One test after the other: many of them wait for servers and programs, and all of them at once would let each wait for the others.
 test: install
@@ -40,6 +42,11 @@ conformance: install
 interop: install
 	@$(SWIFT) build --build-tests
 	@$(SWIFT) test --skip-build --no-parallel --filter Interop
+
+# The firewalls' rules with the whole matrix of who may reach whom, the use case between them, and what the units of deploy/systemd hold back.
+zones: install
+	@$(SWIFT) build --build-tests
+	@$(SWIFT) test --skip-build --no-parallel --filter 'Zone|SystemdUnit'
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

@@ -28,7 +28,7 @@ struct LabRunning: SuiteTrait, TestScoping {
     }
 
     /// The `postern` that was built together with the tests: it lies beside the test bundle, or above its folder.
-    private static var binary: String {
+    static var binary: String {
         get throws {
             let manager = FileManager.default
             let executable = try manager.destinationOfSymbolicLink(atPath: "/proc/self/exe")
