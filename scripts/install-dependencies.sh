@@ -6,7 +6,8 @@ set -euo pipefail
 # What the build links against.
 build_packages=(libunbound-dev libidn2-dev libsqlite3-dev pkg-config)
 # What the laboratory runs: name servers, a resolver, signing tools, the provider's MTA, and foreign clients.
-lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl isync curl openssl python3 ca-certificates)
+lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl isync curl openssl python3 ca-certificates
+    iproute2 nftables systemd libseccomp2 util-linux)
 # What the tests of faults need: a compiler for the library of failing calls, file systems and namespaces, a packet filter.
 fault_packages=(gcc libc6-dev e2fsprogs mount util-linux iproute2 nftables)
 # What the benchmarks measure beside Postern.
