@@ -25,7 +25,9 @@ public actor Kartapuce {
         /// Routes of the relay, each as it is written in its `postern.yaml`.
         public var relayRoutes: [String] = []
 
-        public init(binary: String, plan: AddressPlan = .init(), inNamespaces: Bool = false, units: PlayedUnits? = nil, folder: String? = nil, keepsFolder: Bool = false) {
+        public init(
+            binary: String, plan: AddressPlan = .init(), inNamespaces: Bool = false, units: PlayedUnits? = nil, folder: String? = nil, keepsFolder: Bool = false
+        ) {
             self.binary = binary
             self.plan = plan
             self.inNamespaces = inNamespaces

@@ -17,7 +17,8 @@ struct LabRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Start Kartapuce, send the use case, tell the messages' journeys, and stay up until Ctrl-C.",
-        discussion: "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses, or with --namespaces in networks that only the laboratory sees."
+        discussion:
+            "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses, or with --namespaces in networks that only the laboratory sees."
     )
 
     @Flag(help: "End after the use case: exit code 0 if all of it went well, 1 if not.")

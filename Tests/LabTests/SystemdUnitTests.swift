@@ -1,4 +1,5 @@
 import Foundation
+import MailTesting
 import Testing
 
 @testable import Lab
@@ -35,7 +36,7 @@ struct SystemdUnitTests {
     func systemdFindsNoFault(name: String) async throws {
         let folder = try LabFiles.temporaryFolder("units")
         defer { LabFiles.remove(folder) }
-        let text = try LabFiles.readText("\(SystemdUnits.folder)/\(name).service").replacingOccurrences(of: "/usr/bin/postern", with: try LabRunning.binary)
+        let text = try LabFiles.readText("\(SystemdUnits.folder)/\(name).service").replacingOccurrences(of: "/usr/bin/postern", with: try posternBinary())
         try LabFiles.write(text, to: "\(folder)/\(name).service")
         let verified = try await Command.run("systemd-analyze", ["verify", "--man=no", "\(folder)/\(name).service"])
         #expect(verified.succeeded)

@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import MailTesting
 import Testing
 
 @testable import Lab
@@ -89,7 +90,7 @@ struct ZoneTests {
     private func withWorld(_ rules: NamespaceWorld.Rules, _ body: (Matrix) async throws -> Void) async throws {
         let folder = try LabFiles.temporaryFolder("zone-test")
         defer { LabFiles.remove(folder) }
-        let binary = try LabRunning.binary
+        let binary = try posternBinary()
         let world = try await NamespaceWorld(rules: rules)
         var listeners: [ChildProcess] = []
         do {
@@ -152,7 +153,7 @@ struct ZoneTests {
 struct InteropZonesTests {
     @Test func theUseCaseWorksBetweenFirewallsAndUnderTheUnits() async throws {
         let units = PlayedUnits(player: "\(SystemdUnits.root)/scripts/play-unit.py", folder: SystemdUnits.folder)
-        let options = Kartapuce.Options(binary: try LabRunning.binary, inNamespaces: true, units: units)
+        let options = Kartapuce.Options(binary: try posternBinary(), inNamespaces: true, units: units)
         let kartapuce = try await Kartapuce.start(options) { print("lab: \($0)") }
         do {
             for line in try await kartapuce.verifyZones() { print("lab: \(line)") }

@@ -30,7 +30,8 @@ final class NameServers: Sendable {
             for (name, address, served) in [
                 ("root-ns", plan.rootNameServer, ["root"]), ("test-ns", plan.testNameServer, ["test"]), ("leaf-ns", plan.leafNameServer, leaves),
             ] {
-                children.append(try Self.startAuthoritative(name: name, address: address, zones: served, launcher: plan.launcher(at: address), in: folder, signed: zones))
+                children.append(
+                    try Self.startAuthoritative(name: name, address: address, zones: served, launcher: plan.launcher(at: address), in: folder, signed: zones))
             }
             children.append(
                 try Self.startResolver(

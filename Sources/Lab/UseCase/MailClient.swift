@@ -96,7 +96,8 @@ public struct MailClient: Sendable {
             .filter { $0.hasPrefix("* SEARCH") || $0.hasPrefix("* ESEARCH") }
             .flatMap { $0.split(whereSeparator: { !$0.isNumber }).compactMap { Int($0) } }
         guard let identifier = identifiers.last else { return nil }
-        let fetched = try await Command.run("curl", base + ["--url", "\(mailbox)/;UID=\(identifier)"], launcher: plan.launcher(at: sourceAddress), timeout: .seconds(120))
+        let fetched = try await Command.run(
+            "curl", base + ["--url", "\(mailbox)/;UID=\(identifier)"], launcher: plan.launcher(at: sourceAddress), timeout: .seconds(120))
         guard fetched.succeeded else {
             throw LabError(.processFailed, "fetching \(login.user)'s message failed: \(fetched.errors.suffix(1500))")
         }
