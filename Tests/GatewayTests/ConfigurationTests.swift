@@ -61,9 +61,6 @@ struct ConfigurationTests {
                   retrySeconds: [30s, 5m, 1h]
                   expireSeconds: 2d
                   delayWarningSeconds: 4h
-                routes:
-                  - {domain: Gmail.test, host: lmtp.gmail.test, address: 127.0.0.4, port: 24, transport: lmtp, security: opportunistic}
-                  - {domain: "*", host: smarthost.test, address: 127.0.0.5}
                 journeys: {keepDays: 7d, collectSeconds: 1}
                 logging: {level: debug, json: true}
                 outboundAddress: 127.77.2.10
@@ -83,13 +80,6 @@ struct ConfigurationTests {
         #expect(configuration.peers[.store]?.host == "imap.kartapuce.test")
         #expect(configuration.peers[.store]?.linkPort == 4025)
         #expect(configuration.peers[.store]?.controlPort == nil)
-        #expect(
-            configuration.routes == [
-                .init(
-                    domain: try DomainName("gmail.test"), host: "lmtp.gmail.test", address: .v4(0x7f00_0004), port: 24, transport: .lmtp,
-                    security: .opportunistic),
-                .init(domain: nil, host: "smarthost.test", address: .v4(0x7f00_0005), port: 25, transport: .smtp, security: .verified),
-            ])
         #expect(configuration.resolver.forwarders == ["127.0.0.1@5353", "127.0.0.2"])
         #expect(configuration.resolver.trustAnchorFile == "/etc/postern/root.key")
         #expect(configuration.resolver.secureProbe?.ascii == "signed.test")
@@ -148,17 +138,12 @@ struct ConfigurationTests {
         ("peers:\n  stor: {host: a.test, address: 127.0.0.1}", "6:3", ["did you mean “store”?"]),
         ("peers:\n  store: {host: a.test}", "6:10", ["peers.store.address", "is missing"]),
         ("roles: [relay]\npeers:\n  mx: {host: a.test, address: 127.0.0.1}", "7:3", ["neither linkPort nor controlPort"]),
+        ("routes:\n  kartapuce.test: {host: a.test}", "6:19", ["routes.kartapuce.test.address", "is missing"]),
+        ("routes:\n  b@d: {host: a.test, address: 127.0.0.1}", "6:3", ["neither a domain nor"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, security: tls}", "6:53", ["opportunistic, verified, plain"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: uucp}", "6:54", ["smtp, lmtp"]),
         ("roles: [mx]", "5:1", ["role mx", "peers.store"]),
         ("roles: [submission]\npeers:\n  store: {host: a.test, address: 127.0.0.1, linkPort: 1}", "6:1", ["peers.relay"]),
-        ("routes: {domain: a.test}", "5:9", ["must be a list"]),
-        ("routes:\n  - {domain: a..test, host: a.test, address: 127.0.0.1}", "6:14", ["domain name"]),
-        ("routes:\n  - {domain: a.test, host: a.test}", "6:5", ["routes.0.address", "is missing"]),
-        ("routes:\n  - {domain: a.test, host: a.test, address: 127.0.0.1, transport: uucp}", "6:66", ["smtp, lmtp"]),
-        ("routes:\n  - {domain: kartapuce.test, host: a.test, address: 127.0.0.1}", "6:6", ["own domains"]),
-        (
-            "routes:\n  - {domain: \"*\", host: a.test, address: 127.0.0.1}\n  - {domain: \"*\", host: b.test, address: 127.0.0.1}", "7:6",
-            ["another route"]
-        ),
         ("hostname: again.test", "1:1", ["twice"]),
         ("a: [", "6:1", ["isn't YAML"]),
     ]
@@ -168,6 +153,20 @@ struct ConfigurationTests {
         let (yaml, place, words) = Self.faults[index]
         let found = errors(Self.everything + yaml + "\n")
         #expect(found.contains { text in text.hasPrefix("\(place): error: ") && words.allSatisfy(text.contains) }, "\(yaml): \(found)")
+    }
+
+    @Test("A domain may have a route of its own, and the edge then needs no store")
+    func routes() throws {
+        let configuration = try load(
+            Self.everything + """
+                roles: [mx]
+                routes:
+                  kartapuce.test: {host: mail.kartapuce.test, address: 10.0.0.5, port: 24, transport: lmtp, security: plain, recipients: any}
+
+                """)
+        let route = try #require(configuration.routes["kartapuce.test"])
+        #expect(route.host == "mail.kartapuce.test" && route.port == 24 && route.transport == .lmtp && route.security == .plain)
+        #expect(route.recipients == .any)
     }
 
     @Test("All faults are told at once, in the order of the file")
@@ -232,10 +231,11 @@ struct ConfigurationTests {
                 fields[key.name] = value
                 let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
                 yaml = Self.everything + "peers: {store: {\(text)}}\n"
-            } else if key.path.hasPrefix("routes[].") {
-                var fields = ["domain": "a.test", "host": "a.test", "address": "127.0.0.1"]
+            } else if key.path.hasPrefix("routes.<domain>.") {
+                var fields = ["host": "mail.kartapuce.test", "address": "127.0.0.1"]
                 fields[key.name] = value
-                yaml = Self.everything + "routes:\n  - {\(fields.map { "\($0.key): \($0.value)" }.sorted().joined(separator: ", "))}\n"
+                let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+                yaml = Self.everything + "routes: {kartapuce.test: {\(text)}}\n"
             } else if key.path.hasPrefix("certificate.") || key.path.hasPrefix("link.") {
                 // Their keys need one another and stand in the fixture.
                 yaml = Self.everything

@@ -52,6 +52,27 @@ import Testing
         #expect(try route("tom@gmail.test", router) == outside)
     }
 
+    /// Routes of the configuration outrank the hosts of ours; one for the internet is the relay's alone.
+    static let routed: [([String], Set<Configuration.Role>, String, String)] = [
+        (["kartapuce.test"], [.mx], "route:kartapuce.test", "550 5.7.1"),
+        (["kartapuce.test"], [.mx, .store], "route:kartapuce.test", "550 5.7.1"),
+        (["*"], [.relay], "451 4.3.5", "route:*"),
+        (["*", "gmail.test"], [.relay], "451 4.3.5", "route:gmail.test"),
+        (["*"], [.mx, .store], "mailbox", "550 5.7.1"),
+        (["yahoo.test"], [.relay, .store], "mailbox", "mx:gmail.test"),
+    ]
+
+    @Test(arguments: routed)
+    func routes(names: [String], roles: Set<Configuration.Role>, own: String, outside: String) throws {
+        var configuration = Configuration()
+        configuration.roles = roles
+        configuration.domains = [try DomainName("kartapuce.test")]
+        for name in names { configuration.routes[name] = .init() }
+        let router = Router(configuration: configuration)
+        #expect(try route("bob@kartapuce.test", router) == own)
+        #expect(try route("tom@gmail.test", router) == outside)
+    }
+
     static let addresses: [(String, String)] = [
         ("bob@KARTAPUCE.test", "mailbox"), ("bob@xn--bcher-kva.test", "mailbox"), ("bob@bücher.test", "mailbox"),
         // Neither above nor below an own domain is an own one.
@@ -75,12 +96,9 @@ import Testing
         configuration.roles = [.relay]
         configuration.domains = [try DomainName("kartapuce.test")]
         configuration.peers[.mx] = .init(host: "mail.kartapuce.test", address: .v4(0x7f00_0001), linkPort: 1, controlPort: nil)
-        configuration.routes = [
-            .init(domain: try DomainName("gmail.test"), host: "lmtp.gmail.test", address: .v4(0x7f00_0002), transport: .lmtp),
-            .init(domain: nil, host: "smarthost.test", address: .v4(0x7f00_0003)),
-        ]
+        for name in ["gmail.test", "*"] { configuration.routes[name] = .init() }
         #expect(try route(address, Router(configuration: configuration)) == key)
-        configuration.routes.removeLast()
+        configuration.routes["*"] = nil
         #expect(try route("tom@other.test", Router(configuration: configuration)) == "mx:other.test")
         // Who sends nothing to the internet has no use for routes either.
         configuration.roles = [.submission]
@@ -98,7 +116,9 @@ import Testing
         #expect(literal.reply.code == 550)
     }
 
-    @Test(arguments: ["mailbox", "link:store", "link:internal", "mx:gmail.test", "mx:xn--bcher-kva.test", "ip:192.0.2.1", "ip:2001:db8::1", "route:gmail.test", "route:*"])
+    @Test(arguments: [
+        "mailbox", "link:store", "link:internal", "mx:gmail.test", "mx:xn--bcher-kva.test", "ip:192.0.2.1", "ip:2001:db8::1", "route:gmail.test", "route:*",
+    ])
     func keysAreReadBack(key: String) { #expect(Destination(key: key)?.key == key) }
 
     @Test(arguments: ["", "mailboxes", "link:", "link:king", "mx:", "mx:a..b", "ip:1.2.3", "ip:", "lmtp:x", ":", "mx", "route:", "route:a..b"])

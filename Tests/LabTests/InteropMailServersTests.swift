@@ -66,7 +66,8 @@ extension InteropPeersTests {
         func refusedAmongAccepted(kind: PeerKind) async throws {
             let exchange = try PeersRunning.exchange(with: kind)
             let domain = exchange.neighbour.domain
-            let message = SampleMessage.make(.init(from: Kartapuce.bob.user, to: "alice@\(domain)", subject: "some", seed: kind.seed(901), attachmentBytes: 2000))
+            let message = SampleMessage.make(
+                .init(from: Kartapuce.bob.user, to: "alice@\(domain)", subject: "some", seed: kind.seed(901), attachmentBytes: 2000))
             let recipients = ["alice@\(domain)", "nobody@\(domain)", "dave@\(domain)"]
             try await exchange.submitAsBob(message.content, .init(sender: Kartapuce.bob.user, recipients: recipients))
             for user in ["alice", "dave"] {

@@ -1,4 +1,5 @@
 import Foundation
+import MailTesting
 import Testing
 
 @testable import Lab
@@ -16,7 +17,7 @@ struct LabRunning: SuiteTrait, TestScoping {
 
     @concurrent
     func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void) async throws {
-        let options = Kartapuce.Options(binary: try Self.binary, plan: AddressPlan(network: network))
+        let options = Kartapuce.Options(binary: try posternBinary(), plan: AddressPlan(network: network))
         let kartapuce = try await Kartapuce.start(options) { print("lab: \($0)") }
         do {
             try await Self.$running.withValue(kartapuce) { try await function() }
@@ -25,19 +26,6 @@ struct LabRunning: SuiteTrait, TestScoping {
             throw error
         }
         await kartapuce.stop()
-    }
-
-    /// The `postern` that was built together with the tests: it lies beside the test bundle, or above its folder.
-    static var binary: String {
-        get throws {
-            let manager = FileManager.default
-            let executable = try manager.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-            var folders = [URL(fileURLWithPath: executable).deletingLastPathComponent().path]
-            folders += CommandLine.arguments.filter { $0.contains(".xctest") }.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
-            folders += ["\(manager.currentDirectoryPath)/.build/debug"]
-            let found = folders.map { "\($0)/postern" }.first { manager.isExecutableFile(atPath: $0) }
-            return try #require(found, "postern isn't built; looked in \(folders)")
-        }
     }
 }
 

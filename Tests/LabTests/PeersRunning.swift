@@ -1,4 +1,5 @@
 import Foundation
+import MailTesting
 import Testing
 
 @testable import Lab
@@ -53,16 +54,16 @@ struct PeersRunning: SuiteTrait, TestScoping {
     @concurrent
     func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void) async throws {
         let plan = AddressPlan(network: network)
-        var options = Kartapuce.Options(binary: try LabRunning.binary, plan: plan)
+        var options = Kartapuce.Options(binary: try posternBinary(), plan: plan)
         options.neighbours = PeerKind.allCases.map { $0.neighbour(plan) }
         let dovecot = Neighbour(name: "dovecot", number: 4, plan: plan)
         options.relayRoutes = PeerKind.allCases.map { kind in
             let neighbour = kind.neighbour(plan)
             let security = kind.hasTLSServer ? "verified" : "plain"
-            return "{domain: \(neighbour.routedDomain), host: \(neighbour.host), address: \(neighbour.address), security: \(security)}"
+            return "\(neighbour.routedDomain): {host: \(neighbour.host), address: \(neighbour.address), security: \(security)}"
         }
         options.relayRoutes.append(
-            "{domain: \(dovecot.routedDomain), host: \(dovecot.host), address: \(dovecot.address), port: \(DovecotPeer.port), transport: lmtp}"
+            "\(dovecot.routedDomain): {host: \(dovecot.host), address: \(dovecot.address), port: \(DovecotPeer.port), transport: lmtp}"
         )
         let kartapuce = try await Kartapuce.start(options) { print("lab: \($0)") }
         var stops: [@Sendable () async -> Void] = [{ await kartapuce.stop() }]

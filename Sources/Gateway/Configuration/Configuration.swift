@@ -19,8 +19,8 @@ public struct Configuration: Sendable, Equatable {
     public var listeners: [Listener] = []
     /// The other hosts by role.
     public var peers: [Role: Peer] = [:]
-    /// Where role `relay` sends mail of some domains, or all, instead of asking the DNS for mail exchangers.
-    public var routes: [Route] = []
+    /// Domains whose mail takes a way of its own, by their name in ASCII; `*` for every domain of the internet that has none.
+    public var routes: [String: Route] = [:]
     /// Where the webmail finds mail; `nil` on every other host.
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
@@ -32,6 +32,9 @@ public struct Configuration: Sendable, Equatable {
     public var outboundAddress: IPAddress?
     /// The port of other organisations' MTAs; 25 but in tests.
     public var outboundPort: Int = 25
+    /// The longest wait for any single step of another host. The waits of RFC 5321 §4.5.3.2 are 10 minutes at most, so that the default
+    /// shortens none of them.
+    public var outboundTimeoutSeconds: Int = 600
     /// What separates a sub-address: `+`; empty switches them off.
     public var subaddressSeparator: String = "+"
 
@@ -95,30 +98,22 @@ public struct Configuration: Sendable, Equatable {
         }
     }
 
-    /// A way for outside mail that doesn't follow MX records: a smart host, or a server that takes mail by LMTP.
+    /// A host that isn't Postern's and takes all mail of a domain: a mail server inside, or a provider that sends for us (a smart host).
     public struct Route: Sendable, Equatable {
-        /// What is spoken: SMTP, or LMTP with a reply for each recipient after the message (RFC 2033).
+        /// How the way to the host is secured.
+        public enum Security: String, Sendable, CaseIterable { case opportunistic, verified, plain }
+        /// What the host speaks: SMTP (RFC 5321) or LMTP (RFC 2033).
         public enum Transport: String, Sendable, CaseIterable { case smtp, lmtp }
-        /// Whether STARTTLS is used: with a certificate valid for ``host`` or no delivery; where offered, with any certificate; never.
-        public enum Security: String, Sendable, CaseIterable { case verified, opportunistic, plain }
-        /// The domain of the recipients, without those below it; `nil` (written `*`) for every domain that has no route of its own.
-        public var domain: DomainName?
-        /// The next host's name, which its certificate must have where that is asked for.
-        public var host: String
-        public var address: IPAddress
-        public var port: Int
-        public var transport: Transport
-        public var security: Security
-        public init(
-            domain: DomainName?, host: String, address: IPAddress, port: Int = 25, transport: Transport = .smtp, security: Security = .verified
-        ) {
-            self.domain = domain
-            self.host = host
-            self.address = address
-            self.port = port
-            self.transport = transport
-            self.security = security
-        }
+        /// Which recipients of an own domain the edge takes: those that the inside has told, or all (the host must refuse in its session).
+        public enum Recipients: String, Sendable, CaseIterable { case known, any }
+        /// The name that its certificate must have where the security is `verified`.
+        public var host: String = ""
+        public var address: IPAddress = .v4(0)
+        public var port: Int = 25
+        public var security: Security = .verified
+        public var transport: Transport = .smtp
+        public var recipients: Recipients = .known
+        public init() {}
     }
 
     /// The two hosts inside that the webmail speaks with as its users: IMAPS to read, submission under TLS to send.
@@ -184,6 +179,8 @@ public struct Configuration: Sendable, Equatable {
     }
 
     public struct JourneySettings: Sendable, Equatable {
+        /// Whether evidence is kept at all.
+        public var enabled: Bool = true
         public var keepDays: Int = 30
         /// How often the inside collects the others' journeys.
         public var collectSeconds: Int = 5

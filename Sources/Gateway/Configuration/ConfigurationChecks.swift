@@ -6,10 +6,10 @@ import FoundationEssentials
 extension Configuration {
     func checkMeaning(_ reader: inout ConfigurationReader) {
         checkRoles(&reader)
+        checkRoutes(&reader)
         checkWebmail(&reader)
         checkListeners(&reader)
         checkLinks(&reader)
-        checkRoutes(&reader)
         checkAmounts(&reader)
     }
 
@@ -18,11 +18,34 @@ extension Configuration {
         !roles.isDisjoint(with: wanted) || wanted.contains { peers[$0]?.linkPort != nil }
     }
 
+    private var routesEveryOwnDomain: Bool { domains.allSatisfy { routes[$0.ascii] != nil } }
+
+    private func checkRoutes(_ reader: inout ConfigurationReader) {
+        let own = Set(domains.map(\.ascii))
+        for (name, route) in routes.sorted(by: { $0.key < $1.key }) {
+            let keys = ["routes.\(name)", "routes"]
+            if !own.contains(name), !roles.contains(.relay) {
+                reader.report(
+                    .warning, keys: keys, "\(name == Self.everyOtherDomain ? "the internet" : name) is sent to by role relay only; the route isn't used here")
+            }
+            if route.transport == .smtp, route.security == .plain {
+                reader.report(
+                    .warning, keys: ["routes.\(name).security"] + keys,
+                    "all mail to \(route.host) goes unencrypted; opportunistic takes TLS where it is offered")
+            }
+            if route.recipients == .any, !own.contains(name) {
+                reader.report(
+                    .warning, keys: ["routes.\(name).recipients"] + keys, "concerns own domains only: nobody may send to \(name) from outside")
+            }
+        }
+    }
+
     private func checkRoles(_ reader: inout ConfigurationReader) {
-        if roles.contains(.mx), !reaches([.store, .internal]) {
+        if roles.contains(.mx), !reaches([.store, .internal]), !routesEveryOwnDomain {
             reader.report(
-                .error, keys: ["peers.store", "peers", "roles"],
-                "role mx needs the host that holds the mailboxes: add role store, or peers.store with host, address and linkPort")
+                .error, keys: ["peers.store", "peers", "routes", "roles"],
+                "role mx needs the host that holds the mailboxes: add role store, peers.store with host, address and linkPort, or routes for all domains"
+            )
         }
         for role in [Role.submission, .internal] where roles.contains(role) {
             if !reaches([.relay]) {

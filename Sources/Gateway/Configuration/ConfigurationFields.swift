@@ -38,6 +38,10 @@ extension Configuration {
             .init(
                 "outboundPort", \.outboundPort, .port, in: initial, example: "25",
                 "the port of other organisations' MTAs; another than 25 only in tests"),
+            // RFC 5321 §4.5.3.2: clients have to wait up to 10 minutes.
+            .init(
+                "outboundTimeoutSeconds", \.outboundTimeoutSeconds, .duration(unit: 1000, 1...600), in: initial, example: "10m",
+                "the longest wait for a single step of another host; shorter than 10m only in tests"),
             .init(
                 "subaddressSeparator", \.subaddressSeparator, .separator, in: initial, example: "\"+\"",
                 "what separates a sub-address from a user's name (bob+lists); empty switches them off"),
@@ -215,6 +219,9 @@ extension Configuration {
     private static let journeyFields: [ConfigurationField<JourneySettings>] = {
         let initial = JourneySettings()
         return [
+            .init(
+                "enabled", \.enabled, .flag, in: initial, example: "true",
+                "whether evidence is kept; false is for measuring what it costs"),
             .init("keepDays", \.keepDays, .duration(unit: 86_400_000, 1...3650), in: initial, example: "30d", "how long journeys are kept"),
             .init(
                 "collectSeconds", \.collectSeconds, .duration(unit: 1000, 1...3600), in: initial, example: "5s",

@@ -331,3 +331,11 @@ extension DomainName {
         guard ascii.contains("."), !ascii.contains("_"), !ascii.contains("*") else { return nil }
     }
 }
+
+extension ConfigurationValue where Value: RawRepresentable & CaseIterable & Sendable, Value.RawValue == String {
+    /// One of the words of an enumeration.
+    static func word() -> Self {
+        let choice = ConfigurationValue<String>.choice(Value.allCases.map(\.rawValue))
+        return .init(name: choice.name, read: { node, reader in choice.read(node, &reader).flatMap(Value.init) }, show: { $0.rawValue })
+    }
+}

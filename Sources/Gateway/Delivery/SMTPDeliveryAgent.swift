@@ -11,11 +11,14 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     let pool: SMTPClientPool
     let resolver: any Resolver
     let peers: [Configuration.Role: Configuration.Peer]
-    let routes: [Configuration.Route]
+    /// Hosts that aren't Postern's, by the domain they take the mail of.
+    let routes: [String: Configuration.Route]
     /// The port of mail exchangers.
     let port: Int
     /// Our own name and addresses, to recognise an MX record that points back at us (RFC 5321 §5.1).
     let hostname: String
+    /// Whether this host may send to the internet: only the role `relay` may. The router never asks another host to; this keeps it so where a queue was tampered with.
+    let reachesInternet: Bool
     let now: @Sendable () -> Date
 
     func deliver(_ job: DeliveryJob) async -> DeliveryResult {
@@ -29,11 +32,13 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             let target = SMTPTarget(
                 hostname: peer.host, addresses: [peer.address], port: linkPort, security: .link, peerRole: role.rawValue)
             return await deliver(job, to: [target], steps: [])
-        case .route(let domain):
-            guard let route = routes.first(where: { $0.domain == domain }) else {
-                return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "The configuration has no route for \(domain?.ascii ?? "*") any more"))
+        case .route(let name):
+            guard let route = routes[name] else {
+                return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "No route for \(name) is configured any more"))
             }
             return await deliver(job, to: [SMTPTarget(route)], steps: [])
+        case .literal where !reachesInternet, .exchangers where !reachesInternet:
+            return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "This host doesn't send to the internet: it isn't the relay"))
         case .literal(let address):
             let target = SMTPTarget(hostname: "[\(address)]", addresses: [address], port: port, security: .opportunistic)
             return await deliver(job, to: [target], steps: [])
@@ -110,15 +115,16 @@ struct SMTPDeliveryAgent: DeliveryAgent {
 }
 
 extension SMTPTarget {
-    /// The host of a route.
+    /// The host that a route names.
     init(_ route: Configuration.Route) {
         let security: Security =
             switch route.security {
-            case .verified: .verified
             case .opportunistic: .opportunistic
+            case .verified: .verified
             case .plain: .plain
             }
-        self.init(hostname: route.host, addresses: [route.address], port: route.port, security: security, isLMTP: route.transport == .lmtp)
+        self.init(
+            hostname: route.host, addresses: [route.address], port: route.port, security: security, isLMTP: route.transport == .lmtp)
     }
 }
 

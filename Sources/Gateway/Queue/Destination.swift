@@ -7,21 +7,20 @@ enum Destination: Hashable, Sendable {
     case mailbox
     /// Another of our hosts, over mutual TLS.
     case link(Configuration.Role)
+    /// The host that a route of the configuration names; the value is the domain under which it stands there.
+    case route(String)
     /// The mail exchangers of a domain (RFC 5321 §5.1).
     case exchangers(DomainName)
-    /// The host of the configured route for this domain; `nil` for the route of all domains. What it leads to is looked up at each attempt, so that a changed
-    /// configuration holds for what waits already.
-    case route(DomainName?)
     /// An address literal (RFC 5321 §4.1.3): this very address.
     case literal(IPAddress)
 
-    /// The text that stands in the spool: `mailbox`, `link:store`, `mx:gmail.test`, `route:gmail.test`, `route:*`, `ip:192.0.2.1`.
+    /// The text that stands in the spool: `mailbox`, `link:store`, `route:kartapuce.test`, `mx:gmail.test`, `ip:192.0.2.1`.
     var key: String {
         switch self {
         case .mailbox: "mailbox"
         case .link(let role): "link:\(role.rawValue)"
+        case .route(let name): "route:\(name)"
         case .exchangers(let domain): "mx:\(domain.ascii)"
-        case .route(let domain): "route:\(domain?.ascii ?? "*")"
         case .literal(let address): "ip:\(address)"
         }
     }
@@ -38,16 +37,12 @@ enum Destination: Hashable, Sendable {
         case "link":
             guard let role = Configuration.Role(rawValue: value) else { return nil }
             self = .link(role)
+        case "route":
+            guard value == Configuration.everyOtherDomain || (try? DomainName(value)) != nil else { return nil }
+            self = .route(value)
         case "mx":
             guard let domain = try? DomainName(value) else { return nil }
             self = .exchangers(domain)
-        case "route":
-            guard value != "*" else {
-                self = .route(nil)
-                return
-            }
-            guard let domain = try? DomainName(value) else { return nil }
-            self = .route(domain)
         case "ip":
             guard let address = IPAddress(value) else { return nil }
             self = .literal(address)

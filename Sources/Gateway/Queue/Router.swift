@@ -7,13 +7,13 @@ struct Router: Sendable {
     private let roles: Set<Configuration.Role>
     private let peers: Set<Configuration.Role>
     private let domains: Set<DomainName>
-    private let routes: [DomainName?: String]
+    private let routes: [String: Configuration.Route]
 
     init(configuration: Configuration) {
         roles = configuration.roles
         peers = Set(configuration.peers.keys)
         domains = Set(configuration.domains)
-        routes = Dictionary(configuration.routes.map { ($0.domain, $0.host) }, uniquingKeysWith: { first, _ in first })
+        routes = configuration.routes
     }
 
     /// A destination with the reason for it, as the journey tells it.
@@ -28,16 +28,25 @@ struct Router: Sendable {
         return domains.contains(domain)
     }
 
+    /// Whether mail for the address is taken without asking whether it is known: a route says that the host behind it knows.
+    func takesEveryRecipient(of address: EmailAddress) -> Bool {
+        guard let domain = try? DomainName(address.domain) else { return false }
+        return routes[domain.ascii]?.recipients == .any
+    }
+
     /// Where an address is sent from here, or the reply that refuses it.
     func route(_ address: EmailAddress) -> Result<Decision, Refusal> {
         if address.domain.hasPrefix("[") { return routeLiteral(address) }
         guard let domain = try? DomainName(address.domain) else {
             return .failure(Refusal(SMTPReply(550, .init(5, 1, 2), "The domain of <\(address)> is not a valid name")))
         }
-        return domains.contains(domain) ? routeInside(domain) : routeOutside(.exchangers(domain), domain: domain, name: domain.ascii)
+        return domains.contains(domain) ? routeInside(domain) : routeOutside(.exchangers(domain), name: domain.ascii)
     }
 
     private func routeInside(_ domain: DomainName) -> Result<Decision, Refusal> {
+        if let route = routes[domain.ascii] {
+            return .success(Decision(destination: .route(domain.ascii), reason: "\(domain.ascii) is ours; its route leads to \(route.host)"))
+        }
         if roles.contains(.store) {
             return .success(Decision(destination: .mailbox, reason: "\(domain.ascii) is ours and its mailboxes are here"))
         }
@@ -51,12 +60,11 @@ struct Router: Sendable {
         return .failure(Refusal(SMTPReply(451, .init(4, 3, 5), "No way to the mailboxes of \(domain.ascii) is configured here")))
     }
 
-    private func routeOutside(_ destination: Destination, domain: DomainName? = nil, name: String) -> Result<Decision, Refusal> {
+    private func routeOutside(_ destination: Destination, name: String) -> Result<Decision, Refusal> {
         if roles.contains(.relay) {
-            // A smart host for everything takes address literals too: whoever has one may not be able to reach the internet itself.
-            for routed in domain.map({ [$0, nil] }) ?? [nil] {
-                guard let host = routes[routed] else { continue }
-                return .success(Decision(destination: .route(routed), reason: "\(name) is outside; its route leads to \(host)"))
+            let every = Configuration.everyOtherDomain
+            if let key = routes[name] == nil ? (routes[every] == nil ? nil : every) : name, let route = routes[key] {
+                return .success(Decision(destination: .route(key), reason: "\(name) is outside; its route leads to \(route.host)"))
             }
             return .success(Decision(destination: destination, reason: "\(name) is outside; this host sends to the internet"))
         }

@@ -24,12 +24,17 @@ struct Host: Sendable {
     let clientTLS: SMTPClientTLS
     let router: Router
     let recorder: JourneyRecorder
+    /// Whether the stores can be written, for everybody who writes them.
+    let storage: StorageAlarm
+    /// Shared by all listeners: a client may come back by another one.
+    let repetitions: RepeatedMessages
     let logger: Logger
 
     init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
         self.configuration = configuration
         self.group = group
         self.logger = logger
+        storage = StorageAlarm(logger: logger)
         spool = try await SpoolStore.open(folder: configuration.dataFolder, host: configuration.hostname)
         let roles = configuration.roles
         mailboxes =
@@ -49,7 +54,8 @@ struct Host: Sendable {
                 try .link(certificateFile: $0.certificate, keyFile: $0.key, authorityFile: $0.authority)
             })
         router = Router(configuration: configuration)
-        recorder = JourneyRecorder(host: configuration.hostname, log: spool)
+        recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
+        repetitions = try await RepeatedMessages(spool: spool, at: .now)
     }
 
     /// Closes what was opened, when nothing uses it any more.

@@ -29,6 +29,13 @@ public struct SMTPClientConfiguration: Sendable {
         /// The defaults.
         public init() {}
 
+        /// Makes no wait longer than this.
+        public mutating func limit(to longest: Duration) {
+            for wait in [
+                \Self.connect, \.handshake, \.greeting, \.introduction, \.mail, \.recipient, \.dataInitiation, \.dataBlock, \.dataTermination, \.quit,
+            ] { self[keyPath: wait] = min(self[keyPath: wait], longest) }
+        }
+
         func duration(for wait: SMTPClientWait) -> Duration {
             switch wait {
             case .greeting: greeting
@@ -55,11 +62,9 @@ public struct SMTPClientConfiguration: Sendable {
     /// Messages that go over one connection before it is given up.
     public var maxMessagesPerConnection = 100
     /// Connections without a message that are kept for one target.
-    public var maxIdleConnectionsPerTarget = 4
+    public var maxIdleConnectionsPerTarget = 20
     /// Addresses of a target that are tried (RFC 5321 §5.1 lets a client limit them).
     public var maxAddresses = 10
-    /// The peers speak LMTP (RFC 2033).
-    public var isLMTP = false
     /// Who authenticates at the peers: for a smarthost, never for the internet.
     public var credentials: SMTPCredentials?
     /// On links, messages of at most this many octets follow their envelope without waiting for its replies.

@@ -193,7 +193,7 @@ public final class SMTPClientPool: Sendable {
 
     private func plan(for target: SMTPTarget) -> SMTPConnectionPlan {
         var session = SMTPClientSession.Configuration(hostname: configuration.hostname)
-        session.isLMTP = configuration.isLMTP || target.isLMTP
+        session.isLMTP = target.isLMTP
         var plan = SMTPConnectionPlan(session: session, timeouts: configuration.timeouts)
         plan.serverName = SMTPClientTLS.serverName(target.hostname)
         switch target.security {

@@ -22,10 +22,12 @@ public struct SMTPTarget: Hashable, Sendable {
     public var security: Security
     /// For `.link`: the role that the peer's certificate must name.
     public var peerRole: String?
-    /// The peer speaks LMTP (RFC 2033).
+    /// The host speaks LMTP (RFC 2033): each recipient gets its own reply to the message.
     public var isLMTP: Bool
 
-    public init(hostname: String, addresses: [IPAddress], port: Int, security: Security, peerRole: String? = nil, isLMTP: Bool = false) {
+    public init(
+        hostname: String, addresses: [IPAddress], port: Int, security: Security, peerRole: String? = nil, isLMTP: Bool = false
+    ) {
         self.hostname = hostname
         self.addresses = addresses
         self.port = port
