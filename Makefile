@@ -10,14 +10,17 @@ ONLY ?=
 BENCH_SECONDS ?= 4
 BENCH_RUNS ?= 3
 
-.PHONY: help install run test conformance interop bench format lint arrows clean
+.PHONY: help install run test conformance interop faults zones bench format lint arrows clean
 
 help:
-	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it)"
+	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it;"
+	@echo "                    NETNS=1: every host in a network namespace, firewalls between the zones)"
 	@echo "make test           install what is missing, build, run every test"
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
-	@echo "make interop        run the tests with real clients and peers only"
+	@echo "make interop        install further servers and mail programs below .build-peers, and run the tests with real clients and peers"
+	@echo "make faults         the tests of faults in their long form: hundreds of kills, thousands of connections (as root; about an hour)"
 	@echo "make bench          measure Postern beside Postfix and Dovecot, into bench.json (ONLY=relay,accept BENCH_SECONDS=4 BENCH_RUNS=3)"
+	@echo "make zones          try every flow between the zones, and the systemd units' restrictions, only"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
 
@@ -27,7 +30,7 @@ install:
 run: install
 	@echo "Building postern (release); the first time takes some minutes"
 	@$(SWIFT) build -c release --product postern
-	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once)
+	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once) $(if $(filter-out 0 no false,$(NETNS)),--namespaces)
 
 # One test after the other: many of them wait for servers and programs, and all of them at once would let each wait for the others.
 test: install
@@ -42,9 +45,16 @@ conformance: install
 	$(SWIFT) build --build-tests; \
 	POSTERN_SUITES="$$suites" $(SWIFT) test --skip-build --no-parallel --filter Conformance
 
+# Exim, OpenSMTPD, Dovecot and the mail programs are installed into .build-peers and not into the system; the tests get that folder's name.
 interop: install
+	@scripts/install-dependencies.sh interop
 	@$(SWIFT) build --build-tests
-	@$(SWIFT) test --skip-build --no-parallel --filter Interop
+	@POSTERN_PEERS="$(CURDIR)/.build-peers" $(SWIFT) test --skip-build --no-parallel --filter Interop
+
+# FILTER=Kill runs one suite of them; POSTERN_FAULTS_SEED replays a run.
+faults: install
+	@$(SWIFT) build --build-tests
+	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
 
 # The package of the benchmarks builds into the same folder as Postern, so that what both use is compiled once.
 bench:
@@ -53,6 +63,11 @@ bench:
 	@for product in postern bench; do $(SWIFT) build -c release --package-path Benchmarks --scratch-path .build --product $$product; done
 	@folder="$$($(SWIFT) build -c release --package-path Benchmarks --scratch-path .build --show-bin-path)"; \
 	exec "$$folder/bench" --postern "$$folder/postern" --only "$(ONLY)" --seconds $(BENCH_SECONDS) --runs $(BENCH_RUNS)
+
+# The firewalls' rules with the whole matrix of who may reach whom, the use case between them, and what the units of deploy/systemd hold back.
+zones: install
+	@$(SWIFT) build --build-tests
+	@$(SWIFT) test --skip-build --no-parallel --filter 'Zone|SystemdUnit'
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

@@ -22,6 +22,7 @@ let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swi
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -69,7 +70,7 @@ let package = Package(
         .target(name: "UnboundDNS", dependencies: ["DNS", "CUnbound", logging]),
         .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
         .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
-        .target(name: "MailStore", dependencies: ["MailMessage", "SASL", crypto, grdb, nioCore, nioPosix, logging]),
+        .target(name: "MailStore", dependencies: ["MailMessage", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
@@ -130,6 +131,16 @@ let package = Package(
             dependencies: [
                 "Portal", "Gateway", "MailMessage", "MailStore", "MailTransport", "IMAP", "SMTP", "SASL", "DNS", "MailTesting", nioCore, nioPosix,
                 nioSSL, crypto, logging, hummingbird, hummingbirdTesting, httpTypes,
+            ]
+        ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Gateway", "MailMessage", "DNS", "SMTP", "MailStore", "MailTransport", nioCore, logging]
+        ),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: [
+                "Lab", "MailTesting", "MailMessage", "MailStore", "Journeys", "SASL", "DNS", "SMTP", nioCore, nioPosix, nioSSL,
             ]
         ),
         .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),

@@ -6,15 +6,20 @@ set -euo pipefail
 # What the build links against.
 build_packages=(libunbound-dev libidn2-dev libsqlite3-dev pkg-config)
 # What the laboratory runs: name servers, a resolver, signing tools, the provider's MTA, and foreign clients.
-lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl isync curl openssl python3 ca-certificates)
+lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl isync curl openssl python3 ca-certificates
+    iproute2 nftables systemd libseccomp2 util-linux)
+# What the tests of faults need: a compiler for the library of failing calls, file systems and namespaces, a packet filter.
+fault_packages=(gcc libc6-dev e2fsprogs mount util-linux iproute2 nftables)
 # What the benchmarks measure beside Postern.
 bench_packages=(postfix dovecot-imapd openssl)
 
 case "${1:-all}" in
-    all) wanted=("${build_packages[@]}" "${lab_packages[@]}") ;;
+    all) wanted=("${build_packages[@]}" "${lab_packages[@]}" "${fault_packages[@]}") ;;
     build) wanted=("${build_packages[@]}") ;;
     bench) wanted=("${build_packages[@]}" "${bench_packages[@]}") ;;
-    *) echo "usage: $0 [all|build|bench]" >&2; exit 64 ;;
+    # The servers and clients of `make interop`, which aren't installed into the system itself.
+    interop) exec "$(dirname "$0")/install-peers.sh" ;;
+    *) echo "usage: $0 [all|build|bench|interop]" >&2; exit 64 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

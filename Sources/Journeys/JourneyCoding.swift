@@ -1,22 +1,28 @@
 public import FoundationEssentials
+import MailMessage
 
 /// How journey events are written as JSON.
 ///
 /// Two forms, both read by ``decode(_:)``: the journey log holds times as seconds since 1970, exact and cheap to write; people and programs
 /// that ask for JSON get ISO 8601 in UTC with milliseconds.
 public enum JourneyCoding {
-    /// One event for the journey log.
-    public static func encode(_ event: JourneyEvent) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.dateEncodingStrategy = .secondsSince1970
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return [UInt8](try encoder.encode(event))
+    /// The events of a step for the journey log, as a JSON array.
+    public static func encode(_ events: [JourneyEvent]) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.array(events) { $1.write(into: &$0) }
+        return writer.octets
     }
 
-    /// Reads one event in either form.
-    /// - Throws: `DecodingError` where it isn't one, also for a kind of operation that a newer Postern wrote.
-    public static func decode(_ bytes: some Sequence<UInt8>) throws -> JourneyEvent {
-        try decoder().decode(JourneyEvent.self, from: Data(bytes))
+    /// Reads the events of a step, in either form of times. What isn't an event that is known here (a newer Postern wrote it) is passed over.
+    /// - Throws: `DecodingError` where it is no JSON array.
+    public static func decode(_ bytes: some Sequence<UInt8>) throws -> [JourneyEvent] {
+        try decoder().decode([Tolerated].self, from: Data(bytes)).compactMap(\.event)
+    }
+
+    /// An event, or something that isn't one.
+    private struct Tolerated: Decodable {
+        var event: JourneyEvent?
+        init(from decoder: any Decoder) throws { event = try? JourneyEvent(from: decoder) }
     }
 
     /// Events as a JSON array for people and programs.

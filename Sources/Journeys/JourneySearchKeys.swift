@@ -28,6 +28,12 @@ public enum JourneySearchKeys {
         return words.filter { !$0.isEmpty && $0.utf8.count <= wordLimit && seen.insert($0).inserted }
     }
 
+    /// The words of events that are kept together, each once.
+    public static func keys(of events: [JourneyEvent]) -> [String] {
+        var seen: Set<String> = []
+        return events.flatMap { keys(of: $0) }.filter { seen.insert($0).inserted }
+    }
+
     /// An address as it is searched for, with or without angle brackets around it.
     public static func normalise(_ address: String) -> String {
         trim(address, first: "<", last: ">").lowercased()
@@ -39,10 +45,10 @@ public enum JourneySearchKeys {
         return inner.isEmpty ? "" : "<\(inner)>"
     }
 
-    private static func trim(_ text: String, first: Character, last: Character) -> String {
-        var text = text[...]
-        while let character = text.first, character.isWhitespace { text.removeFirst() }
-        while let character = text.last, character.isWhitespace { text.removeLast() }
+    private static func trim(_ text: String, first: Unicode.Scalar, last: Unicode.Scalar) -> String {
+        var text = text.unicodeScalars[...]
+        while let scalar = text.first, scalar.properties.isWhitespace { text.removeFirst() }
+        while let scalar = text.last, scalar.properties.isWhitespace { text.removeLast() }
         if text.first == first, text.last == last, text.count >= 2 { text = text.dropFirst().dropLast() }
         return String(text)
     }

@@ -1,9 +1,12 @@
 extension Kartapuce {
     /// Where a mail program connects, as text for the terminal.
     public nonisolated var invitation: String {
+        // What is in a namespace is reached from a namespace: everything below then works after this prefix.
+        let prefix = plan.launcher(at: plan.bobsLaptop).joined(separator: " ")
+        let place = prefix.isEmpty ? "" : ", started on Bob's laptop (put this before its command: \(prefix))"
         let people = Kartapuce.people.map { "    \($0.user)   password: \($0.password)" }.joined(separator: "\n")
         return """
-            Kartapuce is up. Connect a mail program of this machine:
+            Kartapuce is up. Connect a mail program of this machine\(place):
 
               Users
             \(people)

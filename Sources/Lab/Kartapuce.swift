@@ -1,4 +1,5 @@
 import Foundation
+import Gateway
 
 /// Kartapuce as in the picture: five Postern hosts in two zones, the private resolver, and a small internet with a provider, all on loopback addresses of one
 /// machine.
@@ -11,14 +12,26 @@ public actor Kartapuce {
         /// The `postern` binary whose hosts are started.
         public var binary: String
         public var plan: AddressPlan
+        /// Whether every host gets a network namespace, with firewalls between the zones; the plan is that world's then.
+        public var inNamespaces: Bool
+        /// The systemd units that the hosts run under; `nil` for none.
+        public var units: PlayedUnits?
         /// Where everything is kept; `nil` for a new folder for temporary files.
         public var folder: String?
         /// Whether the folder stays after ``Kartapuce/stop()``.
         public var keepsFolder: Bool
+        /// Further organisations that the DNS knows; their servers are started by whoever names them.
+        public var neighbours: [Neighbour] = []
+        /// Routes of the relay, each as it is written in its `postern.yaml`.
+        public var relayRoutes: [String] = []
 
-        public init(binary: String, plan: AddressPlan = .init(), folder: String? = nil, keepsFolder: Bool = false) {
+        public init(
+            binary: String, plan: AddressPlan = .init(), inNamespaces: Bool = false, units: PlayedUnits? = nil, folder: String? = nil, keepsFolder: Bool = false
+        ) {
             self.binary = binary
             self.plan = plan
+            self.inNamespaces = inNamespaces
+            self.units = units
             self.folder = folder
             self.keepsFolder = keepsFolder
         }
@@ -41,8 +54,11 @@ public actor Kartapuce {
     /// The hosts, in the order in which they were started.
     public nonisolated let hosts: [PosternHost]
     /// The authority of the certificates that mail clients see (PEM).
-    public nonisolated let authorityFile: String
+    public nonisolated var authorityFile: String { authority.certificateFile }
+    nonisolated let authority: PublicAuthority
     private let servers: NameServers
+    /// The namespaces; `nil` on loopback.
+    private let world: NamespaceWorld?
     private let keepsFolder: Bool
 
     private init(
@@ -51,8 +67,9 @@ public actor Kartapuce {
         folder: String,
         provider: MailProvider,
         hosts: [PosternHost],
-        authorityFile: String,
+        authority: PublicAuthority,
         servers: NameServers,
+        world: NamespaceWorld?,
         keepsFolder: Bool
     ) {
         self.plan = plan
@@ -60,8 +77,9 @@ public actor Kartapuce {
         self.folder = folder
         self.provider = provider
         self.hosts = hosts
-        self.authorityFile = authorityFile
+        self.authority = authority
         self.servers = servers
+        self.world = world
         self.keepsFolder = keepsFolder
     }
 
@@ -70,13 +88,28 @@ public actor Kartapuce {
     /// - Parameter report: gets a line for each step.
     /// - Throws: ``LabError``; what was started is stopped again.
     public static func start(_ options: Options, report: @escaping @Sendable (String) -> Void = { _ in }) async throws -> Kartapuce {
+        guard options.inNamespaces else { return try await start(options, in: nil, report: report) }
+        report("Zones: making a network namespace for each host, two firewalls between them, and their rules (postern zones)")
+        let world = try await NamespaceWorld()
+        var options = options
+        options.plan = world.plan
+        do {
+            return try await start(options, in: world, report: report)
+        } catch {
+            await world.stop()
+            throw error
+        }
+    }
+
+    private static func start(_ options: Options, in world: NamespaceWorld?, report: @escaping @Sendable (String) -> Void) async throws -> Kartapuce {
         let prerequisites = Prerequisites(plan: options.plan)
         try await prerequisites.check()
         let folder = try options.folder.map { try ownFolder($0) } ?? LabFiles.temporaryFolder("lab")
         var started: [@Sendable () async -> Void] = []
         do {
             report("DNS: signing the zones; starting the name servers and the validating resolver at \(options.plan.nsresolve)")
-            let servers = try await NameServers(plan: options.plan, folder: "\(folder)/dns")
+            let servers = try await NameServers(
+                plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours, units: options.units)
             started.append { await servers.stop() }
             let authority = try await PublicAuthority(folder: "\(folder)/public-authority")
             report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider)")
@@ -96,8 +129,9 @@ public actor Kartapuce {
                 folder: folder,
                 provider: provider,
                 hosts: hosts,
-                authorityFile: authority.certificateFile,
+                authority: authority,
                 servers: servers,
+                world: world,
                 keepsFolder: options.keepsFolder
             )
         } catch {
@@ -129,11 +163,12 @@ public actor Kartapuce {
 
     /// Stops everything in reverse order, and removes the folder unless it shall stay.
     public func stop() async {
-        let (hosts, provider, servers) = (hosts, provider, servers)
+        let (hosts, provider, servers, world) = (hosts, provider, servers, world)
         await uncancelled {
             for host in hosts.reversed() { await host.stop() }
             await provider.stop()
             await servers.stop()
+            await world?.stop()
         }
         if !keepsFolder { LabFiles.remove(folder) }
     }
@@ -159,6 +194,28 @@ public actor Kartapuce {
 
     private nonisolated func server(_ name: String, _ address: String, _ port: Int, _ security: MailClient.Server.Security) -> MailClient.Server {
         .init(host: "\(name).\(LabNames.domain)", address: address, port: port, security: security)
+    }
+
+    /// Tries from each role's host what it may reach and what it must not, with the hosts' own listeners at the other ends (postern zones verify).
+    ///
+    /// - Returns: the last line of each role's verification.
+    /// - Throws: ``LabError`` with everything that is wrong; on loopback, where there are no firewalls.
+    public nonisolated func verifyZones() async throws -> [String] {
+        guard plan.namespaces != nil else { throw LabError(.processFailed, "there are no firewalls on loopback: start the laboratory in namespaces") }
+        let zones = Topology.zonePlan(servedOnly: true)
+        let file = "\(folder)/zones.yaml"
+        try LabFiles.write(zones.yaml, to: file)
+        var lines: [String] = []
+        for role in ZoneRole.allCases {
+            guard zones.places[role] != nil, let host = Topology.host(of: role) else { continue }
+            var arguments = ["zones", "verify", "--zones", file, "--as", role.rawValue]
+            if let posternHost = hosts.first(where: { $0.plan.role == role.rawValue }) { arguments += ["--config", posternHost.configurationFile] }
+            let launcher = host.addresses.first.map(plan.launcher) ?? []
+            let tried = try await Command.run(binary, arguments, launcher: launcher, timeout: .seconds(120))
+            guard tried.succeeded else { throw LabError(.processFailed, "the zones are not as they should be:\n\(tried.outputText)\(tried.errors)") }
+            lines += tried.outputText.split(separator: "\n").map(String.init)
+        }
+        return lines
     }
 
     /// Runs the use case; see ``UseCase``.

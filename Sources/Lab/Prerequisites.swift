@@ -10,7 +10,8 @@ struct Prerequisites: Sendable {
 
     /// - Throws: ``LabError`` that names everything that is missing.
     func check() async throws {
-        let missing = Self.programs.filter { Command.find($0) == nil }
+        let programs = Self.programs + (plan.namespaces == nil ? [] : NamespaceWorld.programs)
+        let missing = programs.filter { Command.find($0) == nil }
         guard missing.isEmpty else {
             throw LabError(
                 .missingPrerequisite,
@@ -23,6 +24,7 @@ struct Prerequisites: Sendable {
                 "the laboratory needs root: it binds the real ports (25, 53, 465, 993) and gives Postfix a resolv.conf of its own; try sudo"
             )
         }
+        guard plan.namespaces == nil else { return }
         for (address, port) in [(plan.nsresolve, 53), (plan.provider, 25), (plan.mail, 25), (plan.imap, 993)]
         where await Waiting.accepts(address: address, port: port) {
             throw LabError(

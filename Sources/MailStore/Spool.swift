@@ -29,6 +29,8 @@ public struct NewSpoolMessage: Sendable {
     public var annotations: [UInt8]
     /// When set, recipients start held, with this reason.
     public var holdReason: String?
+    /// What tells the message and its envelope from others: by it a message that comes a second time is recognised. Empty: it isn't.
+    public var fingerprint: [UInt8] = []
 
     public init(
         trace: TraceID, envelope: Envelope, routes: [(recipient: EnvelopeRecipient, destination: String)], prefix: ByteBuffer,
@@ -99,6 +101,30 @@ public struct SpooledMessage: Sendable {
     }
 }
 
+/// A message of the spool with its recipients: what the queue needs to deliver it without reading it again.
+public struct QueuedMessage: Sendable {
+    public var message: SpooledMessage
+    public var recipients: [QueuedRecipient]
+    public init(message: SpooledMessage, recipients: [QueuedRecipient]) {
+        self.message = message
+        self.recipients = recipients
+    }
+}
+
+/// A state of the spool as far as it is changed by others than the queue.
+public struct SpoolVersion: Hashable, Sendable {
+    let file: Int64
+    let commands: Int
+
+    /// - Parameters:
+    ///   - file: changes with every commit of another process.
+    ///   - commands: counts operators' commands in this process.
+    public init(file: Int64, commands: Int) {
+        self.file = file
+        self.commands = commands
+    }
+}
+
 /// What shall become of a queued recipient after an attempt.
 public enum QueueDisposition: Sendable {
     /// Done, for better or worse: the row goes away.
@@ -109,31 +135,29 @@ public enum QueueDisposition: Sendable {
     case hold(reason: String, status: String)
 }
 
-/// A line of the journey log.
+/// A line of the journey log: what was done for a message in one step on one host.
 public struct JourneyRecord: Sendable, Hashable {
     /// Given by the log when it is stored; ascending. 0 before that.
     public var sequence: Int64
     public var trace: TraceID
+    /// When the step began.
     public var time: Date
-    /// The host that it happened on, and the host's own sequence number, so that collecting twice stores once.
+    /// The host that it happened on, and the host's own sequence number, so that collecting twice stores once. Numbers ascend, with gaps.
     public var host: String
     public var hostSequence: Int64
-    /// The event's type for queries, e.g. `envelope`.
-    public var kind: String
-    /// JSON of the event.
+    /// The events of the step as a JSON array.
     public var payload: [UInt8]
-    /// Words to find it by: addresses in lower case, Message-ID.
+    /// Words to find it by: addresses in lower case, Message-ID. They are indexed when the record is stored, and are not given back.
     public var keys: [String]
 
     public init(
-        sequence: Int64 = 0, trace: TraceID, time: Date, host: String, hostSequence: Int64 = 0, kind: String, payload: [UInt8], keys: [String]
+        sequence: Int64 = 0, trace: TraceID, time: Date, host: String, hostSequence: Int64 = 0, payload: [UInt8], keys: [String]
     ) {
         self.sequence = sequence
         self.trace = trace
         self.time = time
         self.host = host
         self.hostSequence = hostSequence
-        self.kind = kind
         self.payload = payload
         self.keys = keys
     }
@@ -142,12 +166,21 @@ public struct JourneyRecord: Sendable, Hashable {
 /// Messages on their way, on durable storage. Every method that changes something returns after the change is on disk.
 public protocol Spool: Sendable {
     /// Stores a message with its recipients and the journey records of its arrival, in one transaction.
-    /// - Parameter journey: makes the records, which may speak of the number that the message got. It is called within the transaction.
-    func enqueue(_ message: NewSpoolMessage, journey: @escaping @Sendable (QueueID) -> [JourneyRecord]) async throws -> QueueID
+    /// - Parameter journey: makes the records, which may speak of the number that the message gets.
+    func enqueue(_ message: NewSpoolMessage, journey: @Sendable (QueueID) -> [JourneyRecord]) async throws -> QueuedMessage
     /// Recipients whose time has come, earliest first, without those of the named destinations and of the named messages.
     func due(at time: Date, limit: Int, excludingDestinations: Set<String>, excludingRecipients: Set<Int64>) async throws -> [QueuedRecipient]
     /// The earliest `nextAttempt` of a queued recipient after `time`.
     func nextDue(after time: Date) async throws -> Date?
+    /// Makes queued recipients due at `time` whose next attempt is later than `limit`.
+    /// - Returns: how many there were.
+    func bringForward(after limit: Date, to time: Date) async throws -> Int
+    /// The fingerprints of messages accepted since `time`, the latest first, with their traces.
+    func accepted(since time: Date, limit: Int) async throws -> [(fingerprint: [UInt8], trace: TraceID)]
+    /// Forgets fingerprints from before `time`.
+    func forgetAccepted(before time: Date) async throws
+    /// What changes when somebody else than the queue changed what is in it: another process, or an operator.
+    func version() async throws -> SpoolVersion
     /// A message by its number; `nil` once its last recipient is done.
     func message(_ id: QueueID) async throws -> SpooledMessage?
     /// The recipients of a message that still wait.
@@ -189,7 +222,8 @@ public protocol JourneyLog: Sendable {
 
 extension Spool {
     /// Stores a message with records that don't speak of its number.
+    @discardableResult
     public func enqueue(_ message: NewSpoolMessage, journey: [JourneyRecord]) async throws -> QueueID {
-        try await enqueue(message) { _ in journey }
+        try await enqueue(message, journey: { _ in journey }).message.id
     }
 }

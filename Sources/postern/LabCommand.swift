@@ -17,7 +17,8 @@ struct LabRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Start Kartapuce, send the use case, tell the messages' journeys, and stay up until Ctrl-C.",
-        discussion: "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses."
+        discussion:
+            "Needs root for the real ports, and nsd, unbound, ldnsutils, postfix and curl. Everything runs on loopback addresses, or with --namespaces in networks that only the laboratory sees."
     )
 
     @Flag(help: "End after the use case: exit code 0 if all of it went well, 1 if not.")
@@ -26,6 +27,8 @@ struct LabRunCommand: AsyncParsableCommand {
     var keep = false
     @Option(help: ArgumentHelp("A new folder for everything; a temporary one where it is absent.", valueName: "folder"), completion: .directory)
     var folder: String?
+    @Flag(help: "Give every host a network namespace, and put the two firewalls between the zones.")
+    var namespaces = false
     @Option(help: ArgumentHelp("The second octet of all addresses, 1 to 254.", valueName: "number"))
     var network = AddressPlan.defaultNetwork
 
@@ -61,8 +64,18 @@ struct LabRunCommand: AsyncParsableCommand {
 
     private func runLab(report: @escaping @Sendable (String) -> Void) async throws -> Bool {
         guard let binary = Bundle.main.executablePath else { throw LabError(.missingPrerequisite, "the path of this program can't be found out") }
-        let options = Kartapuce.Options(binary: binary, plan: AddressPlan(network: network), folder: folder, keepsFolder: keep)
+        let options = Kartapuce.Options(binary: binary, plan: AddressPlan(network: network), inNamespaces: namespaces, folder: folder, keepsFolder: keep)
         let kartapuce = try await Kartapuce.start(options, report: report)
+        var zonesHold = true
+        if namespaces {
+            report("\nThe zones, tried from each host:")
+            do {
+                for line in try await kartapuce.verifyZones() { report("  \(line)") }
+            } catch {
+                report("  FAILED: \(error)")
+                zonesHold = false
+            }
+        }
         report("\nThe use case:")
         let results = await kartapuce.runUseCase(report: report)
         for result in results {
@@ -77,6 +90,6 @@ struct LabRunCommand: AsyncParsableCommand {
             while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
         }
         await kartapuce.stop()
-        return failed.isEmpty
+        return failed.isEmpty && zonesHold
     }
 }

@@ -178,7 +178,7 @@ extension Configuration {
         let now = Date()
         try await spool.append(
             concerned.map { id, trace in
-                try JourneyRecord(
+                JourneyRecord(
                     JourneyEvent(
                         trace: trace, time: now, host: hostname, role: role,
                         operation: .queued(.init(action: action, queueID: id.description, reason: reason))))

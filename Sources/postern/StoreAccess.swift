@@ -29,15 +29,6 @@ extension Configuration {
     }
 }
 
-extension JourneyRecord {
-    /// An operator's action as a line of the journey log.
-    init(_ event: JourneyEvent) throws {
-        self.init(
-            trace: event.trace, time: event.time, host: event.host, kind: event.operation.kind,
-            payload: try JourneyCoding.encode(event), keys: JourneySearchKeys.keys(of: event))
-    }
-}
-
 /// Times as people read them.
 enum PeopleTime {
     /// `2026-11-23 21:13:05`, UTC.

@@ -89,8 +89,8 @@ struct TraceCommand: PosternCommand {
         for trace in traces where stories.count < last {
             var events: [JourneyEvent] = []
             for record in try await log.records(of: trace) {
-                // Deliberate: a kind that a newer host has written is passed over here; the others still tell the story.
-                if let event = try? JourneyCoding.decode(record.payload) { events.append(event) }
+                // Deliberate: what a newer host has written is passed over here; the others still tell the story.
+                events += (try? JourneyCoding.decode(record.payload)) ?? []
             }
             let story = JourneyStory(events: events, style: style)
             if !events.isEmpty, fits(story) { stories.append(story) }

@@ -140,8 +140,8 @@ struct ConfigurationTests {
         ("roles: [relay]\npeers:\n  mx: {host: a.test, address: 127.0.0.1}", "7:3", ["neither linkPort nor controlPort"]),
         ("routes:\n  kartapuce.test: {host: a.test}", "6:19", ["routes.kartapuce.test.address", "is missing"]),
         ("routes:\n  b@d: {host: a.test, address: 127.0.0.1}", "6:3", ["neither a domain nor"]),
-        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, security: tls}", "6:55", ["opportunistic, verified, plain"]),
-        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: lmtp}", "6:3", ["security: plain"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, security: tls}", "6:53", ["opportunistic, verified, plain"]),
+        ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: uucp}", "6:54", ["smtp, lmtp"]),
         ("roles: [mx]", "5:1", ["role mx", "peers.store"]),
         ("roles: [submission]\npeers:\n  store: {host: a.test, address: 127.0.0.1, linkPort: 1}", "6:1", ["peers.relay"]),
         ("hostname: again.test", "1:1", ["twice"]),
@@ -231,6 +231,11 @@ struct ConfigurationTests {
                 fields[key.name] = value
                 let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
                 yaml = Self.everything + "peers: {store: {\(text)}}\n"
+            } else if key.path.hasPrefix("routes.<domain>.") {
+                var fields = ["host": "mail.kartapuce.test", "address": "127.0.0.1"]
+                fields[key.name] = value
+                let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+                yaml = Self.everything + "routes: {kartapuce.test: {\(text)}}\n"
             } else if key.path.hasPrefix("certificate.") || key.path.hasPrefix("link.") {
                 // Their keys need one another and stand in the fixture.
                 yaml = Self.everything

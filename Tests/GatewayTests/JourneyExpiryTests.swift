@@ -11,7 +11,7 @@ import Testing
 @Suite struct JourneyExpiryTests {
     private func record(_ days: Double, before time: Date, _ trace: TraceID) -> JourneyRecord {
         JourneyRecord(
-            trace: trace, time: time.addingTimeInterval(-days * 86_400), host: "mail.kartapuce.test", kind: "abandoned", payload: [],
+            trace: trace, time: time.addingTimeInterval(-days * 86_400), host: "mail.kartapuce.test", payload: [],
             keys: ["bob@kartapuce.test"])
     }
 

@@ -204,7 +204,7 @@ private final class GatedAgent: DeliveryAgent {
         var size = 100_000
         while size > 0 {
             let filler = JourneyRecord(
-                trace: .random(), time: .now, host: "mail.kartapuce.test", kind: "abandoned", payload: Array(repeating: 65, count: size), keys: [])
+                trace: .random(), time: .now, host: "mail.kartapuce.test", payload: Array(repeating: 65, count: size), keys: [])
             do { try await spool.append([filler]) } catch { size /= 2 }
         }
     }

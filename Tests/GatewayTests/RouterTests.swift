@@ -53,14 +53,16 @@ import Testing
     }
 
     /// Routes of the configuration outrank the hosts of ours; one for the internet is the relay's alone.
-    @Test(arguments: [
-        (["kartapuce.test"], Set<Configuration.Role>([.mx]), "route:kartapuce.test", "550 5.7.1"),
+    static let routed: [([String], Set<Configuration.Role>, String, String)] = [
+        (["kartapuce.test"], [.mx], "route:kartapuce.test", "550 5.7.1"),
         (["kartapuce.test"], [.mx, .store], "route:kartapuce.test", "550 5.7.1"),
         (["*"], [.relay], "451 4.3.5", "route:*"),
         (["*", "gmail.test"], [.relay], "451 4.3.5", "route:gmail.test"),
         (["*"], [.mx, .store], "mailbox", "550 5.7.1"),
         (["yahoo.test"], [.relay, .store], "mailbox", "mx:gmail.test"),
-    ])
+    ]
+
+    @Test(arguments: routed)
     func routes(names: [String], roles: Set<Configuration.Role>, own: String, outside: String) throws {
         var configuration = Configuration()
         configuration.roles = roles
@@ -85,6 +87,25 @@ import Testing
         #expect(try router.isOwn(EmailAddress(parsing: address)) == (key == "mailbox"))
     }
 
+    @Test(arguments: [
+        ("tom@gmail.test", "route:gmail.test"), ("tom@GMAIL.test", "route:gmail.test"), ("tom@sub.gmail.test", "route:*"), ("tom@other.test", "route:*"),
+        ("tom@[192.0.2.1]", "route:*"), ("bob@kartapuce.test", "link:mx"),
+    ])
+    func theRelayFollowsRoutes(address: String, key: String) throws {
+        var configuration = Configuration()
+        configuration.roles = [.relay]
+        configuration.domains = [try DomainName("kartapuce.test")]
+        configuration.peers[.mx] = .init(host: "mail.kartapuce.test", address: .v4(0x7f00_0001), linkPort: 1, controlPort: nil)
+        for name in ["gmail.test", "*"] { configuration.routes[name] = .init() }
+        #expect(try route(address, Router(configuration: configuration)) == key)
+        configuration.routes["*"] = nil
+        #expect(try route("tom@other.test", Router(configuration: configuration)) == "mx:other.test")
+        // Who sends nothing to the internet has no use for routes either.
+        configuration.roles = [.submission]
+        configuration.peers[.relay] = configuration.peers[.mx]
+        #expect(try route("tom@gmail.test", Router(configuration: configuration)) == "link:relay")
+    }
+
     @Test func anUnreadableDomainIsRefused() throws {
         let router = try router([.store, .relay])
         let long = EmailAddress(localPart: "bob", domain: String(repeating: "a", count: 64) + ".test")
@@ -95,10 +116,12 @@ import Testing
         #expect(literal.reply.code == 550)
     }
 
-    @Test(arguments: ["mailbox", "link:store", "link:internal", "mx:gmail.test", "mx:xn--bcher-kva.test", "ip:192.0.2.1", "ip:2001:db8::1"])
+    @Test(arguments: [
+        "mailbox", "link:store", "link:internal", "mx:gmail.test", "mx:xn--bcher-kva.test", "ip:192.0.2.1", "ip:2001:db8::1", "route:gmail.test", "route:*",
+    ])
     func keysAreReadBack(key: String) { #expect(Destination(key: key)?.key == key) }
 
-    @Test(arguments: ["", "mailboxes", "link:", "link:king", "mx:", "mx:a..b", "ip:1.2.3", "ip:", "lmtp:x", ":", "mx"])
+    @Test(arguments: ["", "mailboxes", "link:", "link:king", "mx:", "mx:a..b", "ip:1.2.3", "ip:", "lmtp:x", ":", "mx", "route:", "route:a..b"])
     func foreignKeysAreNone(key: String) { #expect(Destination(key: key) == nil) }
 }
 

@@ -89,7 +89,7 @@ struct TestHouse: Sendable {
         client.shutdownGrace = .milliseconds(300)
         let pool = SMTPClientPool(configuration: client, tls: host.clientTLS, group: group, logger: Self.quiet)
         let queue = host.queueRunner(pool: pool, resolver: resolver, now: now)
-        let listeners = Listeners(host: host, now: now) { queue.wake() }
+        let listeners = Listeners(host: host, now: now) { queue.offer($0) }
         var servers: [SMTPServer] = []
         var ports: [Configuration.Listener.Kind: Int] = [:]
         for kind in kinds {
@@ -145,7 +145,7 @@ struct TestHost: Sendable {
     }
 
     func journey(_ trace: TraceID) async throws -> [JourneyEvent] {
-        try await spool.records(of: trace).map { try JourneyCoding.decode($0.payload) }
+        try await spool.records(of: trace).flatMap { try JourneyCoding.decode($0.payload) }
     }
 
     static let sample = """

@@ -145,7 +145,7 @@ import Testing
                 try await house.withHost("mx", roles: [.mx], runsQueue: false) { mx in
                     let trace = TraceID.random()
                     let event = JourneyEvent(trace: trace, time: .now, host: "mx.kartapuce.test", role: "mx", operation: .abandoned(.init(reason: "x")))
-                    let record = mx.host.recorder.record(event)
+                    let record = JourneyRecord(event)
                     try await mx.spool.append(Array(repeating: record, count: 2500))
                     // What the edge says of other hosts, the store among them, isn't believed.
                     var foreign = record
@@ -161,7 +161,7 @@ import Testing
                     #expect(try await store.spool.lastMerged(host: "mx.kartapuce.test") == 2500)
                     // A host under the name of another: nothing of it is taken.
                     let second = TraceID.random()
-                    try await mx.spool.append([mx.host.recorder.record(.abandoned(.init(reason: "y")), trace: second, role: .mx, at: .now)])
+                    try await mx.spool.append([JourneyRecord(mx.host.recorder.event(.abandoned(.init(reason: "y")), trace: second, role: .mx, at: .now))])
                     try await collect(from: mx, named: "smtp.kartapuce.test", into: store, in: house) {
                         try await Task.sleep(for: .milliseconds(300))
                         return true

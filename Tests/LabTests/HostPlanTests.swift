@@ -56,6 +56,36 @@ import Testing
         }
     }
 
+    /// In namespaces a host of the DMZ has two faces: the internet reaches its mail, the house its link and control.
+    @Test func inNamespacesLinksAndControlAreOnTheInsideFace() throws {
+        let plan = AddressPlan(namespaces: "/nowhere")
+        let hosts = HostPlan.all(plan)
+        let mail = try #require(hosts.first { $0.role == "mx" })
+        #expect(mail.launcher == ["nsenter", "--net=/nowhere/mail", "--"])
+        let text = mail.configuration(plan: plan, others: hosts, trustAnchorFile: "/root.key", authorityFile: "/authority.pem")
+        let configuration = try Configuration(yaml: text, folder: "/")
+        for listener in configuration.listeners {
+            #expect("\(listener.address)" == (listener.kind == .smtp ? "203.0.113.20" : "10.77.2.20"), "\(listener.kind)")
+        }
+        #expect(ListenerAudit(configuration, plan: Topology.zonePlan()).faults.isEmpty)
+        // No flow leads from the store to the resolver: it has none configured.
+        let store = try #require(hosts.first { $0.role == "store" })
+        #expect(!store.configuration(plan: plan, others: hosts, trustAnchorFile: "/root.key", authorityFile: "/a.pem").contains("resolver:"))
+    }
+
+    /// Whom the hosts dial is what the table of flows allows, no more and no less.
+    @Test func whoDialsWhomIsInTheTableOfFlows() throws {
+        for host in HostPlan.all(plan) {
+            let from = try #require(ZoneRole(rawValue: host.role))
+            let dialled = try host.peers.flatMap { peer -> [String] in
+                let to = try #require(ZoneRole(rawValue: peer.role))
+                return (peer.link ? ["\(to) link"] : []) + (peer.control ? ["\(to) control"] : [])
+            }
+            let allowed = FlowTable.flows.filter { $0.from == from && ($0.service == .link || $0.service == .control) }.map { "\($0.to) \($0.service)" }
+            #expect(Set(dialled) == Set(allowed), "\(host.role)")
+        }
+    }
+
     @Test func anOddNetworkNumberGivesTheDefault() {
         for number in [0, -1, 255, 1000] { #expect(AddressPlan(network: number).network == AddressPlan.defaultNetwork) }
         #expect(AddressPlan(network: 12).imap == "127.12.1.30")

@@ -1,4 +1,5 @@
 import Foundation
+import MailTesting
 import Testing
 
 @testable import Lab
@@ -7,7 +8,7 @@ import Testing
 struct LabRunning: SuiteTrait, TestScoping {
     let network: Int
 
-    @TaskLocal private static var running: Kartapuce?
+    @TaskLocal static var running: Kartapuce?
 
     /// The laboratory of the suite that is running.
     static var kartapuce: Kartapuce {
@@ -16,7 +17,7 @@ struct LabRunning: SuiteTrait, TestScoping {
 
     @concurrent
     func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void) async throws {
-        let options = Kartapuce.Options(binary: try Self.binary, plan: AddressPlan(network: network))
+        let options = Kartapuce.Options(binary: try posternBinary(), plan: AddressPlan(network: network))
         let kartapuce = try await Kartapuce.start(options) { print("lab: \($0)") }
         do {
             try await Self.$running.withValue(kartapuce) { try await function() }
@@ -25,19 +26,6 @@ struct LabRunning: SuiteTrait, TestScoping {
             throw error
         }
         await kartapuce.stop()
-    }
-
-    /// The `postern` that was built together with the tests: it lies beside the test bundle, or above its folder.
-    private static var binary: String {
-        get throws {
-            let manager = FileManager.default
-            let executable = try manager.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-            var folders = [URL(fileURLWithPath: executable).deletingLastPathComponent().path]
-            folders += CommandLine.arguments.filter { $0.contains(".xctest") }.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
-            folders += ["\(manager.currentDirectoryPath)/.build/debug"]
-            let found = folders.map { "\($0)/postern" }.first { manager.isExecutableFile(atPath: $0) }
-            return try #require(found, "postern isn't built; looked in \(folders)")
-        }
     }
 }
 
@@ -55,7 +43,14 @@ struct PythonClient {
     let kartapuce: Kartapuce
 
     /// Runs a script after the common part; `lab` there has the addresses, names and passwords. The script ends with exit code 0 if it saw what it should.
-    func run(_ script: String, _ arguments: [String] = [], timeout: Duration = .seconds(120)) async throws -> CommandResult {
+    ///
+    /// - Parameter layer: where the script starts programs that aren't installed in the system, the layer that has them.
+    func run(
+        _ script: String,
+        _ arguments: [String] = [],
+        layer: PeerLayer? = nil,
+        timeout: Duration = .seconds(120)
+    ) async throws -> CommandResult {
         let facts: [String: String] = [
             "ca": kartapuce.authorityFile, "folder": kartapuce.folder, "mail": kartapuce.plan.mail, "smtp": kartapuce.plan.smtp, "msa": kartapuce.plan.msa,
             "internalsmtp": kartapuce.plan.internalsmtp, "imap": kartapuce.plan.imap, "bob": Kartapuce.bob.user,
@@ -63,7 +58,15 @@ struct PythonClient {
             "outside": kartapuce.plan.attacker,
         ]
         let json = String(decoding: try JSONSerialization.data(withJSONObject: facts), as: UTF8.self)
-        return try await Command.run("python3", ["-", json] + arguments, input: Data((Self.common + script).utf8), timeout: timeout)
+        let input = Data((Self.common + script).utf8)
+        guard let layer else { return try await Command.run("python3", ["-", json] + arguments, input: input, timeout: timeout) }
+        // Programs resolve names as the system does: by a hosts file of their own.
+        let overrides = try LabFiles.temporaryFolder("etc")
+        defer { LabFiles.remove(overrides) }
+        let names = ["msa": kartapuce.plan.msa, "internalsmtp": kartapuce.plan.internalsmtp, "imap": kartapuce.plan.imap]
+        let hosts = names.map { "\($0.value) \($0.key).kartapuce.test\n" }.joined()
+        try LabFiles.write("127.0.0.1 localhost\n\(hosts)", to: "\(overrides)/hosts")
+        return try await layer.run(overrides: overrides, program: "/usr/bin/python3", ["-", json] + arguments, input: input, timeout: timeout)
     }
 
     private static let common = #"""

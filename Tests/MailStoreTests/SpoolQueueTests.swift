@@ -110,7 +110,7 @@ private func seconds(_ number: Double) -> Date { Date(timeIntervalSinceReference
             let id = try await spool.enqueue(newMessage(), journey: [])
             let bob = try #require(try await spool.recipients(of: id).first).id
             let trace = TraceID.random()
-            let line = JourneyRecord(trace: trace, time: seconds(1), host: "mx.kartapuce.test", kind: "k", payload: [], keys: [])
+            let line = JourneyRecord(trace: trace, time: seconds(1), host: "mx.kartapuce.test", payload: [], keys: [])
             // A message without recipients can't be stored, and then nothing is.
             var nobodys = newMessage()
             nobodys.routes = []
@@ -136,12 +136,12 @@ private func seconds(_ number: Double) -> Date { Date(timeIntervalSinceReference
             for _ in 0..<3 {
                 let spool = try await SpoolStore.open(folder: folder, host: "mx.kartapuce.test")
                 let id = try await spool.enqueue(newMessage()) { id in
-                    [JourneyRecord(trace: .random(), time: seconds(1), host: "mx.kartapuce.test", kind: "\(id)", payload: [], keys: [])]
-                }
+                    [JourneyRecord(trace: .random(), time: seconds(1), host: "mx.kartapuce.test", payload: Array("\(id)".utf8), keys: [])]
+                }.message.id
                 #expect(id.rawValue > last)
                 #expect(QueueID("\(id)") == id)
                 last = id.rawValue
-                #expect(try await spool.ownRecords(after: 0, limit: 10).last?.kind == "\(id)")
+                #expect(try await spool.ownRecords(after: 0, limit: 10).last?.payload == Array("\(id)".utf8))
                 #expect(try await spool.delete(id) == 1)
                 try await spool.close()
             }

@@ -7,7 +7,7 @@ import Synchronization
 package final class ScriptedServer: Sendable {
     /// What the server does when it has read a line; the first rule whose prefix fits.
     package struct Rule: Sendable {
-        package enum Answer: Sendable {
+        package indirect enum Answer: Sendable {
             /// Lines; CRLF is added.
             case say(String)
             /// Lines, then the connection is closed.
@@ -21,6 +21,20 @@ package final class ScriptedServer: Sendable {
             case data(then: String)
             /// The chunk, then this.
             case chunk(String)
+            /// 354, then the message up to the final dot, then this.
+            case message(then: Answer)
+            /// 354, then so many octets of the message, then this.
+            case partOfMessage(octets: Int, then: Answer)
+            /// Exactly these octets.
+            case octets(ByteBuffer)
+            /// The lines, one octet after the other with a pause between them.
+            case drip(String, every: TimeAmount)
+            /// The line again and again as long as the client listens.
+            case endless(String)
+            /// 220, then this instead of a TLS handshake.
+            case breakTLS(Answer)
+            /// The connection is reset.
+            case reset
         }
         package var prefix: String
         package var answer: Answer
@@ -34,6 +48,8 @@ package final class ScriptedServer: Sendable {
         package var connections = 0
         package var commands: [String] = []
         package var messages: [ByteBuffer] = []
+        /// When each message was complete, a moment before it was answered.
+        package var arrivals: [ContinuousClock.Instant] = []
     }
 
     package let channel: any Channel
@@ -43,9 +59,9 @@ package final class ScriptedServer: Sendable {
         let record = Mutex(Record())
         /// For each connection in turn; the last one serves all that follow.
         let scripts: [[Rule]]
-        let greeting: String?
+        let greeting: Rule.Answer?
         let tls: NIOSSLContext?
-        init(scripts: [[Rule]], greeting: String?, tls: NIOSSLContext?) {
+        init(scripts: [[Rule]], greeting: Rule.Answer?, tls: NIOSSLContext?) {
             self.scripts = scripts
             self.greeting = greeting
             self.tls = tls
@@ -66,12 +82,22 @@ package final class ScriptedServer: Sendable {
     package static func script(_ rules: Rule...) -> [Rule] { rules + obedient }
 
     package static func start(
-        _ group: any EventLoopGroup, scripts: [[Rule]] = [obedient], greeting: String? = "220 mx.gmail.test ESMTP",
-        tls: NIOSSLContext? = nil, implicitTLS: Bool = false
+        _ group: any EventLoopGroup, host: String = "127.0.0.1", port: Int = 0, scripts: [[Rule]] = [obedient],
+        greeting: String? = "220 mx.gmail.test ESMTP", tls: NIOSSLContext? = nil, implicitTLS: Bool = false
     ) async throws -> ScriptedServer {
-        let shared = Shared(scripts: scripts, greeting: greeting, tls: tls)
+        try await start(
+            group, host: host, port: port, scripts: scripts, greetingAnswer: greeting.map { .say($0) }, tls: tls, implicitTLS: implicitTLS)
+    }
+
+    /// As the other, with whatever the server does when a client has connected.
+    package static func start(
+        _ group: any EventLoopGroup, host: String, port: Int, scripts: [[Rule]], greetingAnswer: Rule.Answer?, tls: NIOSSLContext? = nil,
+        implicitTLS: Bool = false
+    ) async throws -> ScriptedServer {
+        let shared = Shared(scripts: scripts, greeting: greetingAnswer, tls: tls)
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.backlog, value: 1024)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if implicitTLS, let tls {
@@ -80,7 +106,7 @@ package final class ScriptedServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(Handler(shared))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .bind(host: host, port: port).get()
         return ScriptedServer(channel, shared)
     }
 
@@ -99,7 +125,9 @@ package final class ScriptedServer: Sendable {
         private var buffer = ByteBuffer()
         private var message: ByteBuffer?
         private var chunkAnswer: (octets: Int, isLast: Bool, reply: String)?
-        private var dataAnswer: String?
+        private var dataAnswer: Rule.Answer?
+        private var dataLimit: (octets: Int, answer: Rule.Answer)?
+        private var isDeaf = false
         private var chunks = ByteBuffer()
 
         init(_ shared: Shared) { self.shared = shared }
@@ -110,12 +138,13 @@ package final class ScriptedServer: Sendable {
                 return record.connections
             }
             rules = shared.scripts[min(number, shared.scripts.count) - 1]
-            if let greeting = shared.greeting { say(greeting, context) }
+            if let greeting = shared.greeting { _ = answer(greeting, to: "", context) }
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            guard !isDeaf else { return }
             buffer.writeImmutableBuffer(unwrapInboundIn(data))
-            while step(context) {}
+            while !isDeaf, step(context) {}
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -136,6 +165,12 @@ package final class ScriptedServer: Sendable {
                 say(chunk.reply, context)
                 return true
             }
+            if let (octets, then) = dataLimit {
+                guard buffer.readableBytes >= octets else { return false }
+                dataLimit = nil
+                isDeaf = true
+                return answer(then, to: "", context)
+            }
             if dataAnswer != nil { return dataStep(context) }
             guard let command = line() else { return false }
             shared.record.withLock { $0.commands.append(command) }
@@ -143,7 +178,11 @@ package final class ScriptedServer: Sendable {
                 say("500 5.5.1 what?", context)
                 return true
             }
-            switch rule.answer {
+            return answer(rule.answer, to: command, context)
+        }
+
+        private func answer(_ answer: Rule.Answer, to command: String, _ context: ChannelHandlerContext) -> Bool {
+            switch answer {
             case .say(let text): say(text, context)
             case .sayAndClose(let text):
                 say(text, context)
@@ -155,9 +194,26 @@ package final class ScriptedServer: Sendable {
                 guard let tls = shared.tls else { return true }
                 try? context.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls), position: .first)
             case .data(let reply):
-                dataAnswer = reply
+                dataAnswer = .say(reply)
                 message = ByteBuffer()
                 say("354 go", context)
+            case .message(let then):
+                dataAnswer = then
+                message = ByteBuffer()
+                say("354 go", context)
+            case .partOfMessage(let octets, let then):
+                dataLimit = (octets, then)
+                say("354 go", context)
+            case .octets(let octets): context.writeAndFlush(wrapOutboundOut(octets), promise: nil)
+            case .drip(let text, let pause): drip(ByteBuffer(string: text + "\r\n"), pause, context)
+            case .endless(let line): pour(ByteBuffer(string: String(repeating: line + "\r\n", count: 200)), context)
+            case .breakTLS(let then):
+                say("220 go", context)
+                isDeaf = true
+                return self.answer(then, to: command, context)
+            case .reset:
+                (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+                    .assumeIsolated().whenComplete { _ in context.close(promise: nil) }
             case .chunk(let reply):
                 let words = command.split(separator: " ")
                 chunkAnswer = (Int(words[1]) ?? 0, words.count > 2, reply)
@@ -169,11 +225,10 @@ package final class ScriptedServer: Sendable {
         private func dataStep(_ context: ChannelHandlerContext) -> Bool {
             let view = buffer.readableBytesView
             guard let end = view.firstIndex(of: 10), var line = buffer.readSlice(length: end - view.startIndex + 1) else { return false }
-            if line == ByteBuffer(string: ".\r\n"), let reply = dataAnswer {
+            if line == ByteBuffer(string: ".\r\n"), let then = dataAnswer {
                 finish(message ?? ByteBuffer())
                 dataAnswer = nil
-                say(reply, context)
-                return true
+                return answer(then, to: "", context)
             }
             if line.readableBytesView.first == UInt8(ascii: ".") { line.moveReaderIndex(forwardBy: 1) }
             message?.writeBuffer(&line)
@@ -181,8 +236,24 @@ package final class ScriptedServer: Sendable {
         }
 
         private func finish(_ whole: ByteBuffer) {
-            shared.record.withLock { $0.messages.append(whole) }
+            shared.record.withLock {
+                $0.messages.append(whole)
+                $0.arrivals.append(.now)
+            }
             chunks = ByteBuffer()
+        }
+
+        private func drip(_ octets: ByteBuffer, _ pause: TimeAmount, _ context: ChannelHandlerContext) {
+            var rest = octets
+            guard context.channel.isActive, let next = rest.readSlice(length: 1) else { return }
+            context.writeAndFlush(wrapOutboundOut(next), promise: nil)
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: pause) { [rest] in bound.value.0.drip(rest, pause, bound.value.1) }
+        }
+
+        private func pour(_ lines: ByteBuffer, _ context: ChannelHandlerContext) {
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            context.writeAndFlush(wrapOutboundOut(lines)).whenSuccess { bound.value.0.pour(lines, bound.value.1) }
         }
 
         private func say(_ text: String, _ context: ChannelHandlerContext) {

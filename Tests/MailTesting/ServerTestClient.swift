@@ -17,18 +17,19 @@ package final class ServerTestClient {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
-    /// Connects to a port of the loopback address; with `tls`, TLS begins at once.
-    package init(port: Int, tls: NIOSSLContext? = nil) async throws {
+    /// Connects to a port, of the loopback address if none is given; with `tls`, TLS begins at once.
+    package init(host: String = "127.0.0.1", port: Int, from source: String? = nil, tls: NIOSSLContext? = nil) async throws {
         let (stream, continuation) = AsyncStream<ByteBuffer>.makeStream()
         incoming = stream.makeAsyncIterator()
-        channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: nil)) }
                     try channel.pipeline.syncOperations.addHandler(Listener(continuation))
                 }
             }
-            .connect(host: "127.0.0.1", port: port).get()
+        if let source { bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0)) }
+        channel = try await bootstrap.connect(host: host, port: port).get()
     }
 
     package func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
@@ -65,6 +66,15 @@ package final class ServerTestClient {
         try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil), position: .first)
         }.get()
+    }
+
+    /// Ends our side of the connection; what the server says still arrives.
+    package func closeOutput() async throws { try await channel.close(mode: .output) }
+
+    /// Resets the connection.
+    package func reset() async {
+        try? await (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+        try? await channel.close()
     }
 
     package func close() async { try? await channel.close() }

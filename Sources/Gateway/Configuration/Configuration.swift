@@ -32,6 +32,9 @@ public struct Configuration: Sendable, Equatable {
     public var outboundAddress: IPAddress?
     /// The port of other organisations' MTAs; 25 but in tests.
     public var outboundPort: Int = 25
+    /// The longest wait for any single step of another host. The waits of RFC 5321 §4.5.3.2 are 10 minutes at most, so that the default
+    /// shortens none of them.
+    public var outboundTimeoutSeconds: Int = 600
     /// What separates a sub-address: `+`; empty switches them off.
     public var subaddressSeparator: String = "+"
 
@@ -107,7 +110,7 @@ public struct Configuration: Sendable, Equatable {
         public var host: String = ""
         public var address: IPAddress = .v4(0)
         public var port: Int = 25
-        public var security: Security = .opportunistic
+        public var security: Security = .verified
         public var transport: Transport = .smtp
         public var recipients: Recipients = .known
         public init() {}
@@ -176,7 +179,7 @@ public struct Configuration: Sendable, Equatable {
     }
 
     public struct JourneySettings: Sendable, Equatable {
-        /// Whether evidence is kept at all. Without it a message that a client sends again isn't recognised either.
+        /// Whether evidence is kept at all.
         public var enabled: Bool = true
         public var keepDays: Int = 30
         /// How often the inside collects the others' journeys.

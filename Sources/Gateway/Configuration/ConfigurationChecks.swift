@@ -28,10 +28,10 @@ extension Configuration {
                 reader.report(
                     .warning, keys: keys, "\(name == Self.everyOtherDomain ? "the internet" : name) is sent to by role relay only; the route isn't used here")
             }
-            if route.transport == .lmtp, route.security != .plain {
+            if route.transport == .smtp, route.security == .plain {
                 reader.report(
-                    .error, keys: ["routes.\(name).security"] + keys,
-                    "LMTP is spoken without TLS, on a network that is the host's own; write security: plain, or transport: smtp")
+                    .warning, keys: ["routes.\(name).security"] + keys,
+                    "all mail to \(route.host) goes unencrypted; opportunistic takes TLS where it is offered")
             }
             if route.recipients == .any, !own.contains(name) {
                 reader.report(

@@ -38,6 +38,10 @@ extension Configuration {
             .init(
                 "outboundPort", \.outboundPort, .port, in: initial, example: "25",
                 "the port of other organisations' MTAs; another than 25 only in tests"),
+            // RFC 5321 §4.5.3.2: clients have to wait up to 10 minutes.
+            .init(
+                "outboundTimeoutSeconds", \.outboundTimeoutSeconds, .duration(unit: 1000, 1...600), in: initial, example: "10m",
+                "the longest wait for a single step of another host; shorter than 10m only in tests"),
             .init(
                 "subaddressSeparator", \.subaddressSeparator, .separator, in: initial, example: "\"+\"",
                 "what separates a sub-address from a user's name (bob+lists); empty switches them off"),
@@ -217,7 +221,7 @@ extension Configuration {
         return [
             .init(
                 "enabled", \.enabled, .flag, in: initial, example: "true",
-                "whether evidence is kept; false is for measuring what it costs, and repeated messages aren't recognised then"),
+                "whether evidence is kept; false is for measuring what it costs"),
             .init("keepDays", \.keepDays, .duration(unit: 86_400_000, 1...3650), in: initial, example: "30d", "how long journeys are kept"),
             .init(
                 "collectSeconds", \.collectSeconds, .duration(unit: 1000, 1...3600), in: initial, example: "5s",

@@ -36,8 +36,8 @@ extension Configuration {
             .init("address", \.address, .address, in: initial, required: true, example: "10.0.0.5", "where it is reached"),
             .init("port", \.port, .port, in: initial, example: "24", "its port"),
             .init(
-                "security", \.security, .word(), in: initial, example: "verified",
-                "opportunistic: STARTTLS where it is offered; verified: STARTTLS with a certificate for host, or no delivery; plain: no TLS"),
+                "security", \.security, .word(), in: initial, example: "opportunistic",
+                "verified: STARTTLS with a certificate for host, or no delivery; opportunistic: STARTTLS where it is offered; plain: never"),
             .init("transport", \.transport, .word(), in: initial, example: "lmtp", "what the host speaks: smtp or lmtp"),
             .init(
                 "recipients", \.recipients, .word(), in: initial, example: "any",

@@ -70,7 +70,7 @@ struct Notices: Sendable {
     /// Makes the notifications; what can't be sent is told to the operator and to the journey instead.
     func make(_ requests: Requests, for message: SpooledMessage, at time: Date) async -> Made {
         var made = Made()
-        for (kind, members) in requests.groups {
+        for (kind, members) in requests.groups.sorted(by: { $0.key.action.rawValue < $1.key.action.rawValue }) {
             guard let sender = message.envelope.reversePath else {
                 for member in members {
                     made.events.append((evidence(kind, member, notified: nil, trace: nil, reason: "the reverse-path is null"), message.trace))

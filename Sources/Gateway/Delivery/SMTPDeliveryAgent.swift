@@ -17,6 +17,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     let port: Int
     /// Our own name and addresses, to recognise an MX record that points back at us (RFC 5321 §5.1).
     let hostname: String
+    /// Whether this host may send to the internet: only the role `relay` may. The router never asks another host to; this keeps it so where a queue was tampered with.
+    let reachesInternet: Bool
     let now: @Sendable () -> Date
 
     func deliver(_ job: DeliveryJob) async -> DeliveryResult {
@@ -35,6 +37,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
                 return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "No route for \(name) is configured any more"))
             }
             return await deliver(job, to: [SMTPTarget(route)], steps: [])
+        case .literal where !reachesInternet, .exchangers where !reachesInternet:
+            return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "This host doesn't send to the internet: it isn't the relay"))
         case .literal(let address):
             let target = SMTPTarget(hostname: "[\(address)]", addresses: [address], port: port, security: .opportunistic)
             return await deliver(job, to: [target], steps: [])

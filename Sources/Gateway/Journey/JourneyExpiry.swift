@@ -7,6 +7,8 @@ import ServiceLifecycle
 /// transaction would keep the mail waiting that wants to be committed meanwhile.
 struct JourneyExpiry: Service {
     let log: any JourneyLog
+    /// Where the fingerprints of accepted messages are forgotten too, after their own time.
+    var spool: (any Spool)?
     let keepDays: Int
     var interval = Duration.seconds(3600)
     let now: @Sendable () -> Date
@@ -25,6 +27,7 @@ struct JourneyExpiry: Service {
     func expire() async {
         do {
             let count = try await log.expire(before: now().addingTimeInterval(-Double(keepDays) * 86_400))
+            try await spool?.forgetAccepted(before: now().addingTimeInterval(-RepeatedMessages.memory))
             if count > 0 { logger.info("old journeys forgotten", metadata: ["records": "\(count)", "days": "\(keepDays)"]) }
         } catch {
             logger.warning("old journeys could not be deleted", metadata: ["error": "\(error)"])

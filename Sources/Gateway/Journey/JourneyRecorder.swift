@@ -1,7 +1,7 @@
 import FoundationEssentials
-import Journeys
+public import Journeys
 import MailMessage
-import MailStore
+public import MailStore
 
 /// Turns what happened on this host into records of its journey log.
 struct JourneyRecorder: Sendable {
@@ -10,32 +10,31 @@ struct JourneyRecorder: Sendable {
     /// Whether anything is kept (`journeys.enabled`).
     var isEnabled = true
 
-    /// One event of a trace as a record.
-    func record(_ operation: JourneyEvent.Operation, trace: TraceID, role: Configuration.Role, at time: Date, seconds: Double? = nil) -> JourneyRecord {
-        let event = JourneyEvent(trace: trace, time: time, host: host, role: role.rawValue, seconds: seconds, operation: operation)
-        return record(event)
+    /// One event.
+    func event(_ operation: JourneyEvent.Operation, trace: TraceID, role: Configuration.Role, at time: Date, seconds: Double? = nil) -> JourneyEvent {
+        JourneyEvent(trace: trace, time: time, host: host, role: role.rawValue, seconds: seconds, operation: operation)
     }
 
-    /// An event as a record.
-    func record(_ event: JourneyEvent) -> JourneyRecord {
-        guard isEnabled else {
-            return JourneyRecord(trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: [], keys: [])
-        }
-        return JourneyRecord(
-            trace: event.trace, time: event.time, host: host, kind: event.operation.kind, payload: encode(event),
-            keys: JourneySearchKeys.keys(of: event))
+    /// The events of a step as records, one for each trace.
+    func records(_ events: [JourneyEvent]) -> [JourneyRecord] {
+        guard isEnabled, let first = events.first else { return [] }
+        if events.allSatisfy({ $0.trace == first.trace }) { return [JourneyRecord(events: events, first: first)] }
+        var order: [TraceID] = []
+        for event in events where !order.contains(event.trace) { order.append(event.trace) }
+        return order.flatMap { trace in records(events.filter { $0.trace == trace }) }
+    }
+}
+
+extension JourneyRecord {
+    /// The events of one step, which belong to one trace and one host.
+    fileprivate init(events: [JourneyEvent], first: JourneyEvent) {
+        self.init(
+            trace: first.trace, time: first.time, host: first.host, payload: JourneyCoding.encode(events),
+            keys: JourneySearchKeys.keys(of: events))
     }
 
-    /// The records that go to the log: all, or none where journeys are off.
-    func kept(_ records: [JourneyRecord]) -> [JourneyRecord] { isEnabled ? records : [] }
-
-    /// Only a duration that is no number can't be written: then the event is kept without it.
-    private func encode(_ event: JourneyEvent) -> [UInt8] {
-        if let payload = try? JourneyCoding.encode(event) { return payload }
-        var event = event
-        event.seconds = nil
-        return (try? JourneyCoding.encode(event)) ?? []
-    }
+    /// A single event as a record of its host.
+    public init(_ event: JourneyEvent) { self.init(events: [event], first: event) }
 }
 
 extension Duration {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Journeys
 import MailMessage
 import MailStore
 
@@ -135,23 +136,21 @@ struct TravellingRecord: Codable, Sendable {
     var time: Date
     var host: String
     var hostSequence: Int64
-    var kind: String
     var payload: String
-    var keys: [String]
 
     init(_ record: JourneyRecord) {
         trace = record.trace
         time = record.time
         host = record.host
         hostSequence = record.hostSequence
-        kind = record.kind
         payload = String(decoding: record.payload, as: UTF8.self)
-        keys = record.keys
     }
 
-    /// The record, as a peer's.
+    /// The record, as a peer's. The words to find it by are made here: a host doesn't choose where its journeys are found.
     var record: JourneyRecord {
-        JourneyRecord(
-            trace: trace, time: time, host: host, hostSequence: hostSequence, kind: kind, payload: Array(payload.utf8), keys: keys)
+        let octets = Array(payload.utf8)
+        let events = (try? JourneyCoding.decode(octets)) ?? []
+        return JourneyRecord(
+            trace: trace, time: time, host: host, hostSequence: hostSequence, payload: octets, keys: JourneySearchKeys.keys(of: events))
     }
 }

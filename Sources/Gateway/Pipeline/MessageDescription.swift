@@ -40,14 +40,12 @@ struct MessageDescription: Sendable {
             byteCount: byteCount, sha256: String(decoding: hex, as: UTF8.self))
     }
 
-    /// The key by which the same message with the same envelope is recognised when it comes again.
-    func repetitionKey(envelope: Envelope, role: Configuration.Role) -> String {
+    /// What tells the message with its envelope from every other: the same message with the same envelope has it again.
+    func fingerprint(envelope: Envelope, role: Configuration.Role) -> [UInt8] {
         let recipients = envelope.recipients.map { "\($0.address)" }.sorted().joined(separator: ",")
         var hash = SHA256()
         hash.update(data: Array("\(role.rawValue)\n\(envelope.reversePath.map { "\($0)" } ?? "")\n\(recipients)\n".utf8))
         hash.update(data: Array(evidence.sha256.utf8))
-        let digits = Array("0123456789abcdef".utf8)
-        let hex = hash.finalize().prefix(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-        return "repetition:" + String(decoding: hex, as: UTF8.self)
+        return Array(hash.finalize().prefix(16))
     }
 }

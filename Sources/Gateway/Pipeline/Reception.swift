@@ -23,10 +23,15 @@ struct Reception: SMTPService {
     let hostname: String
     let hopLimit: Int
     let now: @Sendable () -> Date
-    /// Tells the queue that there is work.
-    let wakeQueue: @Sendable () -> Void
+    /// Hands what was stored to the queue.
+    let offer: @Sendable (QueuedMessage) -> Void
     let repetitions: RepeatedMessages
+    let storage: StorageAlarm
     let logger: Logger
+
+    func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? {
+        policy.refusal(of: session).map { .refuse($0) } ?? .serve
+    }
 
     func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply? { policy.refusal(of: session) }
 
@@ -44,30 +49,43 @@ struct Reception: SMTPService {
         await keep(journey)
     }
 
+    func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply? {
+        repetitions.replyWasSeen(session: session.id)
+        return policy.reversePathNow(envelope, session: session)
+    }
+
     func reversePath(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) async -> SMTPReply {
         repetitions.replyWasSeen(session: session.id)
         return await policy.reversePath(envelope, session: session)
     }
 
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? {
+        policy.recipientNow(recipient, envelope: envelope, session: session).map { reply(to: recipient, $0) }
+    }
+
     func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
-        let reply = await policy.recipient(recipient, envelope: envelope, session: session)
-        guard reply.isPositive else { return reply }
-        switch router.route(recipient.address) {
-        case .success: return reply
-        case .failure(let refusal): return refusal.reply
-        }
+        reply(to: recipient, await policy.recipient(recipient, envelope: envelope, session: session))
+    }
+
+    /// A recipient that is welcome must have a way from here too.
+    private func reply(to recipient: EnvelopeRecipient, _ reply: SMTPReply) -> SMTPReply {
+        guard reply.isPositive, case .failure(let refusal) = router.route(recipient.address) else { return reply }
+        return refusal.reply
     }
 
     func message(_ transaction: SMTPTransaction) async -> SMTPReply {
         do {
             return try await accept(transaction)
-        } catch let error as StoreError where error.code == .full {
-            logger.error("spool is full: mail is refused until there is room", metadata: ["error": "\(error)"])
-            return await refuse(transaction, nil, SMTPReply(452, .init(4, 3, 1), "Insufficient system storage"))
         } catch {
-            logger.error("message could not be committed", metadata: ["error": "\(error)"])
-            return await refuse(transaction, nil, SMTPReply(451, .init(4, 3, 0), "The message could not be stored; try again later"))
+            storage.failed(error, doing: "commit a message")
+            if !(error is StoreError) { logger.error("message could not be accepted", metadata: ["error": "\(error)"]) }
+            return await refuse(transaction, nil, StorageAlarm.reply(to: error))
         }
+    }
+
+    func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply {
+        storage.failed(error, doing: "write a message to its file")
+        return StorageAlarm.reply(to: error)
     }
 
     func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async {
@@ -76,10 +94,14 @@ struct Reception: SMTPService {
         await keep(journey)
     }
 
-    func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async {
+    func connectionClosedNow(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) -> Bool {
         if summary.reason == "quit" { repetitions.replyWasSeen(session: session.id) }
         repetitions.connectionClosed(session: session.id)
-        guard !summary.refusals.isEmpty else { return }
+        return summary.refusals.isEmpty
+    }
+
+    func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async {
+        guard !connectionClosedNow(session, summary: summary) else { return }
         var journey = ReceptionJourney(trace: .random(), role: policy.role, host: hostname)
         journey.add(session)
         journey.add(summary.refusals, peer: "\(session.remoteAddress)", from: session.connectedAt)
@@ -95,8 +117,10 @@ struct Reception: SMTPService {
             return await refuse(
                 transaction, description, SMTPReply(554, .init(5, 4, 6), "Too many hops (\(description.receivedFields)): a mail loop"))
         }
-        let digestKey = description.repetitionKey(envelope: transaction.envelope, role: policy.role)
-        let trace = try await identity(of: transaction, digestKey: digestKey)
+        let fingerprint = description.fingerprint(envelope: transaction.envelope, role: policy.role)
+        // The identity handed on by a peer, the one of the same message when a client that missed our 250 sends it again
+        // (RFC 5321 §4.5.3.2.6), or a new one.
+        let trace = transaction.trace ?? repetitions.trace(of: fingerprint) ?? .random()
         var routes: [(recipient: EnvelopeRecipient, destination: String)] = []
         var journey = openJourney(of: transaction, trace: trace)
         journey.add(.described(description.evidence), at: now())
@@ -110,42 +134,34 @@ struct Reception: SMTPService {
                 return await refuse(transaction, description, refusal.reply)
             }
         }
-        journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: now())
-        let message = NewSpoolMessage(
+        let time = now()
+        journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: time)
+        var message = NewSpoolMessage(
             trace: trace, envelope: transaction.envelope, routes: routes,
-            prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: now()),
-            content: transaction.content, arrival: now())
+            prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: time),
+            content: transaction.content, arrival: time)
+        message.fingerprint = fingerprint
         let start = ContinuousClock.now
         let evidence = JourneyEvent.Committed(
             queueID: "", byteCount: description.byteCount + message.prefix.readableBytes,
             recipients: transaction.envelope.recipients.map { "\($0.address)" })
-        let records = journey.events.map(recorder.record)
-        let time = now()
-        let id = try await spool.enqueue(message) { [recorder, policy] id in
+        let queued = try await spool.enqueue(message) { [recorder, policy, journey] id in
             var committed = evidence
             committed.queueID = "\(id)"
-            var record = recorder.record(.committed(committed), trace: trace, role: policy.role, at: time)
-            record.keys.append(digestKey)
-            return recorder.kept(records + [record])
+            let event = recorder.event(.committed(committed), trace: trace, role: policy.role, at: time)
+            return recorder.records(journey.events + [event])
         }
+        storage.succeeded()
+        let id = queued.message.id
         logger.info(
             "message committed",
             metadata: [
                 "trace": "\(trace)", "queue.id": "\(id)", "bytes": "\(description.byteCount)", "recipients": "\(routes.count)",
                 "seconds": "\((ContinuousClock.now - start).seconds)",
             ])
-        wakeQueue()
-        repetitions.accepted(digestKey, session: transaction.session.id)
+        offer(queued)
+        repetitions.accepted(fingerprint, trace: trace, session: transaction.session.id)
         return SMTPReply(250, .init(2, 0, 0), "Accepted, queued as \(id), trace \(trace)")
-    }
-
-    /// The identity handed on by a peer, the one of the same message when a client that missed our 250 sends it again
-    /// (RFC 5321 §4.5.3.2.6), or a new one.
-    private func identity(of transaction: SMTPTransaction, digestKey: String) async throws -> TraceID {
-        if let trace = transaction.trace { return trace }
-        if !recorder.isEnabled || repetitions.wasAnswered(digestKey) { return .random() }
-        let since = now().addingTimeInterval(-5 * 24 * 3600)
-        return try await recorder.log.traces(key: digestKey, from: since, to: nil, limit: 1).first ?? .random()
     }
 
     private func refuse(_ transaction: SMTPTransaction, _ description: MessageDescription?, _ reply: SMTPReply) async -> SMTPReply {
@@ -167,7 +183,7 @@ struct Reception: SMTPService {
     /// Keeps the journey of something that wasn't accepted. The client's reply doesn't depend on it.
     private func keep(_ journey: ReceptionJourney) async {
         do {
-            try await recorder.log.append(recorder.kept(journey.events.map(recorder.record)))
+            try await recorder.log.append(recorder.records(journey.events))
         } catch {
             logger.warning("journey could not be kept", metadata: ["error": "\(error)"])
         }

@@ -9,8 +9,14 @@ protocol Directory: Sendable {
     func verifier(forUser user: EmailAddress) async throws -> SCRAMVerifier?
     /// Whether mail for an own address can be delivered.
     func knows(_ address: EmailAddress) async throws -> Bool
+    /// The same where nobody need be asked; `nil`: ask.
+    func knowsNow(_ address: EmailAddress) -> Bool?
     /// Whether a user may send as an address: it leads to the user and to nobody else.
     func mayUser(_ user: EmailAddress, sendAs address: EmailAddress) async throws -> Bool
+}
+
+extension Directory {
+    func knowsNow(_ address: EmailAddress) -> Bool? { nil }
 }
 
 /// Nobody can tell now: the host that knows isn't there.
@@ -42,6 +48,8 @@ final class EdgeDirectory: Directory {
     func verifier(forUser user: EmailAddress) async throws -> SCRAMVerifier? {
         throw DirectoryUnavailable(description: "the edge holds no passwords")
     }
+
+    func knowsNow(_ address: EmailAddress) -> Bool? { digests.contains(address) }
 
     func knows(_ address: EmailAddress) async throws -> Bool {
         guard let answer = digests.contains(address) else {

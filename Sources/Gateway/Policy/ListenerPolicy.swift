@@ -15,6 +15,10 @@ protocol ListenerPolicy: Sendable {
     var acceptance: String { get }
     /// The reply that turns a client away at once; `nil` to serve it.
     func refusal(of session: SMTPSessionInfo) -> SMTPReply?
+    /// The reply to MAIL where nobody need be asked.
+    func reversePathNow(_ envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply?
+    /// The reply to RCPT where nobody need be asked.
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply?
     /// The reply to MAIL.
     func reversePath(_ envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply
     /// The reply to RCPT.
@@ -26,7 +30,13 @@ protocol ListenerPolicy: Sendable {
 extension ListenerPolicy {
     func refusal(of session: SMTPSessionInfo) -> SMTPReply? { nil }
 
-    func reversePath(_ envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply { .senderAccepted }
+    func reversePathNow(_ envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? { nil }
+
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? { nil }
+
+    func reversePath(_ envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+        reversePathNow(envelope, session: session) ?? .senderAccepted
+    }
 
     func fields(
         for transaction: SMTPTransaction, trace: TraceID, description: MessageDescription, hostname: String, at time: Date
@@ -37,8 +47,7 @@ extension ListenerPolicy {
     /// The reply that says whether an own address is known.
     func replyForOwn(_ address: EmailAddress) async -> SMTPReply {
         do {
-            return try await directory.knows(address)
-                ? .recipientAccepted : SMTPReply(550, .init(5, 1, 1), "<\(address)>: no such mailbox here")
+            return .toOwn(address, isKnown: try await directory.knows(address))
         } catch {
             return SMTPReply(451, .init(4, 4, 3), "Recipients can't be verified at the moment; try again later")
         }
@@ -48,6 +57,11 @@ extension ListenerPolicy {
 extension SMTPReply {
     static let senderAccepted = SMTPReply(250, .init(2, 1, 0), "Sender accepted")
     static let recipientAccepted = SMTPReply(250, .init(2, 1, 5), "Recipient accepted")
+
+    /// The reply that says whether an own address is known.
+    static func toOwn(_ address: EmailAddress, isKnown: Bool) -> SMTPReply {
+        isKnown ? .recipientAccepted : SMTPReply(550, .init(5, 1, 1), "<\(address)>: no such mailbox here")
+    }
 }
 
 /// Mail from the internet: for known recipients of our own domains, and for nobody else.
@@ -57,11 +71,19 @@ struct EdgePolicy: ListenerPolicy {
     let router: Router
     let acceptance = "the recipients are ours and known"
 
-    func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+    func reversePathNow(_ envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? { .senderAccepted }
+
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? {
         guard router.isOwn(recipient.address) else {
             return SMTPReply(550, .init(5, 7, 1), "<\(recipient.address)>: this server does not relay for \(recipient.address.domain)")
         }
-        return router.takesEveryRecipient(of: recipient.address) ? .recipientAccepted : await replyForOwn(recipient.address)
+        if router.takesEveryRecipient(of: recipient.address) { return .recipientAccepted }
+        return directory.knowsNow(recipient.address).map { .toOwn(recipient.address, isKnown: $0) }
+    }
+
+    func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+        if let reply = recipientNow(recipient, envelope: envelope, session: session) { return reply }
+        return await replyForOwn(recipient.address)
     }
 }
 
@@ -130,12 +152,12 @@ struct LinkPolicy: ListenerPolicy {
         return nil
     }
 
-    func reversePath(_ envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+    func reversePathNow(_ envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? {
         guard role == .mx, envelope.reversePath != nil else { return .senderAccepted }
         return SMTPReply(550, .init(5, 7, 1), "A relay hands in notifications only, with a null reverse-path")
     }
 
-    func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? {
         switch role {
         case .relay:
             return router.isOwn(recipient.address)
@@ -146,10 +168,15 @@ struct LinkPolicy: ListenerPolicy {
             return router.isOwn(recipient.address)
                 ? .recipientAccepted : SMTPReply(550, .init(5, 7, 1), "<\(recipient.address)> is outside; mail for it goes to the relay")
         case .mx:
-            return router.isOwn(recipient.address)
-                ? await replyForOwn(recipient.address) : SMTPReply(550, .init(5, 7, 1), "<\(recipient.address)> is outside")
+            guard router.isOwn(recipient.address) else { return SMTPReply(550, .init(5, 7, 1), "<\(recipient.address)> is outside") }
+            return directory.knowsNow(recipient.address).map { .toOwn(recipient.address, isKnown: $0) }
         case .submission, .internal, .webmail:
             return SMTPReply(550, .init(5, 7, 1), "This role takes no mail from other hosts")
         }
+    }
+
+    func recipient(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) async -> SMTPReply {
+        if let reply = recipientNow(recipient, envelope: envelope, session: session) { return reply }
+        return await replyForOwn(recipient.address)
     }
 }

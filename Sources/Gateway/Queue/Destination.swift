@@ -37,7 +37,9 @@ enum Destination: Hashable, Sendable {
         case "link":
             guard let role = Configuration.Role(rawValue: value) else { return nil }
             self = .link(role)
-        case "route": self = .route(value)
+        case "route":
+            guard value == Configuration.everyOtherDomain || (try? DomainName(value)) != nil else { return nil }
+            self = .route(value)
         case "mx":
             guard let domain = try? DomainName(value) else { return nil }
             self = .exchangers(domain)

@@ -25,15 +25,26 @@ struct DestinationRate: Sendable {
     /// Takes one message's place, where there is one.
     mutating func take(_ destination: Destination, at time: Date) -> Bool {
         guard isLimited(destination) else { return true }
+        forgetOthersClock(at: time)
         let even = max(evenAt[destination.key] ?? time, time)
         guard even.timeIntervalSince(time) <= tolerance else { return false }
         evenAt[destination.key] = even.addingTimeInterval(interval)
         return true
     }
 
+    /// Forgets times further ahead than any can be: the clock was put back since.
+    private mutating func forgetOthersClock(at time: Date) {
+        guard perMinute > 0 else { return }
+        let furthest = tolerance + interval + 1
+        if evenAt.contains(where: { $0.value.timeIntervalSince(time) > furthest }) {
+            evenAt = evenAt.filter { $0.value.timeIntervalSince(time) <= furthest }
+        }
+    }
+
     /// The destinations that get nothing now. Those that are even again are forgotten.
     mutating func exhausted(at time: Date) -> Set<String> {
         evenAt = evenAt.filter { $0.value > time }
+        forgetOthersClock(at: time)
         return Set(evenAt.filter { $0.value.timeIntervalSince(time) > tolerance }.keys)
     }
 }

@@ -5,12 +5,13 @@ import MailMessage
 import MailStore
 import MailTransport
 import ServiceLifecycle
+import Synchronization
 
-/// Takes recipients whose time has come out of the spool, hands them to delivery agents, and stores what came of it.
+/// Takes recipients whose time has come, hands them to delivery agents, and stores what came of it.
 ///
-/// The spool is the truth: the runner holds nothing but what is under way, so a crash loses nothing and operators' commands from
-/// other processes take effect with the next look. Each destination has its own limit of concurrent deliveries; one that can't be
-/// reached is left alone for a while, so that it never takes places from the others.
+/// The spool is the truth: the runner holds what is under way, and what is next as far as it fits (``ReadyQueue``). A crash loses nothing,
+/// and operators' commands from other processes take effect with the next look. Each destination has its own limit of concurrent
+/// deliveries; one that can't be reached is left alone for a while, so that it never takes places from the others.
 actor QueueRunner: Service {
     private let spool: any Spool
     private let mailbox: (any DeliveryAgent)?
@@ -18,18 +19,40 @@ actor QueueRunner: Service {
     private let settlement: Settlement
     private let settings: Configuration.QueueSettings
     private let now: @Sendable () -> Date
+    private let sleep: @Sendable (Duration) async throws -> Void
+    private let storage: StorageAlarm
     private let logger: Logger
 
+    private var ready = ReadyQueue()
     private var recipientsUnderWay: Set<Int64> = []
     private var load: [String: Int] = [:]
+    private var deliveriesUnderWay = 0
     private var backOff = DestinationBackOff()
     private var rate: DestinationRate
+    /// The time of the last look; `nil` before the first.
+    private var lastLook: Date?
+    /// There may be recipients in the spool that are due and not known here.
+    private var mustLook = true
+    /// The spool's version when what is ready was read.
+    private var version: SpoolVersion?
+    /// What the runner is told from outside, until it takes notice.
+    private struct News {
+        var offers: [QueuedMessage] = []
+        var isSpoolChanged = false
+    }
+    private let news = Mutex(News())
+    /// Recipients that were found in the spool and taken, of the last minute or two: an offer of them comes late.
+    private var found = RecentRecipients()
+    /// Recipients that were finished while the spool was being read; what was read may still have them.
+    private var finishedMeanwhile: Set<Int64> = []
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
     init(
         spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
-        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date, logger: Logger
+        settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date,
+        sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }, storage: StorageAlarm? = nil,
+        logger: Logger
     ) {
         self.spool = spool
         self.mailbox = mailbox
@@ -38,89 +61,144 @@ actor QueueRunner: Service {
         self.settings = settings
         rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
         self.now = now
+        self.sleep = sleep
+        self.storage = storage ?? StorageAlarm(logger: logger)
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// There is work: look at once.
-    nonisolated func wake() { waker.yield() }
+    /// A message was stored: it is delivered without being read again where there is room for it in memory.
+    nonisolated func offer(_ message: QueuedMessage) {
+        news.withLock { news in
+            if news.offers.count < 4096 { news.offers.append(message) } else { news.isSpoolChanged = true }
+        }
+        waker.yield()
+    }
+
+    /// There is something in the spool that was not offered: look at once.
+    nonisolated func wake() {
+        news.withLock { $0.isSpoolChanged = true }
+        waker.yield()
+    }
 
     /// Runs until the service is shut down; deliveries under way are then finished.
     func run() async throws {
-        try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { await self.tick() }
-            for await _ in wakes.cancelOnGracefulShutdown() {
-                for job in await nextJobs() {
-                    group.addTask { await self.perform(job) }
+        try await withThrowingTaskGroup { ticking in
+            ticking.addTask { await self.tick() }
+            try await withThrowingDiscardingTaskGroup { deliveries in
+                await withGracefulShutdownHandler {
+                    for await _ in wakes {
+                        for job in await nextJobs() {
+                            deliveries.addTask { await self.perform(job) }
+                        }
+                    }
+                } onGracefulShutdown: { [waker] in
+                    waker.finish()
                 }
             }
-            waker.finish()
+            ticking.cancelAll()
         }
     }
 
-    /// Looks every second even when nobody wakes the runner: for retries, and for what other processes changed.
-    private func tick() async {
-        try? await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                try await Task.sleep(for: .seconds(1))
-                self.wake()
-            }
-        }
+    /// Looks into the spool every second even when nobody wakes the runner: for retries, and for what other processes changed.
+    private nonisolated func tick() async {
+        while (try? await sleep(.seconds(1))) != nil { wake() }
     }
 
     // MARK: - Choosing
 
-    private struct Group: Hashable {
-        let message: QueueID
-        let destination: String
+    /// What waits for a time further ahead than any wait is long was stored under a clock that has been put back since, and is due now. Asked at
+    /// the first look, and whenever the clock goes back.
+    private func followClock() async {
+        let time = now()
+        let wentBack = lastLook.map { time < $0.addingTimeInterval(-1) } ?? true
+        lastLook = time
+        guard wentBack else { return }
+        let limit = time.addingTimeInterval(RetrySchedule(settings).longestWait + 60)
+        do {
+            guard try await spool.nextDue(after: limit) != nil else { return }
+            let count = try await spool.bringForward(after: limit, to: time)
+            mustLook = true
+            logger.warning("the clock was put back; recipients are due at once", metadata: ["recipients": "\(count)"])
+        } catch {
+            lastLook = nil
+            storage.failed(error, doing: "bring recipients forward after a change of the clock")
+        }
     }
 
     /// What can be started now within the limits.
-    private func nextJobs() async -> [DeliveryJob] {
-        let free = settings.deliveries - load.values.reduce(0, +)
-        guard free > 0 else { return [] }
-        let busy = load.filter { $0.value >= settings.connectionsPerDestination }.keys
-        let closed = backOff.closed(at: now()).union(rate.exhausted(at: now())).union(busy)
-        do {
-            let due = try await spool.due(
-                at: now(), limit: max(free * 4, 64), excludingDestinations: closed, excludingRecipients: recipientsUnderWay)
-            return try await jobs(from: due, limit: free)
-        } catch {
-            logger.error("the queue can't be read; the next look is in a second", metadata: ["error": "\(error)"])
-            return []
-        }
-    }
-
-    private func jobs(from due: [QueuedRecipient], limit: Int) async throws -> [DeliveryJob] {
-        var order: [Group] = []
-        var members: [Group: [QueuedRecipient]] = [:]
-        for recipient in due where !recipientsUnderWay.contains(recipient.id) {
-            let group = Group(message: recipient.message, destination: recipient.destination)
-            if members[group] == nil { order.append(group) }
-            members[group, default: []].append(recipient)
-        }
-        var jobs: [DeliveryJob] = []
-        for group in order where jobs.count < limit {
-            guard load[group.destination, default: 0] < settings.connectionsPerDestination else { continue }
-            guard let recipients = members[group], let destination = Destination(key: group.destination) else {
-                await hold(members[group] ?? [], reason: "the destination “\(group.destination)” is unknown to this version")
+    private func nextJobs() async -> [ReadyQueue.Entry] {
+        await followClock()
+        takeOffers()
+        if mustLook { await readSpool() }
+        let time = now()
+        let closed = backOff.closed(at: time).union(rate.exhausted(at: time))
+        var jobs: [ReadyQueue.Entry] = []
+        while deliveriesUnderWay < settings.deliveries,
+            let entry = ready.next(where: { !closed.contains($0) && load[$0, default: 0] < settings.connectionsPerDestination })
+        {
+            guard let destination = Destination(key: entry.destination) else {
+                await hold(entry.recipients, reason: "the destination “\(entry.destination)” is unknown to this version")
                 continue
             }
-            guard rate.take(destination, at: now()) else { continue }
-            load[group.destination, default: 0] += 1
-            recipientsUnderWay.formUnion(recipients.map(\.id))
-            guard let message = await message(group.message) else {
-                release(group.destination, recipients)
-                continue
-            }
-            jobs.append(DeliveryJob(message: message, recipients: recipients, destination: destination))
+            // What has no place now is found in the spool when there is one.
+            guard rate.take(destination, at: time) else { continue }
+            load[entry.destination, default: 0] += 1
+            deliveriesUnderWay += 1
+            recipientsUnderWay.formUnion(entry.recipients.map(\.id))
+            jobs.append(entry)
         }
         return jobs
     }
 
+    private func takeOffers() {
+        let taken = news.withLock { news in
+            defer { news = News() }
+            return news
+        }
+        if taken.isSpoolChanged { mustLook = true }
+        for offer in taken.offers {
+            let new = offer.recipients.filter { $0.state == .queued && !found.contains($0.id) && !recipientsUnderWay.contains($0.id) }
+            if !ready.add(offer.message, new) { mustLook = true }
+        }
+    }
+
+    /// Fills what is ready with what is due in the spool.
+    private func readSpool() async {
+        mustLook = false
+        finishedMeanwhile = []
+        do {
+            let current = try await spool.version()
+            // Somebody may have held or deleted what waits here: it is read anew.
+            if current != version { ready.clear() }
+            version = current
+            let room = ready.room
+            let time = now()
+            let closed = backOff.closed(at: time).union(rate.exhausted(at: time))
+            let due = try await spool.due(
+                at: time, limit: room, excludingDestinations: closed, excludingRecipients: recipientsUnderWay.union(ready.recipients))
+            let new = due.filter { !recipientsUnderWay.contains($0.id) && !finishedMeanwhile.contains($0.id) }
+            for group in Self.byMessage(new) where ready.add(nil, group) { found.insert(group.map(\.id), at: time) }
+            // A full answer: there may be more.
+            if room > 0, due.count >= room { mustLook = true }
+        } catch {
+            logger.error("the queue can't be read; the next look is in a second", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func byMessage(_ recipients: [QueuedRecipient]) -> [[QueuedRecipient]] {
+        var order: [QueueID] = []
+        var members: [QueueID: [QueuedRecipient]] = [:]
+        for recipient in recipients {
+            if members[recipient.message] == nil { order.append(recipient.message) }
+            members[recipient.message, default: []].append(recipient)
+        }
+        return order.compactMap { members[$0] }
+    }
+
     /// A message with its octets. One whose octets are lost is held for an operator: left in the queue, it would be the first to be
     /// looked at for ever, before those that can be delivered.
-    private func message(_ id: QueueID) async -> SpooledMessage? {
+    private nonisolated func message(_ id: QueueID) async -> SpooledMessage? {
         do {
             return try await spool.message(id)
         } catch {
@@ -132,30 +210,59 @@ actor QueueRunner: Service {
 
     // MARK: - Doing
 
-    private func perform(_ job: DeliveryJob) async {
-        let start = ContinuousClock.now
-        var result = await agent(for: job.destination).deliver(job)
-        result.duration = ContinuousClock.now - start
-        backOff.note(job.destination.key, unreachable: result.isUnreachable, at: now())
-        await settle(job, result)
-        release(job.destination.key, job.recipients)
-        wake()
+    private nonisolated func perform(_ entry: ReadyQueue.Entry) async {
+        var result: DeliveryResult?
+        let known: SpooledMessage? = if let message = entry.message { message } else { await message(entry.id) }
+        if let message = known, let destination = Destination(key: entry.destination) {
+            let job = DeliveryJob(message: message, recipients: entry.recipients, destination: destination)
+            let start = ContinuousClock.now
+            var delivered = await agent(for: destination).deliver(job)
+            delivered.duration = ContinuousClock.now - start
+            result = delivered
+            await settle(job, delivered)
+        }
+        await finish(entry, result)
+    }
+
+    private func finish(_ entry: ReadyQueue.Entry, _ result: DeliveryResult?) {
+        if let result {
+            backOff.note(entry.destination, unreachable: result.isUnreachable, at: now())
+            // Notices and copies for aliases are new messages.
+            if result.outcomes.contains(where: { $0.result == .failed }) || !result.forwards.isEmpty { mustLook = true }
+        }
+        recipientsUnderWay.subtract(entry.recipients.map(\.id))
+        finishedMeanwhile.formUnion(entry.recipients.map(\.id))
+        deliveriesUnderWay -= 1
+        let count = load[entry.destination, default: 1] - 1
+        load[entry.destination] = count > 0 ? count : nil
+        waker.yield()
     }
 
     /// Stores what came of a delivery. As long as that fails (a full disk), the recipients stay under way: taken for due again, a message
     /// that others have got already would go out to them every minute. Only a crash or the end of the process may cause a second one.
-    private func settle(_ job: DeliveryJob, _ result: DeliveryResult) async {
+    private nonisolated func settle(_ job: DeliveryJob, _ result: DeliveryResult) async {
         var wait = Duration.seconds(1)
         while true {
             do {
-                return try await settlement.settle(job, result)
+                try await settlement.settle(job, result)
+                return storage.succeeded()
             } catch {
+                storage.failed(error, doing: "store the outcome of a delivery")
                 logger.error("the outcome of a delivery could not be stored", metadata: ["queue.id": "\(job.message.id)", "error": "\(error)"])
             }
-            let pause = wait
-            guard !Task.isShuttingDownGracefully, (try? await cancelWhenGracefulShutdown({ try await Task.sleep(for: pause) })) != nil else { return }
+            guard await pause(wait) else { return }
             wait = min(.seconds(60), wait * 2)
         }
+    }
+
+    /// Waits, but not beyond the end of the service.
+    private nonisolated func pause(_ duration: Duration) async -> Bool {
+        var rest = duration
+        while rest > .zero {
+            guard !Task.isShuttingDownGracefully, (try? await sleep(min(rest, .seconds(1)))) != nil else { return false }
+            rest -= .seconds(1)
+        }
+        return true
     }
 
     /// Recipients that nobody here can deliver wait for an operator; left in the queue, they would be the first to be looked at for ever.
@@ -168,16 +275,10 @@ actor QueueRunner: Service {
         }
     }
 
-    private func agent(for destination: Destination) -> any DeliveryAgent {
+    private nonisolated func agent(for destination: Destination) -> any DeliveryAgent {
         switch destination {
         case .mailbox: mailbox ?? remote
         case .link, .route, .exchangers, .literal: remote
         }
-    }
-
-    private func release(_ destination: String, _ recipients: [QueuedRecipient]) {
-        recipientsUnderWay.subtract(recipients.map(\.id))
-        let count = load[destination, default: 1] - 1
-        load[destination] = count > 0 ? count : nil
     }
 }

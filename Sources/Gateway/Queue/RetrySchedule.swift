@@ -19,6 +19,9 @@ struct RetrySchedule: Sendable {
         return time.addingTimeInterval(wait * Double.random(in: 0.85...1.15, using: &generator))
     }
 
+    /// No wait is longer than this, in seconds.
+    var longestWait: TimeInterval { Double(waits.max() ?? 900) * 1.15 }
+
     /// Whether a message of that arrival is to be given up at `time`.
     func isExpired(arrival: Date, at time: Date) -> Bool { time.timeIntervalSince(arrival) >= expiry }
 

@@ -18,14 +18,16 @@ struct Settlement: Sendable {
     /// The edge holds what it can't deliver: it sends no notices (they would need a way to the internet that it must not have).
     let holdsFailures: Bool
     let now: @Sendable () -> Date
+    /// Where the jitter of the next attempts comes from.
+    var random: @Sendable () -> UInt64 = { UInt64.random(in: .min ... .max) }
     let logger: Logger
 
     func settle(_ job: DeliveryJob, _ result: DeliveryResult) async throws {
         let time = now()
-        var generator = SystemRandomNumberGenerator()
+        var generator = Randomness(next: random)
         var batch = Batch()
         var told = Notices.Requests()
-        var records = result.steps.map { recorder.record($0.operation, trace: job.message.trace, role: role, at: $0.time, seconds: $0.seconds) }
+        var events = result.steps.map { recorder.event($0.operation, trace: job.message.trace, role: role, at: $0.time, seconds: $0.seconds) }
         for (place, (recipient, outcome)) in zip(job.recipients, result.outcomes).enumerated() {
             let fate = fate(of: recipient, outcome, result.redirections[place], in: job, at: time, using: &generator)
             batch.outcomes.append((recipient.id, fate.disposition))
@@ -34,11 +36,11 @@ struct Settlement: Sendable {
                 queueID: "\(job.message.id)", recipient: "\(recipient.recipient.address)", destination: job.destination.key,
                 host: result.host, address: result.address.map { "\($0)" }, result: outcome.result.rawValue, reply: outcome.reply,
                 isLocal: outcome.isLocal, attempt: recipient.attempts + 1, nextAttempt: fate.nextAttempt, failures: result.failures)
-            records.append(
-                recorder.record(.attempted(attempted), trace: job.message.trace, role: role, at: time, seconds: result.duration?.seconds))
+            events.append(
+                recorder.event(.attempted(attempted), trace: job.message.trace, role: role, at: time, seconds: result.duration?.seconds))
             if case .hold(let reason, _) = fate.disposition {
                 let held = JourneyEvent.Queued(action: "held", queueID: "\(job.message.id)", reason: reason)
-                records.append(recorder.record(.queued(held), trace: job.message.trace, role: role, at: time))
+                events.append(recorder.event(.queued(held), trace: job.message.trace, role: role, at: time))
                 logger.warning("recipient held", metadata: ["queue.id": "\(job.message.id)", "reason": "\(reason)"])
             }
             logger.info(
@@ -51,8 +53,14 @@ struct Settlement: Sendable {
         if !result.forwards.isEmpty { batch.messages.append(forward(job, result.forwards, at: time)) }
         let notified = await notices.make(told, for: job.message, at: time)
         batch.messages += notified.messages
-        records += notified.events.map { recorder.record($0.operation, trace: $0.trace, role: role, at: time) }
-        try await spool.record(batch.outcomes, newMessages: batch.messages, journey: recorder.kept(records))
+        events += notified.events.map { recorder.event($0.operation, trace: $0.trace, role: role, at: time) }
+        try await spool.record(batch.outcomes, newMessages: batch.messages, journey: recorder.records(events))
+    }
+
+    private struct Randomness: RandomNumberGenerator {
+        let source: @Sendable () -> UInt64
+        init(next source: @escaping @Sendable () -> UInt64) { self.source = source }
+        mutating func next() -> UInt64 { source() }
     }
 
     private struct Batch {

@@ -24,12 +24,17 @@ struct Host: Sendable {
     let clientTLS: SMTPClientTLS
     let router: Router
     let recorder: JourneyRecorder
+    /// Whether the stores can be written, for everybody who writes them.
+    let storage: StorageAlarm
+    /// Shared by all listeners: a client may come back by another one.
+    let repetitions: RepeatedMessages
     let logger: Logger
 
     init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
         self.configuration = configuration
         self.group = group
         self.logger = logger
+        storage = StorageAlarm(logger: logger)
         spool = try await SpoolStore.open(folder: configuration.dataFolder, host: configuration.hostname)
         let roles = configuration.roles
         mailboxes =
@@ -50,6 +55,7 @@ struct Host: Sendable {
             })
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
+        repetitions = try await RepeatedMessages(spool: spool, at: .now)
     }
 
     /// Closes what was opened, when nothing uses it any more.

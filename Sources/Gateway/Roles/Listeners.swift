@@ -12,21 +12,28 @@ import ServiceLifecycle
 /// The listeners of a host: each kind with its policy, its security and its limits.
 struct Listeners: Sendable {
     let host: Host
-    let wakeQueue: @Sendable () -> Void
+    /// Hands what was stored to the queue.
+    let offer: @Sendable (QueuedMessage) -> Void
     let now: @Sendable () -> Date
 
     private let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
-    private let repetitions = RepeatedMessages()
 
-    init(host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) {
+    init(host: Host, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) {
         self.host = host
         self.now = now
-        self.wakeQueue = wakeQueue
+        self.offer = offer
         let limits = host.configuration.limits
         budget = MemoryBudget(limit: limits.memoryBudgetBytes)
-        limiter = ConnectionLimiter(total: limits.connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
+        let connections = DescriptorLimit.connections(
+            configured: limits.connections, deliveries: host.configuration.queue.deliveries, descriptors: DescriptorLimit.raise())
+        if connections < limits.connections {
+            host.logger.warning(
+                "fewer connections than limits.connections says: the process may not open so many files; raise its limit (LimitNOFILE)",
+                metadata: ["connections": "\(connections)", "limits.connections": "\(limits.connections)"])
+        }
+        limiter = ConnectionLimiter(total: connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
         // The octets are copied while they are borrowed.
         authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
     }
@@ -36,7 +43,8 @@ struct Listeners: Sendable {
         guard let policy = try policy(for: listener.kind) else { return nil }
         let reception = Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
-            hopLimit: host.configuration.limits.hops, now: now, wakeQueue: wakeQueue, repetitions: repetitions, logger: host.logger)
+            hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, storage: host.storage,
+            logger: host.logger)
         let spool = host.spool
         return SMTPServer(
             listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,

@@ -30,14 +30,15 @@ public struct PosternServer: Sendable {
         let group = MultiThreadedEventLoopGroup.singleton
         let host = try await Host(configuration: configuration, group: group, logger: logger)
         let now: @Sendable () -> Date = { Date.now }
+        var client = SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress)
+        client.timeouts.limit(to: .seconds(configuration.outboundTimeoutSeconds))
         let pool = SMTPClientPool(
-            configuration: SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress),
-            tls: host.clientTLS, group: group, logger: logger)
+            configuration: client, tls: host.clientTLS, group: group, logger: logger)
         let queue = host.queueRunner(pool: pool, resolver: host.resolver, now: now)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
-        services.append(JourneyExpiry(log: host.spool, keepDays: configuration.journeys.keepDays, now: now, logger: logger))
+        services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: configuration.journeys.keepDays, now: now, logger: logger))
         services += controlServices(host)
-        services += try listeners(host, now: now) { queue.wake() }
+        services += try listeners(host, now: now) { queue.offer($0) }
         logger.info(
             "postern serves",
             metadata: ["host": "\(configuration.hostname)", "roles": "\(configuration.roles.map(\.rawValue).sorted().joined(separator: ","))"])
@@ -70,8 +71,8 @@ public struct PosternServer: Sendable {
         return services
     }
 
-    private func listeners(_ host: Host, now: @escaping @Sendable () -> Date, wakeQueue: @escaping @Sendable () -> Void) throws -> [any Service] {
-        let listeners = Listeners(host: host, now: now, wakeQueue: wakeQueue)
+    private func listeners(_ host: Host, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) throws -> [any Service] {
+        let listeners = Listeners(host: host, now: now, offer: offer)
         return try configuration.listeners.compactMap { listener -> (any Service)? in
             switch listener.kind {
             case .smtp, .submission, .submissions, .link:

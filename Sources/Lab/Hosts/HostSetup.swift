@@ -16,7 +16,9 @@ struct HostSetup: Sendable {
         let plans = HostPlan.all(options.plan)
         var hosts: [PosternHost] = []
         for plan in plans {
-            let host = PosternHost(plan: plan, folder: "\(folder)/\(plan.name)", binary: options.binary)
+            let place = "\(folder)/\(plan.name)"
+            let unit = options.units?.launcher(unit: "postern-\(plan.role)", state: "\(place)/data", readable: folder) ?? []
+            let host = PosternHost(plan: plan, folder: place, binary: options.binary, addresses: options.plan, launcher: plan.launcher + unit)
             try LabFiles.makeFolder("\(host.folder)/data", permissions: 0o700)
             if plan.hasLink {
                 try await Command.require(
@@ -37,7 +39,8 @@ struct HostSetup: Sendable {
                     plan: options.plan,
                     others: plans,
                     trustAnchorFile: zones.trustAnchorFile,
-                    authorityFile: authority.certificateFile
+                    authorityFile: authority.certificateFile,
+                    routes: plan.role == "relay" ? options.relayRoutes : []
                 ),
                 to: host.configurationFile
             )
@@ -48,6 +51,9 @@ struct HostSetup: Sendable {
             hosts.append(host)
         }
         try await addPeople(hosts, report: report)
+        if options.units != nil {
+            for host in hosts { try await PlayedUnits.handOver(host.folder) }
+        }
         return hosts
     }
 

@@ -5,10 +5,14 @@ public actor PosternHost {
     nonisolated let plan: HostPlan
     nonisolated let folder: String
     private nonisolated let binary: String
+    private nonisolated let addresses: AddressPlan
+    private nonisolated let launcher: [String]
     private var child: ChildProcess?
 
-    init(plan: HostPlan, folder: String, binary: String) {
+    init(plan: HostPlan, folder: String, binary: String, addresses: AddressPlan, launcher: [String]) {
         self.plan = plan
+        self.addresses = addresses
+        self.launcher = launcher
         self.folder = folder
         self.binary = binary
     }
@@ -26,14 +30,16 @@ public actor PosternHost {
             name: plan.name,
             program: binary,
             arguments: ["serve", "--config", configurationFile],
+            launcher: launcher,
             folder: folder,
             logFile: logFile
         )
         self.child = child
         for listener in plan.listeners {
-            try await Waiting.until("\(plan.name) accepting connections on \(plan.address):\(listener.port)", timeout: .seconds(30)) { () -> Bool? in
+            let address = plan.address(of: listener)
+            try await Waiting.until("\(plan.name) accepting connections on \(address):\(listener.port)", timeout: .seconds(30)) { () -> Bool? in
                 guard child.isRunning else { throw LabError(.processFailed, "\(plan.hostname) ended at its start:\n\(child.lastLines())") }
-                return await Waiting.accepts(address: plan.address, port: listener.port) ? true : nil
+                return await Waiting.accepts(address: address, port: listener.port, in: addresses) ? true : nil
             }
         }
     }

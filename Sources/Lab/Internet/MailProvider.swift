@@ -32,7 +32,7 @@ public actor MailProvider {
         try await Command.require("chown", [Self.mailboxOwner, mailboxFolder])
         let owner = try await Command.require("id", ["-u", Self.mailboxOwner]).outputText.filter(\.isNumber)
         let group = try await Command.require("id", ["-g", Self.mailboxOwner]).outputText.filter(\.isNumber)
-        try LabFiles.write("nameserver \(plan.nsresolve)\noptions trust-ad edns0 timeout:3 attempts:2\n", to: "\(folder)/resolv.conf")
+        try LabFiles.write("nameserver \(plan.providersResolver)\noptions trust-ad edns0 timeout:3 attempts:2\n", to: "\(folder)/resolv.conf")
         try LabFiles.write(
             Self.users.map { "\($0)@\(LabNames.providerDomain) \($0)/\n" }.joined(),
             to: "\(configurationFolder)/mailboxes"
@@ -125,13 +125,14 @@ public actor MailProvider {
             name: "provider",
             program: unshare,
             arguments: ["-m", "sh", "-c", script, "provider", "\(folder)/resolv.conf", postfix, configurationFolder],
+            launcher: plan.launcher(at: plan.provider),
             folder: folder,
             logFile: "\(folder)/start.log"
         )
         self.child = child
         try await Waiting.until("the provider's Postfix answering on port 25", timeout: .seconds(30)) { () -> Bool? in
             guard child.isRunning else { throw LabError(.processFailed, "the provider's Postfix ended:\n\(child.lastLines())\n\(lastLogLines())") }
-            return await Waiting.accepts(address: plan.provider, port: 25) ? true : nil
+            return await Waiting.accepts(address: plan.provider, port: 25, in: plan) ? true : nil
         }
     }
 
@@ -161,7 +162,7 @@ public actor MailProvider {
     }
 
     /// Postfix stores lines with LF alone; on the wire they had CRLF.
-    private static func withNetworkLineEnds(_ data: Data) -> Data {
+    static func withNetworkLineEnds(_ data: Data) -> Data {
         var result = [UInt8]()
         result.reserveCapacity(data.count + data.count / 32)
         for byte in data {

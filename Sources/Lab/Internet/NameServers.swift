@@ -7,21 +7,42 @@ final class NameServers: Sendable {
     private let children: [ChildProcess]
 
     /// Signs the zones and starts the servers; returns when the resolver gives validated answers.
-    init(plan: AddressPlan, folder: String) async throws {
+    ///
+    /// - Parameters:
+    ///   - neighbours: further organisations of the internet, whose zones are signed as the provider's is.
+    ///   - units: the restrictions under which the resolver runs.
+    init(plan: AddressPlan, folder: String, neighbours: [Neighbour] = [], units: PlayedUnits? = nil) async throws {
         self.plan = plan
         self.folder = folder
         try LabFiles.makeFolder(folder)
-        zones = SignedZones(plan: plan, folder: "\(folder)/zones")
+        zones = SignedZones(plan: plan, folder: "\(folder)/zones", neighbours: neighbours)
         try await zones.make()
+        var resolverLauncher = plan.launcher(at: plan.nsresolve)
+        if let units {
+            let state = "\(folder)/nsresolve-state"
+            try LabFiles.makeFolder(state)
+            try await PlayedUnits.handOver(state)
+            resolverLauncher += units.launcher(unit: "postern-resolver", state: state, readable: folder)
+        }
         var children: [ChildProcess] = []
         do {
-            let leaves = [LabNames.domain, LabNames.providerDomain, LabNames.bogusDomain]
+            let leaves = zones.organisations + [LabNames.bogusDomain]
             for (name, address, served) in [
                 ("root-ns", plan.rootNameServer, ["root"]), ("test-ns", plan.testNameServer, ["test"]), ("leaf-ns", plan.leafNameServer, leaves),
             ] {
-                children.append(try Self.startAuthoritative(name: name, address: address, zones: served, in: folder, signed: zones))
+                children.append(
+                    try Self.startAuthoritative(name: name, address: address, zones: served, launcher: plan.launcher(at: address), in: folder, signed: zones))
             }
-            children.append(try Self.startResolver(plan: plan, in: folder, zones: zones))
+            children.append(
+                try Self.startResolver(
+                    name: "nsresolve", address: plan.nsresolve, outgoing: plan.nsresolveOutside, clients: plan.resolverClients,
+                    launcher: resolverLauncher, in: folder, zones: zones))
+            if plan.providersResolver != plan.nsresolve {
+                children.append(
+                    try Self.startResolver(
+                        name: "providers-resolver", address: plan.providersResolver, outgoing: plan.provider, clients: "127.0.0.0/8",
+                        launcher: plan.launcher(at: plan.provider), in: folder, zones: zones))
+            }
             try await Self.waitUntilValidating(plan: plan, children: children)
         } catch {
             for child in children { await child.stop() }
@@ -34,7 +55,14 @@ final class NameServers: Sendable {
         for child in children.reversed() { await child.stop() }
     }
 
-    private static func startAuthoritative(name: String, address: String, zones: [String], in folder: String, signed: SignedZones) throws -> ChildProcess {
+    private static func startAuthoritative(
+        name: String,
+        address: String,
+        zones: [String],
+        launcher: [String],
+        in folder: String,
+        signed: SignedZones
+    ) throws -> ChildProcess {
         // Port 53 of the server's own address: behind a resolver's stub on another port, insecure delegations become SERVFAIL.
         var text = """
             server:
@@ -64,16 +92,25 @@ final class NameServers: Sendable {
         }
         let file = "\(folder)/\(name).conf"
         try LabFiles.write(text, to: file)
-        return try start("nsd", ["-d", "-c", file], name: name, in: folder)
+        return try start("nsd", ["-d", "-c", file], name: name, launcher: launcher, in: folder)
     }
 
-    private static func startResolver(plan: AddressPlan, in folder: String, zones: SignedZones) throws -> ChildProcess {
+    private static func startResolver(
+        name: String,
+        address: String,
+        outgoing: String,
+        clients: String,
+        launcher: [String],
+        in folder: String,
+        zones: SignedZones
+    ) throws -> ChildProcess {
         // `test.` is one of the names that Unbound answers itself unless told otherwise (RFC 6303); so is localhost's network.
         let text = """
             server:
-                interface: \(plan.nsresolve)@53
-                outgoing-interface: \(plan.nsresolve)
-                access-control: 127.0.0.0/8 allow
+                interface: \(address)@53
+                outgoing-interface: \(outgoing)
+                access-control: \(clients) allow
+                access-control: \(address)/32 allow
                 do-not-query-localhost: no
                 do-ip6: no
                 do-daemonize: no
@@ -97,30 +134,32 @@ final class NameServers: Sendable {
                 control-enable: no
 
             """
-        let file = "\(folder)/nsresolve.conf"
+        let file = "\(folder)/\(name).conf"
         try LabFiles.write(text, to: file)
-        return try start("unbound", ["-d", "-c", file], name: "nsresolve", in: folder)
+        return try start("unbound", ["-d", "-p", "-c", file], name: name, launcher: launcher, in: folder)
     }
 
-    private static func start(_ program: String, _ arguments: [String], name: String, in folder: String) throws -> ChildProcess {
+    private static func start(_ program: String, _ arguments: [String], name: String, launcher: [String], in folder: String) throws -> ChildProcess {
         guard let path = Command.find(program) else {
             throw LabError(.missingPrerequisite, "\(program) is not installed; run scripts/install-dependencies.sh")
         }
-        return try ChildProcess(name: name, program: path, arguments: arguments, folder: folder, logFile: "\(folder)/\(name).log")
+        return try ChildProcess(name: name, program: path, arguments: arguments, launcher: launcher, folder: folder, logFile: "\(folder)/\(name).log")
     }
 
     /// Asks for a signed name until the answer comes validated, and makes sure that the bogus one doesn't.
     private static func waitUntilValidating(plan: AddressPlan, children: [ChildProcess]) async throws {
+        let launcher = plan.launcher(at: plan.nsresolve)
         try await Waiting.until("a validated answer of nsresolve", timeout: .seconds(20), every: 100) { () -> Bool? in
             if let dead = children.first(where: { !$0.isRunning }) {
                 throw LabError(.processFailed, "\(dead.name) ended at once:\n\(dead.lastLines())")
             }
             let answers = [
-                try await query(LabNames.domain, "MX", at: plan.nsresolve), try await query(LabNames.providerDomain, "MX", at: plan.nsresolve),
+                try await query(LabNames.domain, "MX", at: plan.nsresolve, launcher: launcher),
+                try await query(LabNames.providerDomain, "MX", at: plan.nsresolve, launcher: launcher),
             ]
             return answers.allSatisfy { $0.isValidated && !$0.records.isEmpty } ? true : nil
         }
-        let bogus = try await query(LabNames.bogusDomain, "A", at: plan.nsresolve)
+        let bogus = try await query(LabNames.bogusDomain, "A", at: plan.nsresolve, launcher: launcher)
         guard bogus.status == "SERVFAIL" else {
             throw LabError(.processFailed, "nsresolve answered \(bogus.status) for \(LabNames.bogusDomain): it does not validate")
         }
@@ -137,8 +176,9 @@ final class NameServers: Sendable {
     }
 
     /// One question by `dig`, as an administrator would ask it.
-    static func query(_ name: String, _ type: String, at server: String) async throws -> Answer {
-        let asked = try await Command.run("dig", ["@\(server)", name, type, "+dnssec", "+time=2", "+tries=1", "+noall", "+comments", "+answer"])
+    static func query(_ name: String, _ type: String, at server: String, launcher: [String] = []) async throws -> Answer {
+        let options = ["+dnssec", "+time=2", "+tries=1", "+noall", "+comments", "+answer"]
+        let asked = try await Command.run("dig", ["@\(server)", name, type] + options, launcher: launcher)
         var answer = Answer(status: "none", isValidated: false, records: [])
         for line in asked.outputText.split(separator: "\n") {
             if let range = line.firstRange(of: "status: ") {

@@ -6,6 +6,10 @@ struct SignedZones: Sendable {
     let plan: AddressPlan
     /// The folder for zone files and keys.
     let folder: String
+    var neighbours: [Neighbour] = []
+
+    /// The zones below `test.` that their parent vouches for.
+    var organisations: [String] { [LabNames.domain, LabNames.providerDomain] + neighbours.map(\.domain) }
 
     var trustAnchorFile: String { "\(folder)/root.key" }
     var rootHintsFile: String { "\(folder)/root.hints" }
@@ -16,17 +20,19 @@ struct SignedZones: Sendable {
     /// Writes and signs all zones, leaves first: a parent needs its children's DS records before it is signed.
     func make() async throws {
         try LabFiles.makeFolder(folder)
-        let kartapuce = try await sign(zone: LabNames.domain, records: kartapuceRecords)
-        let gmail = try await sign(zone: LabNames.providerDomain, records: gmailRecords)
+        var delegations = [try await sign(zone: LabNames.domain, records: kartapuceRecords)]
+        delegations.append(try await sign(zone: LabNames.providerDomain, records: gmailRecords))
+        for neighbour in neighbours { delegations.append(try await sign(zone: neighbour.domain, records: neighbour.records)) }
         _ = try await sign(zone: LabNames.bogusDomain, records: bogusRecords)
         // Deliberate: the parent vouches for a key that never signed the zone.
         let strangersKey = try await makeKey(zone: LabNames.bogusDomain)
         let strangersDS = try LabFiles.readText("\(folder)/\(strangersKey).ds")
+        let zones = organisations + [LabNames.bogusDomain]
         let test = try await sign(
             zone: "test",
-            records: [kartapuce, gmail, strangersDS].map(trimmed)
-                + [LabNames.domain, LabNames.providerDomain, LabNames.bogusDomain].map { "\($0). IN NS ns.\($0)." }
-                + [LabNames.domain, LabNames.providerDomain, LabNames.bogusDomain].map { "ns.\($0). IN A \(plan.leafNameServer)" },
+            records: (delegations + [strangersDS]).map(trimmed)
+                + zones.map { "\($0). IN NS ns.\($0)." }
+                + zones.map { "ns.\($0). IN A \(plan.leafNameServer)" },
             nameServerAddress: plan.testNameServer
         )
         _ = try await sign(

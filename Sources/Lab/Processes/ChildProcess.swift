@@ -14,12 +14,14 @@ public final class ChildProcess: Sendable {
 
     /// Starts a program.
     ///
+    /// - Parameter launcher: what is put before the command line; it has to become the program, not to start it.
     /// - Throws: ``LabError`` where the program can't be started.
-    public init(name: String, program: String, arguments: [String], folder: String, logFile: String) throws(LabError) {
+    public init(name: String, program: String, arguments: [String], launcher: [String] = [], folder: String, logFile: String) throws(LabError) {
+        let (path, arguments) = try Command.commandLine(program, arguments, launcher: launcher)
         self.name = name
         self.logFile = logFile
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
+        process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
         do {

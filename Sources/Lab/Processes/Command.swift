@@ -22,9 +22,18 @@ public enum Command {
         return searchPath.map { "\($0)/\(program)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
+    /// The program to start and its arguments, with the launcher before both.
+    static func commandLine(_ program: String, _ arguments: [String], launcher: [String]) throws(LabError) -> (path: String, arguments: [String]) {
+        guard let path = find(program) else { throw LabError(.missingPrerequisite, "\(program) is not installed; run scripts/install-dependencies.sh") }
+        guard let first = launcher.first else { return (path, arguments) }
+        guard let starter = find(first) else { throw LabError(.missingPrerequisite, "\(first) is not installed; run scripts/install-dependencies.sh") }
+        return (starter, launcher.dropFirst() + [path] + arguments)
+    }
+
     /// Runs a program and waits for its end.
     ///
     /// - Parameters:
+    ///   - launcher: what is put before the command line; see ``AddressPlan/launcher(at:)``.
     ///   - input: what its standard input gives; `nil` for nothing.
     ///   - timeout: after it the program is killed.
     /// - Returns: whatever the exit code, the result.
@@ -32,11 +41,12 @@ public enum Command {
     public static func run(
         _ program: String,
         _ arguments: [String],
+        launcher: [String] = [],
         folder: String? = nil,
         input: Data? = nil,
         timeout: Duration = .seconds(120)
     ) async throws -> CommandResult {
-        guard let path = find(program) else { throw LabError(.missingPrerequisite, "\(program) is not installed; run scripts/install-dependencies.sh") }
+        let (path, arguments) = try commandLine(program, arguments, launcher: launcher)
         let scratch = try LabFiles.temporaryFolder("command")
         defer { LabFiles.remove(scratch) }
         let process = Process()

@@ -23,6 +23,18 @@ enum Waiting {
     }
 
     /// Whether something accepts connections there.
+    ///
+    /// - Parameter plan: where it is tried: on loopback from here, in a namespace from the host itself.
+    static func accepts(address: String, port: Int, in plan: AddressPlan) async -> Bool {
+        let launcher = plan.launcher(at: address)
+        guard launcher.isEmpty else {
+            let tried = try? await Command.run("bash", ["-c", "exec 3<>/dev/tcp/\(address)/\(port)"], launcher: launcher, timeout: .seconds(3))
+            return tried?.succeeded ?? false
+        }
+        return await accepts(address: address, port: port)
+    }
+
+    /// Whether something accepts connections at an address that this process itself reaches.
     static func accepts(address: String, port: Int) async -> Bool {
         do {
             let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)

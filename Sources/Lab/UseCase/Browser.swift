@@ -31,7 +31,8 @@ struct Browser: Sendable {
                 "--silent", "--show-error", "--include", "--cacert", kartapuce.authorityFile, "--resolve", "\(host):443:\(kartapuce.plan.webmail)",
                 "--interface",
                 kartapuce.plan.tomsLaptop, "--cookie", "\(folder)/cookies", "--cookie-jar", "\(folder)/cookies", "--max-time", "60", "https://\(host)\(path)",
-            ] + more
+            ] + more,
+            launcher: kartapuce.plan.launcher(at: kartapuce.plan.tomsLaptop)
         )
         guard result.succeeded else { throw LabError(.processFailed, "the webmail doesn't answer \(path): \(result.errors)") }
         let text = result.outputText.replacingOccurrences(of: "\r\n", with: "\n")

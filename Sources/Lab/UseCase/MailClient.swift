@@ -65,7 +65,7 @@ public struct MailClient: Sendable {
         arguments += ["--mail-from", sender] + recipients.flatMap { ["--mail-rcpt", $0] }
         arguments += ["--upload-file", "\(scratch)/message"]
         if server.security == .startTLS { arguments.append("--ssl-reqd") }
-        let result = try await Command.run("curl", arguments, timeout: .seconds(180))
+        let result = try await Command.run("curl", arguments, launcher: plan.launcher(at: sourceAddress), timeout: .seconds(180))
         let dialogue = result.errors.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("< ") || $0.hasPrefix("> ") }.joined(separator: "\n")
         let replies = dialogue.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("< ") }.map { $0.dropFirst(2) }
         // After a refusal curl still says QUIT: the refusal is the reply that counts.
@@ -86,6 +86,7 @@ public struct MailClient: Sendable {
         let search = try await Command.run(
             "curl",
             base + ["--url", mailbox, "--request", "UID SEARCH HEADER Message-ID \"\(messageID)\""],
+            launcher: plan.launcher(at: sourceAddress),
             timeout: .seconds(60)
         )
         guard search.succeeded else {
@@ -95,7 +96,8 @@ public struct MailClient: Sendable {
             .filter { $0.hasPrefix("* SEARCH") || $0.hasPrefix("* ESEARCH") }
             .flatMap { $0.split(whereSeparator: { !$0.isNumber }).compactMap { Int($0) } }
         guard let identifier = identifiers.last else { return nil }
-        let fetched = try await Command.run("curl", base + ["--url", "\(mailbox)/;UID=\(identifier)"], timeout: .seconds(120))
+        let fetched = try await Command.run(
+            "curl", base + ["--url", "\(mailbox)/;UID=\(identifier)"], launcher: plan.launcher(at: sourceAddress), timeout: .seconds(120))
         guard fetched.succeeded else {
             throw LabError(.processFailed, "fetching \(login.user)'s message failed: \(fetched.errors.suffix(1500))")
         }

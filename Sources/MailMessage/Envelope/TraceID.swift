@@ -46,6 +46,18 @@ public struct TraceID: Hashable, Sendable, Codable, CustomStringConvertible, Los
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// The 16 octets of the identity.
+    public var octets: [UInt8] {
+        [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * UInt64($0))) } }
+    }
+
+    /// Takes 16 octets; `nil` for another number of them.
+    public init?(octets: [UInt8]) {
+        guard octets.count == 16 else { return nil }
+        high = octets[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        low = octets[8...].reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let identity = TraceID(try container.decode(String.self)) else {

@@ -13,16 +13,18 @@ import Darwin
 
 /// The octets of a message as a row refers to them.
 enum StoredBody: Sendable {
-    case row(Data)
+    case row(ByteBuffer)
     case file(String, size: Int)
 
     var size: Int {
         switch self {
-        case .row(let data): data.count
+        case .row(let octets): octets.readableBytes
         case .file(_, let size): size
         }
     }
-    var data: Data? { if case .row(let data) = self { data } else { nil } }
+    var data: Data? { buffer.map { Data($0.readableBytesView) } }
+    /// The octets of a row; `nil` for those in a file.
+    var buffer: ByteBuffer? { if case .row(let octets) = self { octets } else { nil } }
     var fileName: String? { if case .file(let name, _) = self { name } else { nil } }
 }
 
@@ -62,7 +64,7 @@ struct BodyFolder: Sendable {
     /// Keeps content: small as octets for the row, large as a durable file.
     func keep(_ content: any MessageContent) async throws -> StoredBody {
         let size = content.byteCount
-        if size <= rowLimit { return .row(Data(try await content.readAll().readableBytesView)) }
+        if size <= rowLimit { return .row(try await content.readAll()) }
         let name = Self.randomName()
         if let file = (content as? FileContent)?.file {
             let linked = try await NIOThreadPool.singleton.runIfActive {

@@ -2,22 +2,22 @@ public import FoundationEssentials
 import GRDB
 public import MailMessage
 import NIOCore
+import Synchronization
 
 extension SpoolStore: Spool {
-    public func enqueue(
-        _ message: NewSpoolMessage, journey: @escaping @Sendable (QueueID) -> [JourneyRecord]
-    ) async throws -> QueueID {
-        let prepared = try await PreparedMessage(message, bodies: bodies)
+    public func enqueue(_ message: NewSpoolMessage, journey: @Sendable (QueueID) -> [JourneyRecord]) async throws -> QueuedMessage {
+        let prepared = try await PreparedMessage(message, numbers: numbers, bodies: bodies)
+        let lines = journey(prepared.id).map(JourneyLine.init)
         do {
-            return try await database.writer.submit(octets: prepared.octets) { db in
-                let id = try prepared.insert(db)
-                try JourneyLine.insert(journey(id).map { try JourneyLine($0) }, ownHost: host, db)
-                return id
+            try await database.writer.submit(octets: prepared.octets) { db in
+                try prepared.insert(db)
+                for line in lines { try journeys.insert(line, db) }
             }
         } catch {
             await bodies.remove([prepared.body.fileName].compactMap { $0 }, after: error)
             throw error
         }
+        return prepared.queued
     }
 
     public func record(
@@ -25,17 +25,17 @@ extension SpoolStore: Spool {
     ) async throws {
         var prepared: [PreparedMessage] = []
         do {
-            for message in newMessages { prepared.append(try await PreparedMessage(message, bodies: bodies)) }
+            for message in newMessages { prepared.append(try await PreparedMessage(message, numbers: numbers, bodies: bodies)) }
         } catch {
             await bodies.remove(prepared.compactMap(\.body.fileName))
             throw error
         }
         let messages = prepared
+        let lines = journey.map(JourneyLine.init)
         do {
-            let lines = try journey.map { try JourneyLine($0) }
             let freed = try await database.writer.submit(octets: messages.reduce(0) { $0 + $1.octets }) { db in
-                for message in messages { _ = try message.insert(db) }
-                try JourneyLine.insert(lines, ownHost: host, db)
+                for message in messages { try message.insert(db) }
+                for line in lines { try journeys.insert(line, db) }
                 var freed: [String] = []
                 for outcome in outcomes { freed += try Self.apply(outcome.disposition, to: outcome.recipient, db) }
                 return freed
@@ -51,31 +51,40 @@ extension SpoolStore: Spool {
     private static func apply(_ disposition: QueueDisposition, to recipient: Int64, _ db: Database) throws -> [String] {
         switch disposition {
         case .retry(let nextAttempt, let status, let delayNotified):
-            try db.run(
-                """
-                UPDATE recipient SET attempts = attempts + 1, nextAttempt = ?, lastStatus = ?, delayNotified = ? WHERE id = ?
-                """,
-                [nextAttempt.timeIntervalSinceReferenceDate, status, delayNotified, recipient])
+            try db.run("UPDATE recipient SET attempts = attempts + 1, nextAttempt = ?, lastStatus = ?, delayNotified = ? WHERE id = ?") {
+                $0.bind(nextAttempt.timeIntervalSinceReferenceDate)
+                $0.bind(status)
+                $0.bind(delayNotified ? 1 as Int64 : 0)
+                $0.bind(recipient)
+            }
             return []
         case .hold(let reason, let status):
-            try db.run(
-                "UPDATE recipient SET state = 1, attempts = attempts + 1, holdReason = ?, lastStatus = ? WHERE id = ?",
-                [reason, status, recipient])
+            try db.run("UPDATE recipient SET state = 1, attempts = attempts + 1, holdReason = ?, lastStatus = ? WHERE id = ?") {
+                $0.bind(reason)
+                $0.bind(status)
+                $0.bind(recipient)
+            }
             return []
         case .done:
-            let found = try Int64.fetchOne(
-                db.cachedStatement(sql: "DELETE FROM recipient WHERE id = ? RETURNING message"), arguments: [recipient])
-            guard let message = found else { return [] }
-            let remaining = try Int.fetchOne(
-                db.cachedStatement(sql: "SELECT 1 FROM recipient WHERE message = ? LIMIT 1"), arguments: [message])
+            try db.run("DELETE FROM recipient WHERE id = ?") { $0.bind(recipient) }
+            let message = SpoolNumbers.message(ofRecipient: recipient).rawValue
+            let others = SpoolNumbers.recipients(of: message)
+            let remaining = try db.value("SELECT 1 FROM recipient WHERE id BETWEEN ? AND ? LIMIT 1") {
+                $0.bind(others.lowerBound)
+                $0.bind(others.upperBound)
+            }
             return remaining == nil ? try deleteMessage(message, db) : []
         }
     }
 
+    /// Returns the message's file.
     private static func deleteMessage(_ id: Int64, _ db: Database) throws -> [String] {
-        let file = try String.fetchOne(db.cachedStatement(sql: "SELECT file FROM message WHERE id = ?"), arguments: [id])
-        try db.run("DELETE FROM message WHERE id = ?", [id])
-        return [file].compactMap { $0 }
+        var files: [String] = []
+        try db.rows("DELETE FROM message WHERE id = ? RETURNING file", bind: { $0.bind(id) }) { row in
+            files += [row.text(0)].compactMap { $0 }
+            return true
+        }
+        return files
     }
 
     /// How far ``due(at:limit:excludingDestinations:excludingRecipients:)`` looks along the time before it goes by destination.
@@ -123,6 +132,34 @@ extension SpoolStore: Spool {
         }
     }
 
+    public func accepted(since time: Date, limit: Int) async throws -> [(fingerprint: [UInt8], trace: TraceID)] {
+        try await database.read { db in
+            var found: [(fingerprint: [UInt8], trace: TraceID)] = []
+            try db.rows(
+                "SELECT time, fingerprint, trace FROM acceptance ORDER BY id DESC LIMIT ?", bind: { $0.bind(Int64(limit)) }
+            ) { row in
+                guard row.double(0) >= time.timeIntervalSinceReferenceDate else { return false }
+                if let trace = TraceID(octets: row.octets(2)) { found.append((row.octets(1), trace)) }
+                return true
+            }
+            return found
+        }
+    }
+
+    public func forgetAccepted(before time: Date) async throws {
+        try await database.writer.submit { db in
+            // Numbers follow time, so the old ones are those in front; the whole table is never looked through.
+            let border = try db.value("SELECT id FROM acceptance WHERE time >= ? ORDER BY id LIMIT 1") {
+                $0.bind(time.timeIntervalSinceReferenceDate)
+            }
+            try db.run("DELETE FROM acceptance WHERE id < ?") { $0.bind(border ?? Int64.max) }
+        }
+    }
+
+    public func version() async throws -> SpoolVersion {
+        SpoolVersion(file: try await database.dataVersion(), commands: commands.count.load(ordering: .relaxed))
+    }
+
     public func nextDue(after time: Date) async throws -> Date? {
         try await database.read { db in
             try Double.fetchOne(
@@ -130,6 +167,12 @@ extension SpoolStore: Spool {
                 arguments: [time.timeIntervalSinceReferenceDate]
             ).map { Date(timeIntervalSinceReferenceDate: $0) }
         }
+    }
+
+    public func bringForward(after limit: Date, to time: Date) async throws -> Int {
+        try await change(
+            "UPDATE recipient SET nextAttempt = ? WHERE state = 0 AND nextAttempt > ?",
+            [time.timeIntervalSinceReferenceDate, limit.timeIntervalSinceReferenceDate], nil)
     }
 
     public func message(_ id: QueueID) async throws -> SpooledMessage? {
@@ -192,18 +235,22 @@ extension SpoolStore: Spool {
     }
 
     private func change(_ sql: String, _ arguments: StatementArguments, _ id: QueueID?) async throws -> Int {
-        try await database.writer.submit { db in
+        commands.count.add(1, ordering: .relaxed)
+        return try await database.writer.submit { db in
             try db.execute(
-                sql: sql + (id == nil ? "" : " AND message = ?"),
-                arguments: arguments + (id.map { [$0.rawValue] } ?? StatementArguments()))
+                sql: sql + (id == nil ? "" : " AND id BETWEEN ? AND ?"),
+                arguments: arguments
+                    + (id.map { SpoolNumbers.recipients(of: $0.rawValue) }.map { [$0.lowerBound, $0.upperBound] } ?? StatementArguments()))
             return db.changesCount
         }
     }
 
     public func delete(_ id: QueueID) async throws -> Int {
+        commands.count.add(1, ordering: .relaxed)
         let (count, freed) = try await database.writer.submit { db in
-            let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM recipient WHERE message = ?", arguments: [id.rawValue]) ?? 0
-            return (count, try Self.deleteMessage(id.rawValue, db))
+            let numbers = SpoolNumbers.recipients(of: id.rawValue)
+            try db.execute(sql: "DELETE FROM recipient WHERE id BETWEEN ? AND ?", arguments: [numbers.lowerBound, numbers.upperBound])
+            return (db.changesCount, try Self.deleteMessage(id.rawValue, db))
         }
         await bodies.remove(freed)
         return count
@@ -214,7 +261,7 @@ extension SpoolStore: Spool {
     private func message(_ row: Row, content: any MessageContent) throws -> SpooledMessage {
         let prefix: Data = row["prefix"]
         let id = QueueID(rawValue: row["id"])
-        guard let trace = TraceID(row["trace"] as String) else {
+        guard let trace = TraceID(octets: row["trace"] as Data) else {
             throw StoreError(.corrupted, "message \(id) has no readable trace identity: restore the spool from a copy")
         }
         return SpooledMessage(
@@ -224,12 +271,16 @@ extension SpoolStore: Spool {
     }
 
     private static func recipients(of message: Int64, _ db: Database) throws -> [QueuedRecipient] {
-        try Row.fetchAll(db, sql: "SELECT * FROM recipient WHERE message = ? ORDER BY id", arguments: [message]).map(recipient)
+        let numbers = SpoolNumbers.recipients(of: message)
+        return try Row.fetchAll(
+            db, sql: "SELECT * FROM recipient WHERE id BETWEEN ? AND ? ORDER BY id", arguments: [numbers.lowerBound, numbers.upperBound]
+        ).map(recipient)
     }
 
     private static func recipient(_ row: Row) throws -> QueuedRecipient {
-        QueuedRecipient(
-            id: row["id"], message: QueueID(rawValue: row["message"]),
+        let id: Int64 = row["id"]
+        return QueuedRecipient(
+            id: id, message: SpoolNumbers.message(ofRecipient: id),
             recipient: try JSONDecoder().decode(EnvelopeRecipient.self, from: row["recipient"]), destination: row["destination"],
             state: (row["state"] as Int) == 0 ? .queued : .held, attempts: row["attempts"],
             nextAttempt: Date(timeIntervalSinceReferenceDate: row["nextAttempt"]), lastStatus: row["lastStatus"],

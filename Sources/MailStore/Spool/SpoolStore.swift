@@ -2,6 +2,7 @@ import FoundationEssentials
 import GRDB
 import MailMessage
 import NIOCore
+import Synchronization
 
 /// The spool and the journey log in `<folder>/spool.sqlite`, with large bodies in `<folder>/bodies`. Several processes may have the
 /// same folder open.
@@ -9,6 +10,10 @@ public struct SpoolStore: Sendable {
     let database: StoreDatabase
     let bodies: BodyFolder
     let host: String
+    let numbers: SpoolNumbers
+    let journeys: JourneyTable
+    /// Operators' commands in this process.
+    let commands = CommandCount()
 
     /// Opens the spool, making what is missing.
     /// - Parameters:
@@ -28,7 +33,9 @@ public struct SpoolStore: Sendable {
         try await bodies.sweep(olderThan: orphanAgeSeconds) { name in
             try pool.read { try Int.fetchOne($0, sql: "SELECT 1 FROM message WHERE file = ?", arguments: [name]) != nil }
         }
-        return SpoolStore(database: database, bodies: bodies, host: host)
+        let journeys = try await JourneyTable.open(database, host: host)
+        return SpoolStore(
+            database: database, bodies: bodies, host: host, numbers: SpoolNumbers(writer: database.writer), journeys: journeys)
     }
 
     /// Commits what waits and closes the files.
@@ -58,46 +65,85 @@ public struct SpoolStore: Sendable {
     package func limitPages(_ count: Int) async throws { try await database.limitPages(count) }
 }
 
+/// Counts operators' commands.
+final class CommandCount: Sendable {
+    let count = Atomic<Int>(0)
+}
+
 /// A new message whose octets are kept already.
 struct PreparedMessage: Sendable {
-    var message: NewSpoolMessage
-    var body: StoredBody
-    var envelope: Data
-    var recipients: [Data]
+    let id: QueueID
+    private let message: NewSpoolMessage
+    let body: StoredBody
+    private let envelope: [UInt8]
+    private let recipients: [[UInt8]]
 
-    init(_ message: NewSpoolMessage, bodies: BodyFolder) async throws {
+    init(_ message: NewSpoolMessage, numbers: SpoolNumbers, bodies: BodyFolder) async throws {
         // It would stay in the spool for ever: a message goes with its last recipient.
         guard !message.routes.isEmpty else { throw StoreError(.notFound, "a message without recipients cannot be queued") }
-        let encoder = JSONEncoder()
-        var envelope = message.envelope
-        envelope.recipients = []
-        self.envelope = try encoder.encode(envelope)
-        recipients = try message.routes.map { try encoder.encode($0.recipient) }
+        guard message.routes.count < 1 << SpoolNumbers.recipientBits else {
+            throw StoreError(.full, "a message with \(message.routes.count) recipients cannot be queued")
+        }
+        var message = message
+        message.envelope.recipients = []
+        envelope = message.envelope.json
+        recipients = message.routes.map(\.recipient.json)
         let (prefix, base) = message.content.separatingPrefix(after: message.prefix)
+        id = try await numbers.next()
         body = try await bodies.keep(base)
+        message.prefix = prefix
+        message.content = base
         self.message = message
-        self.message.prefix = prefix
     }
 
-    var octets: Int { (body.data?.count ?? 0) + message.prefix.readableBytes + 512 * recipients.count }
+    var octets: Int { (body.buffer?.readableBytes ?? 0) + message.prefix.readableBytes + 512 * recipients.count }
 
-    func insert(_ db: Database) throws -> QueueID {
-        try db.run(
-            "INSERT INTO message (trace, arrival, envelope, annotations, prefix, size, file, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                message.trace.description, message.arrival.timeIntervalSinceReferenceDate, envelope, Data(message.annotations),
-                Data(message.prefix.readableBytesView), body.size, body.fileName, body.data,
-            ])
-        let id = QueueID(rawValue: db.lastInsertedRowID)
-        for (route, recipient) in zip(message.routes, recipients) {
-            try db.run(
-                "INSERT INTO recipient (message, recipient, destination, state, nextAttempt, holdReason) VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    id.rawValue, recipient, route.destination, message.holdReason == nil ? 0 : 1,
-                    message.arrival.timeIntervalSinceReferenceDate, message.holdReason,
-                ])
+    func insert(_ db: Database) throws {
+        try db.run("INSERT INTO message (id, trace, arrival, envelope, annotations, prefix, size, file, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)") {
+            $0.bind(id.rawValue)
+            $0.bind(message.trace.octets)
+            $0.bind(message.arrival.timeIntervalSinceReferenceDate)
+            $0.bind(envelope)
+            $0.bind(message.annotations)
+            $0.bind(message.prefix)
+            $0.bind(Int64(body.size))
+            $0.bind(body.fileName)
+            $0.bind(body.buffer)
         }
-        return id
+        if !message.fingerprint.isEmpty {
+            try db.run("INSERT INTO acceptance (id, time, fingerprint, trace) VALUES (?, ?, ?, ?)") {
+                $0.bind(id.rawValue)
+                $0.bind(message.arrival.timeIntervalSinceReferenceDate)
+                $0.bind(message.fingerprint)
+                $0.bind(message.trace.octets)
+            }
+        }
+        for (place, (route, recipient)) in zip(message.routes, recipients).enumerated() {
+            try db.run("INSERT INTO recipient (id, recipient, destination, state, nextAttempt, holdReason) VALUES (?, ?, ?, ?, ?, ?)") {
+                $0.bind(SpoolNumbers.recipient(place, of: id))
+                $0.bind(recipient)
+                $0.bind(route.destination)
+                $0.bind(message.holdReason == nil ? 0 as Int64 : 1)
+                $0.bind(message.arrival.timeIntervalSinceReferenceDate)
+                $0.bind(message.holdReason)
+            }
+        }
+    }
+
+    /// The message as the queue takes it, with the octets that it came with.
+    var queued: QueuedMessage {
+        let content: any MessageContent =
+            message.prefix.readableBytes == 0 ? message.content : PrefixedContent(prefix: message.prefix, base: message.content)
+        return QueuedMessage(
+            message: SpooledMessage(
+                id: id, trace: message.trace, envelope: message.envelope, content: content, arrival: message.arrival,
+                annotations: message.annotations),
+            recipients: message.routes.enumerated().map { place, route in
+                QueuedRecipient(
+                    id: SpoolNumbers.recipient(place, of: id), message: id, recipient: route.recipient, destination: route.destination,
+                    state: message.holdReason == nil ? .queued : .held, attempts: 0, nextAttempt: message.arrival, lastStatus: nil,
+                    holdReason: message.holdReason, delayNotified: false)
+            })
     }
 }
 

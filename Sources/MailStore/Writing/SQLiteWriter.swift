@@ -4,7 +4,7 @@ import Synchronization
 
 /// The only writer of a database in this process: one serial queue that commits everything that waits in one transaction.
 ///
-/// Each job runs in a savepoint, so that one that fails spoils no other. Nobody hears of success before the COMMIT is on disk; where
+/// Where a job fails, the batch is run again with a savepoint around each, so that it spoils no other. Nobody hears of success before the COMMIT is on disk; where
 /// the COMMIT fails, nobody does. Nothing is remembered of a failure: the next batch is tried afresh, so the writer recovers by itself
 /// when there is space again.
 final class SQLiteWriter: Sendable {
@@ -73,31 +73,54 @@ final class SQLiteWriter: Sendable {
         var failure: StoreError?
         do {
             try pool.writeWithoutTransaction { db in
-                try db.inTransaction(.immediate) {
-                    for job in batch {
-                        do {
-                            try db.inSavepoint {
-                                try job.run(db)
-                                return .commit
-                            }
-                        } catch {
-                            // SQLite rolls the whole transaction back for some errors (full disk, I/O): then nobody's work is there.
-                            guard db.isInsideTransaction else { throw error }
-                            job.reject(error)
-                        }
-                    }
-                    return .commit
-                }
+                if try !runTogether(batch, db) { try runApart(batch, db) }
             }
         } catch {
             failure = StoreError(database: error)
         }
         for job in batch { job.finish(failure) }
     }
+
+    /// Runs all jobs in one transaction.
+    /// - Returns: `false` where one of them failed, and nothing was changed.
+    /// - Throws: when the COMMIT fails.
+    private func runTogether(_ batch: [any WriterJob], _ db: Database) throws -> Bool {
+        var isRefused = false
+        try db.inTransaction(.immediate) {
+            do {
+                for job in batch { try job.run(db) }
+                return .commit
+            } catch {
+                isRefused = true
+                return .rollback
+            }
+        }
+        return !isRefused
+    }
+
+    /// Runs each job in a savepoint of one transaction; those that fail are told so.
+    private func runApart(_ batch: [any WriterJob], _ db: Database) throws {
+        try db.inTransaction(.immediate) {
+            for job in batch {
+                do {
+                    try db.inSavepoint {
+                        try job.run(db)
+                        return .commit
+                    }
+                } catch {
+                    // SQLite rolls the whole transaction back for some errors (full disk, I/O): then nobody's work is there.
+                    guard db.isInsideTransaction else { throw error }
+                    job.reject(error)
+                }
+            }
+            return .commit
+        }
+    }
 }
 
 private protocol WriterJob: Sendable {
     var octets: Int { get }
+    /// Does the work; it may be done a second time, when the transaction was rolled back.
     func run(_ db: Database) throws
     func reject(_ error: any Error)
     /// Resumes the caller: with the result, or with `failure`, which befell the whole batch.

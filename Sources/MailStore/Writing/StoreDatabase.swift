@@ -22,13 +22,17 @@ struct StoreDatabase: Sendable {
         }
     }
 
+    /// The log grows to so many pages before it is written back: what comes and goes in the meantime never is. It is also what is read again
+    /// after a crash.
+    private static let walPages = 16_384
+
     private static func openNow(path: String, migrator: DatabaseMigrator) throws -> StoreDatabase {
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
         let pool = try DatabasePool(path: path, configuration: configuration)
         // GRDB sets NORMAL when it turns WAL on; only FULL syncs the log at each COMMIT.
-        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = \(walPages)") }
         if try pool.read({ try migrator.hasBeenSuperseded($0) }) {
             throw StoreError(
                 .unsupportedSchema,

@@ -29,6 +29,13 @@ public struct SMTPClientConfiguration: Sendable {
         /// The defaults.
         public init() {}
 
+        /// Makes no wait longer than this.
+        public mutating func limit(to longest: Duration) {
+            for wait in [
+                \Self.connect, \.handshake, \.greeting, \.introduction, \.mail, \.recipient, \.dataInitiation, \.dataBlock, \.dataTermination, \.quit,
+            ] { self[keyPath: wait] = min(self[keyPath: wait], longest) }
+        }
+
         func duration(for wait: SMTPClientWait) -> Duration {
             switch wait {
             case .greeting: greeting

@@ -36,6 +36,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private var output = ByteBuffer()
     /// The service's last call; the next one waits for it.
     private var calls: Task<Void, Never>?
+    private var callsMade = 0
     private weak var tlsHandler: NIOSSLServerHandler?
 
     // Time.
@@ -171,6 +172,10 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             startedAt = .now
             log = ExchangeLog()
             let information = currentInformation()
+            stepBegan = .now()
+            if let reply = server.service.reversePathNow(envelope, trace: trace, session: information) {
+                return session.reversePathAnswered(reply)
+            }
             ask { service in
                 await service.reversePath(envelope, trace: trace, session: information)
             } then: { handler, reply in
@@ -178,6 +183,10 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             }
         case .requestRecipient(let recipient, let envelope):
             let information = currentInformation()
+            stepBegan = .now()
+            if let reply = server.service.recipientNow(recipient, envelope: envelope, session: information) {
+                return session.recipientAnswered(reply)
+            }
             ask { service in
                 await service.recipient(recipient, envelope: envelope, session: information)
             } then: { handler, reply in
@@ -224,14 +233,23 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     /// Asks the service whether the client is served, then greets. Reading goes on meanwhile: who speaks now speaks too early.
     private func open() {
         let information = currentInformation()
-        call { service in
-            await service.connectionOpened(information)
-        } then: { handler, refusal in
-            let delay = TimeAmount(handler.server.settings.greetingDelay)
-            guard delay > .zero, refusal == nil, let context = handler.context else { return handler.greet(refusal) }
-            let bound = NIOLoopBound(handler, eventLoop: context.eventLoop)
-            context.eventLoop.scheduleTask(in: delay) { bound.value.greet(nil) }
+        switch server.service.connectionOpenedNow(information) {
+        case .serve?: prepareGreeting(nil)
+        case .refuse(let reply)?: prepareGreeting(reply)
+        case nil:
+            call { service in
+                await service.connectionOpened(information)
+            } then: { handler, refusal in
+                handler.prepareGreeting(refusal)
+            }
         }
+    }
+
+    private func prepareGreeting(_ refusal: SMTPReply?) {
+        let delay = TimeAmount(server.settings.greetingDelay)
+        guard delay > .zero, refusal == nil, let context else { return greet(refusal) }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: delay) { bound.value.greet(nil) }
     }
 
     private func greet(_ refusal: SMTPReply?) {
@@ -299,36 +317,40 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         guard let chunk = collector?.takeBuffer(), let makeFile = server.makeIncomingFile else { return }
         let known = collector?.file
         let budget = server.budget
-        ask { _ -> (any IncomingFile)? in
+        let information = currentInformation()
+        ask { service -> Spilled in
             defer { budget.remove(chunk.readableBytes) }
             do {
                 let file: any IncomingFile
                 if let known { file = known } else { file = try await makeFile() }
                 do { try await file.append(chunk) } catch {
                     await file.discard()
-                    return nil
+                    throw error
                 }
-                return file
-            } catch { return nil }
-        } then: { handler, file in
-            if handler.collector == nil {
-                if let file { handler.tell { _ in await file.discard() } }
-            } else if let file {
-                handler.collector?.file = file
-            } else {
+                return .kept(file)
+            } catch { return .failed(await service.contentFailed(error, session: information)) }
+        } then: { handler, spilled in
+            switch spilled {
+            case .kept(let file):
+                if handler.collector == nil { handler.tell { _ in await file.discard() } } else { handler.collector?.file = file }
+            case .failed(let reply):
+                guard handler.collector != nil else { return }
                 // The file is gone already.
                 handler.collector?.file = nil
-                handler.failContent()
+                handler.failContent(reply)
             }
         }
     }
 
-    private func failContent() {
-        session.contentFailed(Self.storageFailure)
-        dropContent()
+    private enum Spilled: Sendable {
+        case kept(any IncomingFile)
+        case failed(SMTPReply)
     }
 
-    private static let storageFailure = SMTPReply(452, EnhancedStatusCode(4, 3, 1), "The message cannot be stored now, try again later")
+    private func failContent(_ reply: SMTPReply = .contentCannotBeStored) {
+        session.contentFailed(reply)
+        dropContent()
+    }
 
     private func dropContent() {
         guard var dropped = collector else { return }
@@ -356,7 +378,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
                 } catch {
                     await file.discard()
                     await service.transactionAbandoned(draft, reason: "the message cannot be stored: \(error)")
-                    return Self.storageFailure
+                    return await service.contentFailed(error, session: draft.session)
                 }
             }
             return await service.message(transaction)
@@ -402,10 +424,12 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     ) {
         guard let eventLoop = context?.eventLoop else { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let number = nextCallNumber()
         enqueue { service in
             let answer = await operation(service)
             eventLoop.execute {
                 let handler = bound.value
+                handler.callEnded(number)
                 then(handler, answer)
                 handler.progress()
                 handler.run()
@@ -414,7 +438,25 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     }
 
     /// Tells the service something, after all earlier calls.
-    private func tell(_ operation: @escaping @Sendable (any SMTPService) async -> Void) { enqueue(operation) }
+    private func tell(_ operation: @escaping @Sendable (any SMTPService) async -> Void) {
+        let number = nextCallNumber()
+        guard let eventLoop = context?.eventLoop else { return enqueue(operation) }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        enqueue { service in
+            await operation(service)
+            eventLoop.execute { bound.value.callEnded(number) }
+        }
+    }
+
+    private func nextCallNumber() -> Int {
+        callsMade += 1
+        return callsMade
+    }
+
+    /// The last call of all ended: the next one need not wait.
+    private func callEnded(_ number: Int) {
+        if number == callsMade { calls = nil }
+    }
 
     private func enqueue(_ operation: @escaping @Sendable (any SMTPService) async -> Void) {
         let service = server.service
@@ -488,9 +530,13 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             messagesAccepted: session.messagesAccepted, commandsRefused: session.commandsRefused,
             octetsReceived: session.octetsReceived, reason: reason, refusals: refusals)
         let server = server
-        tell { service in
-            await service.connectionClosed(information, summary: summary)
+        if calls == nil, server.service.connectionClosedNow(information, summary: summary) {
             server.ended(information.id)
+        } else {
+            tell { service in
+                await service.connectionClosed(information, summary: summary)
+                server.ended(information.id)
+            }
         }
         guard context.channel.isActive else { return }
         // A plain close with octets unread would make the kernel reset the connection, and our last reply would be lost with it:

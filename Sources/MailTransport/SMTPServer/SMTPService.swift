@@ -5,8 +5,21 @@ public import SASL
 public import SMTP
 
 /// What the server asks of the house while it speaks with a client. One service stands behind each listener; it holds the policy,
-/// the server holds the protocol. All calls come from child tasks of the connection, never on an event loop.
+/// the server holds the protocol. All asynchronous calls come from child tasks of the connection, never on an event loop.
+///
+/// What can be answered without waiting is answered at once: the methods whose names end in `Now` are called first, on the connection's
+/// event loop, and must not block. Where they don't answer, the asynchronous one is asked.
 public protocol SMTPService: Sendable {
+    /// The answer of ``connectionOpened(_:)`` where nobody need be asked.
+    func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision?
+    /// The answer of ``reversePath(_:trace:session:)`` where nobody need be asked.
+    func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply?
+    /// The answer of ``recipient(_:envelope:session:)`` where nobody need be asked.
+    func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply?
+    /// Does what ``connectionClosed(_:summary:)`` does where that needs no waiting.
+    /// - Returns: `false` where the asynchronous one must be called.
+    func connectionClosedNow(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) -> Bool
+
     /// A client connected (after TLS on an implicit TLS listener).
     /// - Returns: a 4yz or 5yz reply that is sent instead of the greeting, or `nil` to serve the client.
     func connectionOpened(_ session: SMTPSessionInfo) async -> SMTPReply?
@@ -30,11 +43,36 @@ public protocol SMTPService: Sendable {
     /// The message is complete. A 250 may be returned only after a durable commit.
     func message(_ transaction: SMTPTransaction) async -> SMTPReply
 
+    /// The message's octets could not be written to its file while they arrived; what has come is dropped.
+    /// - Returns: the reply at the end of the message, 4yz.
+    func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply
+
     /// A transaction ended without a message: RSET, a new EHLO, QUIT, a lost connection or a limit. Told so that its journey is kept.
     func transactionAbandoned(_ transaction: SMTPTransaction, reason: String) async
 
     /// The connection ended. `summary` counts what happened on it.
     func connectionClosed(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) async
+}
+
+extension SMTPService {
+    /// As for a full system (RFC 3463 §3.4).
+    public func contentFailed(_ error: any Error, session: SMTPSessionInfo) async -> SMTPReply { .contentCannotBeStored }
+    public func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? { nil }
+    public func reversePathNow(_ envelope: Envelope, trace: TraceID?, session: SMTPSessionInfo) -> SMTPReply? { nil }
+    public func recipientNow(_ recipient: EnvelopeRecipient, envelope: Envelope, session: SMTPSessionInfo) -> SMTPReply? { nil }
+    public func connectionClosedNow(_ session: SMTPSessionInfo, summary: SMTPSessionSummary) -> Bool { false }
+}
+
+/// Whether a client is served.
+public enum SMTPConnectionDecision: Sendable, Hashable {
+    case serve
+    /// The 4yz or 5yz reply is sent instead of the greeting.
+    case refuse(SMTPReply)
+}
+
+extension SMTPReply {
+    /// What a client is told whose message can't be kept while it arrives.
+    static let contentCannotBeStored = SMTPReply(452, EnhancedStatusCode(4, 3, 1), "The message cannot be stored now, try again later")
 }
 
 /// What is known about a client's session at the moment of a call.

@@ -44,7 +44,9 @@ enum MailFlow {
         if let on = run.figures["journey.on.cpu_us"], let off = run.figures["journey.off.cpu_us"] {
             run.figures["journey.cost.cpu"] = (on - off) / off * 100
         }
-        say("  journeys cost \(show(run.figures["journey.cost"] ?? .nan)) % of the rate, \(show(run.figures["journey.cost.cpu"] ?? .nan)) % more CPU for each message")
+        say(
+            "  journeys cost \(show(run.figures["journey.cost"] ?? .nan)) % of the rate, \(show(run.figures["journey.cost.cpu"] ?? .nan)) % more CPU for each message"
+        )
     }
 
     /// What is sent, and under which key its figures stand.

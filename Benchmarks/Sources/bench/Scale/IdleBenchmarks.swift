@@ -45,7 +45,8 @@ enum IdleBenchmarks {
                 ])
                 // They must still be alive, or the figure means nothing.
                 if let last = clients.last {
-                    let answer = try await last.exchange(ByteBuffer(string: kind == "smtp" ? "NOOP\r\n" : "B NOOP\r\n"), until: kind == "smtp" ? .reply : .tagged("B"))
+                    let answer = try await last.exchange(
+                        ByteBuffer(string: kind == "smtp" ? "NOOP\r\n" : "B NOOP\r\n"), until: kind == "smtp" ? .reply : .tagged("B"))
                     guard answer.readableBytes > 0 else { throw BenchError("an idle session was dead") }
                 }
                 await close(clients)

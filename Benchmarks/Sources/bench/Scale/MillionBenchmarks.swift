@@ -105,7 +105,9 @@ enum MillionBenchmarks {
         try await MailboxServers.makeCertificate(run.workshop, folder: folder)
         let start = ContinuousClock.now
         try await MailboxServers.fill(folder: "\(folder)/data", MailboxContent(count: run.million, octets: 1024))
-        say("    filled with \(run.million) messages in \(show((ContinuousClock.now - start) / .seconds(1))) s, \(show(Double(folderSize("\(folder)/data")) / 1e6)) MB")
+        say(
+            "    filled with \(run.million) messages in \(show((ContinuousClock.now - start) / .seconds(1))) s, \(show(Double(folderSize("\(folder)/data")) / 1e6)) MB"
+        )
         let server = try await MailboxServers.startPostern(run.workshop, binary: run.binary, folder: folder)
         let result = await Result {
             let session = try await IMAPSessionClient.login(port: server.port, tls: try LineClient.trustingContext())

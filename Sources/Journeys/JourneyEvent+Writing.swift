@@ -1,0 +1,127 @@
+import FoundationEssentials
+import MailMessage
+import SMTP
+
+// How events are written into the journey log: the JSON that their `Codable` form reads, with times as seconds since 1970. It is written by
+// hand because every message brings a dozen of events; a field that is added to a type is added here too, and a test compares.
+
+extension JourneyEvent {
+    func write(into writer: inout JSONWriter) {
+        writer.object {
+            $0.field("trace", trace.description)
+            $0.field("time", time.timeIntervalSince1970)
+            $0.field("host", host)
+            $0.field("role", role)
+            $0.field("seconds", seconds)
+            $0.object("operation") { writer in writer.object(operation.kind) { operation.writeFields(into: &$0) } }
+        }
+    }
+}
+
+extension JourneyEvent.Operation {
+    fileprivate func writeFields(into writer: inout JSONWriter) {
+        switch self {
+        case .connected(let value):
+            writer.field("listener", value.listener)
+            writer.field("client", value.client)
+            writer.field("clientPort", value.clientPort)
+            writer.field("server", value.server)
+            writer.field("serverPort", value.serverPort)
+        case .secured(let value):
+            writer.field("peer", value.peer)
+            writer.field("version", value.version)
+            writer.field("cipher", value.cipher)
+            writer.field("verification", value.verification)
+            writer.field("peerSubject", value.peerSubject)
+            writer.field("peerRoles", value.peerRoles)
+        case .authenticated(let value):
+            writer.field("user", value.user)
+            writer.field("mechanism", value.mechanism)
+            writer.field("succeeded", value.succeeded)
+        case .exchanged(let value):
+            writer.field("peer", value.peer)
+            writer.field("outbound", value.outbound)
+            writer.field("command", value.command)
+            writer.field("reply", value.reply)
+        case .resolved(let value):
+            writer.field("name", value.name)
+            writer.field("type", value.type)
+            writer.field("outcome", value.outcome)
+            writer.field("records", value.records)
+            writer.field("security", value.security)
+        case .described(let value):
+            writer.field("messageID", value.messageID)
+            writer.field("from", value.from)
+            writer.field("subject", value.subject)
+            writer.field("byteCount", value.byteCount)
+            writer.field("sha256", value.sha256)
+        case .checked(let value):
+            writer.field("check", value.check)
+            writer.field("result", value.result)
+            writer.field("explanation", value.explanation)
+        case .decided(let value):
+            writer.field("recipient", value.recipient)
+            writer.field("verdict", value.verdict)
+            writer.field("reason", value.reason)
+            writer.field("reply", value.reply)
+        case .committed(let value):
+            writer.field("queueID", value.queueID)
+            writer.field("byteCount", value.byteCount)
+            writer.field("recipients", value.recipients)
+        case .routed(let value):
+            writer.field("recipient", value.recipient)
+            writer.field("destination", value.destination)
+            writer.field("reason", value.reason)
+        case .attempted(let value): writeFields(of: value, into: &writer)
+        case .delivered(let value):
+            writer.field("recipient", value.recipient)
+            writer.field("user", value.user)
+            writer.field("mailbox", value.mailbox)
+            writer.field("uid", value.uid)
+            writer.field("uidValidity", value.uidValidity)
+            writer.field("isDuplicate", value.isDuplicate)
+        case .notified(let value):
+            writer.field("kind", value.kind)
+            writer.field("recipient", value.recipient)
+            writer.field("notified", value.notified)
+            writer.field("notificationTrace", value.notificationTrace?.description)
+            writer.field("reason", value.reason)
+        case .queued(let value):
+            writer.field("action", value.action)
+            writer.field("queueID", value.queueID)
+            writer.field("reason", value.reason)
+        case .abandoned(let value): writer.field("reason", value.reason)
+        }
+    }
+
+    private func writeFields(of value: JourneyEvent.Attempted, into writer: inout JSONWriter) {
+        writer.field("queueID", value.queueID)
+        writer.field("recipient", value.recipient)
+        writer.field("destination", value.destination)
+        writer.field("host", value.host)
+        writer.field("address", value.address)
+        writer.field("result", value.result)
+        writer.field("reply", value.reply)
+        writer.field("isLocal", value.isLocal)
+        writer.field("attempt", value.attempt)
+        writer.field("nextAttempt", value.nextAttempt?.timeIntervalSince1970)
+        writer.field("failures", value.failures)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func field(_ name: String, _ reply: SMTPReply?) {
+        guard let reply else { return }
+        object(name) {
+            $0.field("code", reply.code)
+            if let status = reply.enhancedStatus {
+                $0.object("enhancedStatus") {
+                    $0.field("statusClass", status.statusClass)
+                    $0.field("subject", status.subject)
+                    $0.field("detail", status.detail)
+                }
+            }
+            $0.field("lines", reply.lines)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Foundation
+import MailTesting
+import NIOPosix
+import Testing
+
+extension FaultTests {
+    /// SIGKILL at random moments while mail is accepted and delivered: whatever got its 250 arrives.
+    @Suite struct Kill {
+        private func size(_ number: Int) -> Int {
+            // Small ones are kept in rows, the others become files.
+            number % 10 == 0 ? 300_000 : number % 3 == 0 ? 20_000 : 3000
+        }
+
+        @Test(.timeLimit(.minutes(30))) func nothingThatGotItsReplyIsLostOnTheWayOut() async throws {
+            try await withTemporaryFolder { folder in
+                try await withSink { sink in
+                    let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
+                    let load = FaultLoad(recipient: "out")
+                    try await host.run {
+                        let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 1)
+                        let record = load.record
+                        #expect(record.acknowledged.count > 5)
+                        #expect(record.refused.isEmpty, "\(record.refused.prefix(3))")
+                        #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
+                        let contents = SinkContents(sink)
+                        #expect(contents.lacks(record.acknowledged) == [], "seed \(FaultRun.seed)")
+                        #expect(contents.damaged == 0)
+                        let unexplained = contents.repeated.filter { !Self.isExplained($0.value, by: kills) }
+                        #expect(unexplained.isEmpty, "seed \(FaultRun.seed): \(unexplained), kills \(kills)")
+                        let copies = contents.repeated.values.reduce(0) { $0 + $1.count - 1 }
+                        FaultRun.tell(
+                            "SIGKILL, \(kills.count) times, mail to a peer: \(record.acknowledged.count) acknowledged, all arrived; \(record.unknown.count) "
+                                + "without a reply; \(copies) duplicates, each taken by the peer just before a kill")
+                    }
+                }
+            }
+        }
+
+        @Test(.timeLimit(.minutes(30))) func nothingThatGotItsReplyIsLostOnTheWayToTheMailbox() async throws {
+            try await withTemporaryFolder { folder in
+                let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
+                let load = FaultLoad(recipient: "bob")
+                try await host.run {
+                    let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 2)
+                    let record = load.record
+                    #expect(record.acknowledged.count > 5)
+                    #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
+                    await host.stop()
+                    let texts = try await host.inbox()
+                    let identities = texts.compactMap { FaultMessage.identity(of: $0) }
+                    #expect(identities.count == texts.count, "a message in the mailbox isn't whole")
+                    #expect(Set(record.acknowledged.map(\.identity)).subtracting(identities) == [], "seed \(FaultRun.seed)")
+                    // A mailbox recognises a delivery that is made again: there is no duplicate to be explained.
+                    #expect(identities.count == Set(identities).count)
+                    FaultRun.tell(
+                        "SIGKILL, \(kills.count) times, mail to a mailbox: \(record.acknowledged.count) acknowledged, all there; \(record.unknown.count) without "
+                            + "a reply, of which \(Set(identities).count - record.acknowledged.count) are there; no duplicates")
+                }
+            }
+        }
+
+        /// Kills and restarts the host under load.
+        private func killAgainAndAgain(_ host: FaultHost, _ load: FaultLoad, times: Int, salt: UInt64) async throws -> [ClosedRange<ContinuousClock.Instant>] {
+            var random = SeededGenerator(state: FaultRun.seed &+ salt)
+            async let running: Void = load.run(sessions: 6, against: host, name: "kill\(salt)", size: size)
+            var kills: [ClosedRange<ContinuousClock.Instant>] = []
+            for _ in 0..<times {
+                await pause(milliseconds: Int.random(in: 50...700, using: &random))
+                let killed = ContinuousClock.now
+                await host.crash()
+                try await host.start()
+                kills.append(killed...ContinuousClock.now)
+            }
+            await pause(milliseconds: 300)
+            load.stop()
+            await running
+            return kills
+        }
+
+        /// A copy follows one that the peer had taken within the moment of a kill: its 250, or what was to be noted because of it, was lost
+        /// with the process (RFC 1047). The peer may take note of it after the kill, when the process has sent it all before. Within the life
+        /// of one process nothing is sent twice.
+        static func isExplained(_ arrivals: [ContinuousClock.Instant], by kills: [ClosedRange<ContinuousClock.Instant>]) -> Bool {
+            zip(arrivals, arrivals.dropFirst()).allSatisfy { earlier, later in
+                kills.contains { $0.upperBound >= earlier && $0.lowerBound <= later && $0.lowerBound - earlier < .seconds(10) }
+            }
+        }
+    }
+}
