@@ -17,6 +17,12 @@ enum ProfileBenchmark {
         ("runtime: tasks and queues", ["libswift_Concurrency", "libdispatch", "swift_job"]),
     ]
 
+    /// For the stacks that end in a library without frame pointers, so that who called it can't be seen.
+    private static let lastPlaces: [(name: String, patterns: [String])] = [
+        ("SQLite, and the kernel writing for it", ["sqlite3", "pwrite", "ext4", "libsqlite3"]),
+        ("memory: malloc and free", ["malloc", "_int_free", "cfree", "unlink_chunk", "realloc"]),
+    ]
+
     static func profile(_ run: Run) async throws {
         guard ChildProcess.find("perf") != nil else {
             say("  perf isn't installed (package linux-perf): nothing to see here")
@@ -60,7 +66,7 @@ enum ProfileBenchmark {
         let stacks = Stacks(script: names)
         guard stacks.total > 0 else { throw BenchError("perf took no samples") }
         var table = Table(["where Postern's CPU time goes while relaying (50 sessions)", "%"])
-        for (place, share) in stacks.shares(places) {
+        for (place, share) in stacks.shares([places, lastPlaces]) {
             table.add([place, show(share * 100)])
             run.figures["profile.\(place)"] = share * 100
         }
@@ -110,11 +116,15 @@ private struct Stacks {
     var threads: [(String, Double)] { counted { $0.thread } }
     var libraries: [(String, Double)] { counted { $0.frames.first?.library ?? "" } }
 
-    /// Each sample counts for one place: the innermost frame that belongs to any.
-    func shares(_ places: [(name: String, patterns: [String])]) -> [(String, Double)] {
+    /// Each sample counts for one place: that of the innermost frame that belongs to any of the first list; else of the next one.
+    func shares(_ lists: [[(name: String, patterns: [String])]]) -> [(String, Double)] {
         counted { sample in
-            for frame in sample.frames {
-                for place in places where place.patterns.contains(where: { frame.symbol.contains($0) || frame.library.contains($0) }) { return place.name }
+            for places in lists {
+                for frame in sample.frames {
+                    for place in places where place.patterns.contains(where: { frame.symbol.contains($0) || frame.library.contains($0) }) {
+                        return place.name
+                    }
+                }
             }
             return "other"
         }
