@@ -21,6 +21,13 @@ final class Workshop: Sendable {
 
     func remove() { try? FileManager.default.removeItem(atPath: folder) }
 
+    private func nextNumber() -> Int {
+        number.withLock { number in
+            number += 1
+            return number
+        }
+    }
+
     /// A new folder for something.
     func makeFolder(_ name: String) throws -> String {
         let path = "\(folder)/\(name)-\(nextNumber())"
@@ -30,13 +37,6 @@ final class Workshop: Sendable {
 
     /// A name for the output of a program.
     func logFile(_ name: String) -> String { "\(folder)/\(name)-\(nextNumber()).log" }
-
-    private func nextNumber() -> Int {
-        number.withLock { number in
-            number += 1
-            return number
-        }
-    }
 
     /// Copies a peer's file, with the words between @ signs filled in.
     func install(_ file: String, to path: String, _ words: [String: String]) throws {
