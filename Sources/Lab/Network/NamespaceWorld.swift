@@ -108,7 +108,7 @@ public actor NamespaceWorld {
             let device = "to-\(router.rawValue)"
             var lines = ["link add \(device) type veth peer name \(host.name) netns \(router.rawValue)"]
             for number in wire.numbers {
-                lines += ["addr add \(wire.network.v4(number))/32 dev \(device)", "addr add \(wire.network.v6(number))/128 dev \(device)"]
+                lines += ["addr add \(wire.network.v4(number))/32 dev \(device)", "addr add \(wire.network.v6(number))/128 dev \(device) nodad"]
             }
             lines += ["link set \(device) up", "route add \(router.address4)/32 dev \(device)", "route add \(router.address6)/128 dev \(device)"]
             let first = (v4: wire.network.v4(wire.numbers.first ?? 0), v6: wire.network.v6(wire.numbers.first ?? 0))
@@ -125,7 +125,7 @@ public actor NamespaceWorld {
         let (outer, backbone) = (Topology.Router.outer, Topology.Router.backbone)
         return [
             "link add uplink type veth peer name outer netns backbone", "addr add \(outer.address4)/32 dev uplink",
-            "addr add \(outer.address6)/128 dev uplink", "link set uplink up",
+            "addr add \(outer.address6)/128 dev uplink nodad", "link set uplink up",
             "route add \(backbone.address4)/32 dev uplink", "route add \(backbone.address6)/128 dev uplink",
             "route add default via \(backbone.address4) dev uplink", "route add ::/0 via \(backbone.address6) dev uplink",
         ]
