@@ -14,7 +14,7 @@ packages_of() {
         exim) echo exim4-daemon-heavy ;;
         opensmtpd) echo opensmtpd ;;
         dovecot) echo dovecot-imapd dovecot-lmtpd ;;
-        clients) echo mutt msmtp fetchmail thunderbird libnss3-tools tmux ;;
+        clients) echo mutt msmtp fetchmail thunderbird libnss3-tools ;;
     esac
 }
 
