@@ -67,7 +67,7 @@ bench:
 # The firewalls' rules with the whole matrix of who may reach whom, the use case between them, and what the units of deploy/systemd hold back.
 zones: install
 	@$(SWIFT) build --build-tests
-	@$(SWIFT) test --skip-build --no-parallel --filter 'Zone|SystemdUnit'
+	@POSTERN_ZONES=1 $(SWIFT) test --skip-build --no-parallel --filter 'Zone|SystemdUnit'
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

@@ -1,3 +1,4 @@
+import DNS
 import Foundation
 import Journeys
 import MailMessage
@@ -216,25 +217,30 @@ import Testing
 
     /// The edge tells nobody: what it can't deliver waits for an operator.
     @Test func theEdgeHolds() async throws {
-        try await TestHouse.open { house in
-            try await house.withHost("mx", roles: [.mx]) { mx in
+        try await TestHouse.open(outside: [ScriptedServer.script(.init("RCPT", .sayAndClose("550 5.1.1 nobody here")))]) { house in
+            let change = { (configuration: inout Configuration) in
+                var route = Configuration.Route()
+                (route.host, route.address, route.port, route.security) = ("lists.kartapuce.test", .v4(0x7f00_0001), house.outside.port, .plain)
+                configuration.routes["lists.kartapuce.test"] = route
+            }
+            try await house.withHost("mx", roles: [.mx], change: change) { mx in
                 let id = try await mx.spool.enqueue(
                     NewSpoolMessage(
                         trace: .random(), envelope: Envelope(reversePath: EmailAddress(localPart: "tom", domain: "gmail.test")),
                         routes: [
                             // The store doesn't answer for long; and a destination that refuses for good.
                             (EnvelopeRecipient(address: EmailAddress(localPart: "bob", domain: "kartapuce.test")), "link:store"),
-                            (EnvelopeRecipient(address: EmailAddress(localPart: "tom", domain: "silent.test")), "mx:silent.test"),
+                            (EnvelopeRecipient(address: EmailAddress(localPart: "list", domain: "lists.kartapuce.test")), "route:lists.kartapuce.test"),
                         ], prefix: ByteBuffer(), content: BufferedContent(ByteBuffer(string: TestHost.sample)), arrival: mx.clock.now), journey: [])
                 mx.queue.wake()
                 _ = try await mx.tried(id, 1)
                 let first = try await mx.spool.recipients(of: id)
                 #expect(first.map(\.state) == [.queued, .held])
-                #expect(first.last?.holdReason?.contains("5.1.10") == true)
+                #expect(first.last?.holdReason?.contains("5.1.1 nobody") == true)
                 mx.pass(6 * 86_400)
                 #expect(try await eventually { try await mx.spool.counts() == (queued: 0, held: 2) })
                 #expect(try await mx.spool.recipients(of: id).first?.holdReason?.contains("expired") == true)
-                #expect(house.outside.record.connections == 0)
+                #expect(house.outside.record.connections == 1)
             }
         }
     }

@@ -209,4 +209,15 @@ struct CommandDecoderMutationTests {
             }
         }
     }
+
+    @Test("What was read takes no memory, even where no piece ends with a line")
+    func memory() {
+        var decoder = IMAPCommandDecoder()
+        decoder.append(ByteBuffer(string: "a NO"))
+        for _ in 0..<20_000 {
+            decoder.append(ByteBuffer(string: "OP\r\na NO"))
+            #expect(decoder.next() != nil)
+        }
+        #expect(decoder.octetsHeld < 64 * 1024)
+    }
 }

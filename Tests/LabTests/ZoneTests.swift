@@ -7,7 +7,7 @@ import Testing
 
 /// The whole matrix of the zones: each role tries each service of each other role, at every address, by IPv4 and IPv6. Everywhere somebody listens, on every
 /// port: what doesn't answer was refused by a rule.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.enabled(if: ZoneWorlds.areWanted, "make zones runs it"), .serialized, .timeLimit(.minutes(3)))
 struct ZoneTests {
     @Test func whatTheArchitectureNeedsIsOpenAndTheRestIsRefused() async throws {
         try await withWorld(.firewallsAndHosts) { matrix in
@@ -149,7 +149,7 @@ struct ZoneTests {
 }
 
 /// The use case in the world of namespaces, every host under its systemd unit's restrictions.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.enabled(if: ZoneWorlds.areWanted, "make zones runs it"), .serialized, .timeLimit(.minutes(5)))
 struct InteropZonesTests {
     @Test func theUseCaseWorksBetweenFirewallsAndUnderTheUnits() async throws {
         let units = PlayedUnits(player: "\(SystemdUnits.root)/scripts/play-unit.py", folder: SystemdUnits.folder)
@@ -166,4 +166,9 @@ struct InteropZonesTests {
         }
         await kartapuce.stop()
     }
+}
+
+/// Whether the tests that make network namespaces with firewalls are to run: `make zones` says so. They need more of the machine than the others.
+enum ZoneWorlds {
+    static var areWanted: Bool { ProcessInfo.processInfo.environment["POSTERN_ZONES"] != nil }
 }

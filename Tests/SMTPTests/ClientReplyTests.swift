@@ -84,4 +84,15 @@ struct ClientReplyTests {
         #expect(SMTPExtensions(ehloLines: ["a", "SIZE 0"]).sizeLimit == nil, "RFC 1870 §4")
         #expect(SMTPExtensions(ehloLines: ["a", "SIZE"]).size)
     }
+
+    @Test("What was read takes no memory, even where no piece ends with a line")
+    func memory() throws {
+        var parser = SMTPReplyParser()
+        parser.append(ByteBuffer(string: "25"))
+        for _ in 0..<20_000 {
+            parser.append(ByteBuffer(string: "0 ok\r\n25"))
+            #expect(try parser.next() != nil)
+        }
+        #expect(parser.octetsHeld < 64 * 1024)
+    }
 }

@@ -84,6 +84,7 @@ struct Subject: Sendable {
         Subject(name: "idle", purpose: "memory of 10,000 sessions that do nothing", measure: IdleBenchmarks.idle),
         Subject(name: "queue", purpose: "a million messages in the queue, beside none", measure: MillionBenchmarks.queue),
         Subject(name: "mailbox", purpose: "a mailbox of a million messages", measure: MillionBenchmarks.mailbox),
+        Subject(name: "profile", purpose: "where Postern's time goes while it relays", measure: ProfileBenchmark.profile),
         Subject(name: "micro", purpose: "parsers, and the store alone", measure: Micro.all),
     ]
 }

@@ -29,8 +29,6 @@ actor QueueRunner: Service {
     private var deliveriesUnderWay = 0
     private var backOff = DestinationBackOff()
     private var rate: DestinationRate
-    /// The time of the last look; `nil` before the first.
-    private var lastLook: Date?
     /// There may be recipients in the spool that are due and not known here.
     private var mustLook = true
     /// The spool's version when what is ready was read.
@@ -107,28 +105,17 @@ actor QueueRunner: Service {
 
     // MARK: - Choosing
 
-    /// What waits for a time further ahead than any wait is long was stored under a clock that has been put back since, and is due now. Asked at
-    /// the first look, and whenever the clock goes back.
-    private func followClock() async {
-        let time = now()
-        let wentBack = lastLook.map { time < $0.addingTimeInterval(-1) } ?? true
-        lastLook = time
-        guard wentBack else { return }
+    /// What waits for a time further ahead than any wait is long was stored under a clock that has been put back since, and is due now. It is
+    /// asked at each look into the spool: whether the clock was wrong for a moment between two looks, nobody here can know.
+    private func followClock(at time: Date) async throws {
         let limit = time.addingTimeInterval(RetrySchedule(settings).longestWait + 60)
-        do {
-            guard try await spool.nextDue(after: limit) != nil else { return }
-            let count = try await spool.bringForward(after: limit, to: time)
-            mustLook = true
-            logger.warning("the clock was put back; recipients are due at once", metadata: ["recipients": "\(count)"])
-        } catch {
-            lastLook = nil
-            storage.failed(error, doing: "bring recipients forward after a change of the clock")
-        }
+        guard try await spool.nextDue(after: limit) != nil else { return }
+        let count = try await spool.bringForward(after: limit, to: time)
+        logger.warning("the clock was put back; recipients are due at once", metadata: ["recipients": "\(count)"])
     }
 
     /// What can be started now within the limits.
     private func nextJobs() async -> [ReadyQueue.Entry] {
-        await followClock()
         takeOffers()
         if mustLook { await readSpool() }
         let time = now()
@@ -172,8 +159,9 @@ actor QueueRunner: Service {
             // Somebody may have held or deleted what waits here: it is read anew.
             if current != version { ready.clear() }
             version = current
-            let room = ready.room
             let time = now()
+            try await followClock(at: time)
+            let room = ready.room
             let closed = backOff.closed(at: time).union(rate.exhausted(at: time))
             let due = try await spool.due(
                 at: time, limit: room, excludingDestinations: closed, excludingRecipients: recipientsUnderWay.union(ready.recipients))

@@ -89,11 +89,11 @@ struct JourneyTable: Sendable {
                 bind: {
                     $0.bind(bucket)
                     $0.bind(hash)
-                }
-            ) { row in
-                goesOn = try body(row.integer(0))
-                return goesOn
-            }
+                },
+                { row in
+                    goesOn = try body(row.integer(0))
+                    return goesOn
+                })
             if !goesOn { return }
             upper = bucket
         }

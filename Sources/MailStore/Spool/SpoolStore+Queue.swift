@@ -80,10 +80,12 @@ extension SpoolStore: Spool {
     /// Returns the message's file.
     private static func deleteMessage(_ id: Int64, _ db: Database) throws -> [String] {
         var files: [String] = []
-        try db.rows("DELETE FROM message WHERE id = ? RETURNING file", bind: { $0.bind(id) }) { row in
-            files += [row.text(0)].compactMap { $0 }
-            return true
-        }
+        try db.rows(
+            "DELETE FROM message WHERE id = ? RETURNING file", bind: { $0.bind(id) },
+            { row in
+                files += [row.text(0)].compactMap { $0 }
+                return true
+            })
         return files
     }
 

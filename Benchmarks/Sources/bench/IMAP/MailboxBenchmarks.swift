@@ -58,7 +58,8 @@ enum MailboxBenchmarks {
             Measure(key: "fetch.one", unit: "messages/s", weight: 1, calls: 200) { _, session in
                 try await session.command("FETCH \(Int.random(in: 1...content.count)) BODY.PEEK[]")
             },
-            Measure(key: "append", unit: "messages/s", weight: 1, calls: 50) { _, session in try await session.command("APPEND Sent (\\Seen)", literal: sample)
+            Measure(key: "append", unit: "messages/s", weight: 1, calls: 50) { _, session in
+                try await session.command("APPEND Sent (\\Seen)", literal: sample)
             },
             Measure(key: "search.flags", unit: "searches/s", weight: 1, calls: 20, body: command("SEARCH UNSEEN"), expected: (" ", unseen)),
             Measure(key: "search.subject", unit: "searches/s", weight: 1, calls: 4, body: command("SEARCH SUBJECT \"week 77\""), expected: (" ", 111)),

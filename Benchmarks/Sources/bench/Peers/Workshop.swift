@@ -21,18 +21,22 @@ final class Workshop: Sendable {
 
     func remove() { try? FileManager.default.removeItem(atPath: folder) }
 
+    private func nextNumber() -> Int {
+        number.withLock { number in
+            number += 1
+            return number
+        }
+    }
+
     /// A new folder for something.
     func makeFolder(_ name: String) throws -> String {
-        let path = "\(folder)/\(name)-\(number.withLock { $0 += 1
-return $0 })"
+        let path = "\(folder)/\(name)-\(nextNumber())"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         return path
     }
 
     /// A name for the output of a program.
-    func logFile(_ name: String) -> String { "\(folder)/\(name)-\(number.withLock { $0 += 1
-return $0 }).log"
-    }
+    func logFile(_ name: String) -> String { "\(folder)/\(name)-\(nextNumber()).log" }
 
     /// Copies a peer's file, with the words between @ signs filled in.
     func install(_ file: String, to path: String, _ words: [String: String]) throws {
