@@ -26,7 +26,7 @@ seccomp = ctypes.CDLL("libseccomp.so.2", use_errno=True)
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 4096, 16384, 1 << 18
 CAPABILITIES = {"CAP_NET_BIND_SERVICE": 10}
-FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
+FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
 
 NOT_PLAYED = {
     "Type": "how systemd learns that the service runs", "Restart": "the manager's", "RestartSec": "the manager's",

@@ -75,7 +75,8 @@ public actor NamespaceWorld {
 
     private func build() async throws {
         let names = Topology.Router.allCases.map(\.rawValue) + Topology.hosts.map(\.name)
-        // Without waiting for duplicate address detection IPv6 works at once; nobody else is on the wire.
+        // Without duplicate address detection IPv6 works at once; nobody else is on the wire. The addresses say nodad themselves: whether the detection is over,
+        // which the kernel finds out later and on its own, would decide whether they may be a route's source.
         let settings = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad; ip link set lo up"
         // Answers to what is forbidden come at once, however much is tried.
         let forwarding = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding"
@@ -99,7 +100,8 @@ public actor NamespaceWorld {
     }
 
     private func routerCommands(_ router: Topology.Router) -> [String] {
-        ["addr add \(router.address4)/32 dev lo", "addr add \(router.address6)/128 dev lo"]
+        // IPv6 asks for a neighbour on the wire alone: there the address stands on each wire, see ``farEnds()``.
+        ["addr add \(router.address4)/32 dev lo"]
     }
 
     private func hostCommands(_ host: Topology.Host) -> [String] {
@@ -135,13 +137,14 @@ public actor NamespaceWorld {
     private func farEnds() -> String {
         var lines: [Topology.Router: [String]] = [
             .backbone: [
-                "link set outer up", "route add \(Topology.Router.outer.address4)/32 dev outer", "route add \(Topology.Router.outer.address6)/128 dev outer",
+                "link set outer up", "addr add \(Topology.Router.backbone.address6)/128 dev outer nodad",
+                "route add \(Topology.Router.outer.address4)/32 dev outer", "route add \(Topology.Router.outer.address6)/128 dev outer",
                 "route add 203.0.113.0/24 via \(Topology.Router.outer.address4)", "route add 2001:db8:113::/48 via \(Topology.Router.outer.address6)",
             ]
         ]
         for host in Topology.hosts {
             for wire in host.wires {
-                lines[wire.router, default: []].append("link set \(host.name) up")
+                lines[wire.router, default: []] += ["link set \(host.name) up", "addr add \(wire.router.address6)/128 dev \(host.name) nodad"]
                 for number in wire.numbers {
                     lines[wire.router, default: []] += [
                         "route add \(wire.network.v4(number))/32 dev \(host.name)", "route add \(wire.network.v6(number))/128 dev \(host.name)",
