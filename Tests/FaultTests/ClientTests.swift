@@ -9,7 +9,7 @@ import Testing
 extension FaultTests {
     /// Clients that break every rule: they are told so and let go, and nobody else notices.
     @Suite(.timeLimit(.minutes(10))) struct Clients {
-        private let patience = ["commandTimeoutSeconds: 1s", "dataTimeoutSeconds: 1s", "messageTimeoutSeconds: 4s"]
+        private let patience = ["commandTimeoutSeconds: 1s", "dataTimeoutSeconds: 1s", "messageTimeoutSeconds: 3s"]
 
         /// Runs a host for impatient tests and sees afterwards that it serves as before.
         private func withHost(
@@ -47,7 +47,7 @@ extension FaultTests {
                     }
                     group.addTask {
                         let client = try await ServerTestClient.connected(to: host)
-                        for _ in 0..<30 {
+                        for _ in 0..<15 {
                             client.push(ByteBuffer(string: "N"))
                             await pause(milliseconds: 100)
                         }
@@ -66,7 +66,7 @@ extension FaultTests {
                         let client = try await ServerTestClient.connected(to: host)
                         try await self.begin(client)
                         #expect(try await client.say("DATA").hasPrefix("354"))
-                        for _ in 0..<60 {
+                        for _ in 0..<35 {
                             client.push(ByteBuffer(string: "x\r\n"))
                             await pause(milliseconds: 100)
                         }

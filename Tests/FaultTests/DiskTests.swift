@@ -75,7 +75,7 @@ extension FaultTests {
                         _ = try await Command.run("dd", ["if=/dev/zero", "of=\(filler)", "bs=4096", "count=100000"])
                         try await withSink { sink in
                             #expect(await eventually(within: 30) { !SinkContents(sink).arrivals.isEmpty })
-                            await pause(milliseconds: 3000)
+                            await pause(milliseconds: FaultRun.count(short: 1000, long: 3000))
                             try FileManager.default.removeItem(atPath: filler)
                             try await expectExactly(accepted, at: sink, of: host)
                             FaultRun.tell("disk full while outcomes are stored: \(accepted.count) messages delivered once each")
@@ -170,7 +170,7 @@ extension FaultTests {
                     try await withSink { sink in
                         var accepted: [FaultMessage] = []
                         var refused: [FaultMessage] = []
-                        let last = FaultRun.count(short: 12, long: 150)
+                        let last = FaultRun.count(short: 9, long: 150)
                         for number in 0..<last {
                             let error = number % 3 == 2 ? ENOSPC : EIO
                             try calls.fail(call, with: error, passing: Int32(number), failing: 1)

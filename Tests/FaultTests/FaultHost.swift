@@ -66,7 +66,7 @@ final class FaultHost: Sendable {
         lines += ["queue:"] + options.queue.map { "  \($0)" }
         lines += options.more
         if !options.more.contains(where: { $0.hasPrefix("resolver:") }) {
-            lines += ["resolver: {forwarders: [\"\(FaultRun.address(53))@5353\"], trustAnchorFile: \(folder)/anchor.key, timeoutSeconds: 2s}"]
+            lines += ["resolver: {forwarders: [\"\(FaultRun.address(53))@5353\"], trustAnchorFile: \(folder)/anchor.key, timeoutSeconds: 1s}"]
         }
         try (lines.joined(separator: "\n") + "\n").write(toFile: "\(folder)/postern.yaml", atomically: true, encoding: .utf8)
         try FileManager.default.createDirectory(atPath: self.dataFolder, withIntermediateDirectories: true)

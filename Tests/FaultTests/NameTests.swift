@@ -58,7 +58,7 @@ extension FaultTests {
             case "forger": return [honest(wrong)]
             case "failing": return [LyingNameServer.reply(to: question, code: 2)]
             case "refusing": return [LyingNameServer.reply(to: question, code: 5)]
-            case "flipping": return question.times % 8 < 6 ? [LyingNameServer.reply(to: question, code: 2)] : [honest()]
+            case "flipping": return question.times % 8 < FaultRun.count(short: 3, long: 6) ? [LyingNameServer.reply(to: question, code: 2)] : [honest()]
             case "moving": return [honest(question.times == 0 ? FaultRun.address(4) : sink)]
             case "circle":
                 let next = question.name == domain ? "a.\(domain)" : question.name.hasPrefix("a.") ? "b.\(domain)" : "a.\(domain)"
@@ -127,7 +127,7 @@ extension FaultTests {
                             let waiting = try await waiting()
                             return Self.domains.allSatisfy { domain in
                                 let entry = waiting["mx:\(domain.label).test"]
-                                return domain.fate == .queued ? (entry?.attempts ?? 0) >= 2 : entry == nil
+                                return domain.fate == .queued ? (entry?.attempts ?? 0) >= FaultRun.count(short: 1, long: 2) : entry == nil
                             } && waiting["mailbox"] == nil
                         }
                         let waiting = try await waiting()
