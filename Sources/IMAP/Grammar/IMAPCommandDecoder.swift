@@ -51,9 +51,18 @@ public struct IMAPCommandDecoder: Sendable {
     /// Octets that were received and not used yet.
     public var pendingOctets: Int { buffer.readableBytes }
 
+    /// The memory that is held for what was received. Bounded by the longest command and the largest piece.
+    var octetsHeld: Int { buffer.capacity + command.capacity }
+
     /// Takes octets.
     public mutating func append(_ octets: ByteBuffer) {
-        if buffer.readableBytes == 0 { buffer = octets } else { buffer.writeImmutableBuffer(octets) }
+        if buffer.readableBytes == 0 {
+            buffer = octets
+            return
+        }
+        // A buffer keeps what was read already: a client whose pieces never end where a line ends would make it grow for ever.
+        buffer.discardReadBytes()
+        buffer.writeImmutableBuffer(octets)
     }
 
     /// The next event; `nil` when more octets are needed.

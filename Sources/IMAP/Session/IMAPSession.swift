@@ -120,6 +120,9 @@ public struct IMAPSession: Sendable {
     /// The client waits for news.
     public var isIdle: Bool { if case .idle = state { true } else { false } }
 
+    /// The memory that is held for what was received and not used yet.
+    var octetsHeld: Int { decoder.octetsHeld }
+
     // MARK: - What comes in
 
     /// Says the greeting (RFC 9051 §7.1). On a listener with implicit TLS after ``tlsEstablished(channelBinding:)``.

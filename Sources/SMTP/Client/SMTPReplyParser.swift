@@ -37,12 +37,17 @@ public struct SMTPReplyParser: Sendable {
     /// Octets arrived that no reply has been made of yet.
     public var holdsOctets: Bool { buffer.readableBytes > 0 || !lines.isEmpty }
 
+    /// The memory that is held for octets. Bounded by the longest line and the largest piece.
+    var octetsHeld: Int { buffer.capacity }
+
     /// Adds octets as they arrive.
     public mutating func append(_ bytes: ByteBuffer) {
         if buffer.readableBytes == 0 {
             buffer = bytes
             searched = 0
         } else {
+            // A buffer keeps what was read already: a server whose pieces never end where a line ends would make it grow for ever.
+            buffer.discardReadBytes()
             buffer.writeImmutableBuffer(bytes)
         }
     }
