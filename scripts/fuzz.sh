@@ -12,8 +12,10 @@ findings=${FUZZ_FINDINGS:-Fuzz/.build-findings}
 swift=${SWIFT:-swift}
 scratch=Fuzz/.build-fuzz
 
-# Swift's own modules are instrumented; the C of the dependencies is not, it only would be slow.
-build=("$swift" build -c release --package-path Fuzz --scratch-path "$scratch" -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing)
+# Swift's modules are instrumented, Postern's and the dependencies'; their C is not, it only would be slow. Debian's default linker dies of
+# the sanitizer's symbols, Swift's own does not.
+build=("$swift" build -c release --package-path Fuzz --scratch-path "$scratch" -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+    -Xswiftc -use-ld=lld)
 "${build[@]}"
 fuzz="$("${build[@]}" --show-bin-path)/fuzz"
 
