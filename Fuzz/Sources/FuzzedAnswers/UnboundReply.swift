@@ -1,0 +1,1 @@
+../../../Sources/UnboundDNS/UnboundReply.swift

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Builds the fuzz targets with the address sanitizer and lets each run for FUZZ_SECONDS, FUZZ_JOBS of them at a time.
+#   scripts/fuzz.sh [TARGET…]           all targets without one
+#   scripts/fuzz.sh --replay FILE       the target is the name of the folder that the file lies in
+# What is found lies in FUZZ_FINDINGS/TARGET/, and the command that replays it is printed. Documentation/fuzzing.md has the rest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${FUZZ_SECONDS:-600}
+jobs=${FUZZ_JOBS:-2}
+findings=${FUZZ_FINDINGS:-Fuzz/.build-findings}
+swift=${SWIFT:-swift}
+scratch=Fuzz/.build-fuzz
+
+# Swift's modules are instrumented, Postern's and the dependencies'; their C is not, it only would be slow. Debian's default linker dies of
+# the sanitizer's symbols, Swift's own does not.
+build=("$swift" build -c release --package-path Fuzz --scratch-path "$scratch" -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+    -Xswiftc -use-ld=lld)
+"${build[@]}"
+fuzz="$("${build[@]}" --show-bin-path)/fuzz"
+
+# The runtime of Swift keeps what it has allocated once; an allocator that says "no" is no finding of ours.
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+
+if [ "${1:-}" = --replay ]; then
+    exec "$fuzz" --target="$(basename "$(dirname "$2")")" -timeout=5 -rss_limit_mb=1024 "$2"
+fi
+
+# Repetitions of a word reach limits at several hundred kilobytes: --lengths makes those, libFuzzer everything else.
+largest() {
+    case "$1" in
+        message) echo 8192 ;;
+        *) echo 4096 ;;
+    esac
+}
+
+run() {
+    local target=$1 folder="$findings/$1" status=0
+    mkdir -p "$folder" "$findings/corpus/$target"
+    if ! "$fuzz" --target="$target" "--lengths=Fuzz/Dictionaries/$target.dict" >"$findings/$target.lengths.log" 2>&1; then status=1; fi
+    # What libFuzzer adds to the corpus goes into the first folder; the one in the repository is only read.
+    "$fuzz" --target="$target" -max_total_time="$seconds" -max_len="$(largest "$target")" -timeout=5 -rss_limit_mb=1024 -report_slow_units=2 \
+        -use_value_profile=1 -print_final_stats=1 -dict="Fuzz/Dictionaries/$target.dict" -artifact_prefix="$folder/" \
+        "$findings/corpus/$target" "Fuzz/Corpus/$target" >"$findings/$target.log" 2>&1 || status=1
+    local executions
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$findings/$target.log")
+    echo "fuzz: $target: ${executions:-no} executions; $(tail -n 1 "$findings/$target.lengths.log")"
+    local found
+    for found in "$folder"/*; do
+        [ -e "$found" ] || continue
+        status=1
+        echo "fuzz: FOUND $found: replay it with: scripts/fuzz.sh --replay $found"
+    done
+    if [ "$status" -ne 0 ]; then
+        grep -h -m 3 'property broken\|Fatal error\|ERROR: \|takes .* for 512 KiB' "$findings/$target.log" "$findings/$target.lengths.log" || true
+        touch "$findings/failed"
+    fi
+}
+
+targets=("$@")
+[ "${#targets[@]}" -gt 0 ] || mapfile -t targets < <("$fuzz" --list)
+mkdir -p "$findings"
+rm -f "$findings/failed"
+echo "fuzz: ${#targets[@]} targets, $seconds s each, $jobs at a time; findings go to $findings"
+for target in "${targets[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
+    run "$target" &
+done
+wait
+if [ -e "$findings/failed" ]; then
+    echo "fuzz: there are findings, see above and in $findings"
+    exit 1
+fi
+echo "fuzz: nothing was found"
