@@ -22,11 +22,14 @@ actor QueueRunner: Service {
     private let sleep: @Sendable (Duration) async throws -> Void
     private let storage: StorageAlarm
     private let logger: Logger
+    /// Where deliveries over the network run, and the runner itself; none: wherever there is room.
+    private let executors: [EventLoopTaskExecutor]
 
     private var ready = ReadyQueue()
     private var recipientsUnderWay: Set<Int64> = []
     private var load: [String: Int] = [:]
     private var deliveriesUnderWay = 0
+    private var turn = 0
     private var backOff = DestinationBackOff()
     private var rate: DestinationRate
     /// There may be recipients in the spool that are due and not known here.
@@ -50,7 +53,7 @@ actor QueueRunner: Service {
         spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
         settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date,
         sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }, storage: StorageAlarm? = nil,
-        logger: Logger
+        executors: [EventLoopTaskExecutor] = [], logger: Logger
     ) {
         self.spool = spool
         self.mailbox = mailbox
@@ -61,6 +64,7 @@ actor QueueRunner: Service {
         self.now = now
         self.sleep = sleep
         self.storage = storage ?? StorageAlarm(logger: logger)
+        self.executors = executors
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -81,21 +85,31 @@ actor QueueRunner: Service {
 
     /// Runs until the service is shut down; deliveries under way are then finished.
     func run() async throws {
-        try await withThrowingTaskGroup { ticking in
-            ticking.addTask { await self.tick() }
-            try await withThrowingDiscardingTaskGroup { deliveries in
-                await withGracefulShutdownHandler {
-                    for await _ in wakes {
-                        for job in await nextJobs() {
-                            deliveries.addTask { await self.perform(job) }
+        try await withTaskExecutorPreference(executors.first) {
+            try await withThrowingTaskGroup { ticking in
+                ticking.addTask { await self.tick() }
+                try await withThrowingDiscardingTaskGroup { deliveries in
+                    await withGracefulShutdownHandler {
+                        for await _ in wakes {
+                            for job in await nextJobs() {
+                                deliveries.addTask(executorPreference: executor(for: job)) { await self.perform(job) }
+                            }
                         }
+                    } onGracefulShutdown: { [waker] in
+                        waker.finish()
                     }
-                } onGracefulShutdown: { [waker] in
-                    waker.finish()
                 }
+                ticking.cancelAll()
             }
-            ticking.cancelAll()
         }
+    }
+
+    /// Deliveries over the network run where their connections are, in turn. Those into mailboxes take messages apart, and stay away from there.
+    private func executor(for job: ReadyQueue.Entry) -> (any TaskExecutor)? {
+        guard !executors.isEmpty else { return nil }
+        guard job.destination != Destination.mailbox.key else { return globalConcurrentExecutor }
+        turn = (turn + 1) % executors.count
+        return executors[turn]
     }
 
     /// Looks into the spool every second even when nobody wakes the runner: for retries, and for what other processes changed.

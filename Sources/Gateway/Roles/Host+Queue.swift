@@ -20,6 +20,6 @@ extension Host {
             holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
         return QueueRunner(
             spool: spool, mailbox: mailbox, remote: remote, settlement: settlement, settings: configuration.queue, now: now,
-            storage: storage, logger: logger)
+            storage: storage, executors: EventLoopTaskExecutors(group).all, logger: logger)
     }
 }

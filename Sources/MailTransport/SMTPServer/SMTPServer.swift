@@ -38,6 +38,7 @@ public final class SMTPServer: Sendable {
     let service: any SMTPService
     let tls: TLSServerContext?
     let group: any EventLoopGroup
+    let executors: EventLoopTaskExecutors
     let budget: MemoryBudget
     let limiter: ConnectionLimiter
     let makeIncomingFile: (@Sendable () async throws -> any IncomingFile)?
@@ -77,6 +78,7 @@ public final class SMTPServer: Sendable {
         self.service = service
         self.tls = tls
         self.group = group
+        executors = EventLoopTaskExecutors(group)
         self.budget = budget
         self.limiter = limiter
         self.makeIncomingFile = makeIncomingFile

@@ -10,7 +10,7 @@ import SMTP
 ///
 /// Everything happens on the connection's event loop but the calls of the service, which are made one after the other by a task.
 /// While one of them is awaited, nothing is read.
-final class SMTPServerHandler: ChannelDuplexHandler {
+final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -18,6 +18,8 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     /// How long a connection that we close may take to take notice.
     private static let lingering = TimeAmount.seconds(2)
+    /// While a call of the service is awaited, there is no limit to keep; one is looked for again after this time.
+    private static let recheck = TimeAmount.seconds(5)
     /// Replies are written when this many octets wait, or when nothing more is to be done.
     private static let outputThreshold = 16 * 1024
 
@@ -40,7 +42,8 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private weak var tlsHandler: NIOSSLServerHandler?
 
     // Time.
-    private var timer: Scheduled<Void>?
+    private var wheel: DeadlineWheel?
+    private var expiry: DeadlineWheel.Place?
     private var lastProgress = NIODeadline.now()
     private var stepBegan = NIODeadline.now()
     private var messageDeadline: NIODeadline?
@@ -71,10 +74,15 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        wheel = DeadlineWheel.current(of: context.eventLoop)
         if context.channel.isActive { channelBecameActive(context) }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        if let expiry { wheel?.cancel(self, expiry) }
+        expiry = nil
+        self.context = nil
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         channelBecameActive(context)
@@ -87,7 +95,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         progress()
         let isImplicit = server.settings.session.security == .implicit
         if isImplicit { tlsHandler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self) }
-        armTimer(context)
+        limitTime()
         if !isImplicit { open() }
     }
 
@@ -196,6 +204,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             collector = MessageCollector(budget: server.budget)
             transferBegan = .now()
             messageDeadline = .now() + TimeAmount(server.settings.session.limits.messageTimeout)
+            limitTime()
         case .content(let octets): collect(octets)
         case .contentRefused: dropContent()
         case .requestVerdict(let envelope, let trace, _): deliver(envelope, trace)
@@ -265,8 +274,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         do { try context.pipeline.syncOperations.addHandler(handler, position: .before(self)) } catch {
             return lose(reason: "TLS cannot be started: \(error)")
         }
-        timer?.cancel()
-        armTimer(context)
+        limitTime()
     }
 
     private func secured() {
@@ -461,7 +469,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private func enqueue(_ operation: @escaping @Sendable (any SMTPService) async -> Void) {
         let service = server.service
         let earlier = calls
-        calls = Task {
+        calls = Task(executorPreference: context.flatMap { server.executors.executor(of: $0.eventLoop) }) {
             await earlier?.value
             await operation(service)
         }
@@ -471,17 +479,21 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     private func progress() { lastProgress = .now() }
 
-    /// One timer for a connection: when it fires too early, it is set again for the rest.
-    private func armTimer(_ context: ChannelHandlerContext) {
+    /// Sees to it that ``timeIsUp()`` is called before the time limit is over: where that is early, it is set again for the rest, so that
+    /// a connection that says something needs nothing done.
+    private func limitTime() {
         guard !isClosing else { return }
-        let limit = patience.map { lastProgress + TimeAmount($0) } ?? .now() + .seconds(5)
-        let deadline = messageDeadline.map { min($0, limit) } ?? limit
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(deadline: max(deadline, .now() + .milliseconds(10))) { bound.value.timerFired() }
+        let limit = patience.map { lastProgress + TimeAmount($0) } ?? .now() + Self.recheck
+        // What is over already is looked at again soon, not at once for ever.
+        let deadline = max(messageDeadline.map { min($0, limit) } ?? limit, .now() + .milliseconds(10))
+        if let expiry, expiry.isBefore(deadline) { return }
+        expiry = wheel?.expire(self, at: deadline, instead: expiry)
     }
 
-    private func timerFired() {
-        guard let context, !isClosing else { return }
+    func timeIsUp() {
+        expiry = nil
+        guard let context else { return }
+        guard !isClosing else { return context.close(promise: nil) }
         if let timeout = patience, !isAwaitingService {
             let now = NIODeadline.now()
             let isLate = messageDeadline.map { $0 <= now } ?? false
@@ -491,7 +503,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
                 run()
             }
         }
-        armTimer(context)
+        limitTime()
     }
 
     private var isHandshaking: Bool { tlsHandler != nil && information.tls == nil }
@@ -523,7 +535,6 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private func finish(reason: String) {
         guard !isClosing, let context else { return }
         isClosing = true
-        timer?.cancel()
         dropContent()
         let information = currentInformation()
         let summary = SMTPSessionSummary(
@@ -542,7 +553,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         // A plain close with octets unread would make the kernel reset the connection, and our last reply would be lost with it:
         // end our side, and wait a moment until the client has read.
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.lingering) { bound.value.context?.close(promise: nil) }
+        expiry = wheel?.expire(self, at: .now() + Self.lingering, instead: expiry)
         let isPlain = tlsHandler == nil
         let last = output
         output = ByteBuffer()
