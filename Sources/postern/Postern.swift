@@ -15,7 +15,7 @@ struct Postern: AsyncParsableCommand {
         version: PosternVersion.text,
         subcommands: [
             ServeCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
-            TraceCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
+            TraceCommand.self, BackupCommand.self, RestoreCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
         ]
     )
 }
