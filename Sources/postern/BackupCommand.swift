@@ -55,6 +55,9 @@ struct RestoreCommand: PosternCommand {
             }
         }
         let configuration = try options.load()
+        if let process = HostLock.holder(of: configuration.dataFolder) {
+            throw CommandFailure(.unavailable, "the host runs as process \(process): stop it first")
+        }
         let manifest = try StoreBackup.restore(source, to: configuration.dataFolder)
         var held = 0
         if !release {

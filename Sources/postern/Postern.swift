@@ -14,7 +14,7 @@ struct Postern: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         subcommands: [
-            ServeCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
+            ServeCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
             TraceCommand.self, BackupCommand.self, RestoreCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
         ]
     )

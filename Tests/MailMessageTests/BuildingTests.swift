@@ -23,6 +23,15 @@ struct HeaderWriterTests {
         #expect(HeaderSection(parsing: writer.buffer).first(named: "Subject")?.decodedText == text)
     }
 
+    @Test("with a word that is no line any more come back whole", arguments: [false, true]) func endlessWord(allowsUTF8: Bool) {
+        let text = "x " + String(repeating: "A", count: 5000)
+        var writer = HeaderWriter(allowsUTF8: allowsUTF8)
+        writer.unstructured("Subject", text)
+        writer.endSection()
+        for line in String(buffer: writer.buffer).components(separatedBy: "\r\n") { #expect(line.utf8.count <= 998) }
+        #expect(HeaderSection(parsing: writer.buffer).first(named: "Subject")?.decodedText == text)
+    }
+
     @Test("keep UTF-8 where they may") func utf8() {
         var writer = HeaderWriter(allowsUTF8: true)
         writer.unstructured("Subject", "Grüße")

@@ -4,7 +4,7 @@ package import NIOSSL
 
 /// A client that says octets and hears reply lines.
 package final class ServerTestClient {
-    private let channel: any Channel
+    package let channel: any Channel
     private var incoming: AsyncStream<ByteBuffer>.Iterator
     private var heard: [UInt8] = []
 

@@ -159,6 +159,8 @@ public struct Configuration: Sendable, Equatable {
         /// Received fields beyond this mean a loop.
         public var hops: Int = 50
         public var greetingDelayMilliseconds: Int = 0
+        /// How long sessions and deliveries may take to end when the host stops.
+        public var stopSeconds: Int = 20
         /// Networks (CIDR) whose clients may send bare LF.
         public var bareLineFeedNetworks: [IPNetwork] = []
         /// Networks without the limit of connections per network.

@@ -186,6 +186,9 @@ extension Configuration {
                 "greetingDelayMilliseconds", \.greetingDelayMilliseconds, .duration(unit: 1, 0...30_000), in: initial, example: "500ms",
                 "how long the greeting waits for clients that talk too early"),
             .init(
+                "stopSeconds", \.stopSeconds, .duration(unit: 1000, 1...600), in: initial, example: "20s",
+                "how long sessions and deliveries may take to end when the host stops"),
+            .init(
                 "bareLineFeedNetworks", \.bareLineFeedNetworks, ConfigurationValue.network.list(), in: initial, example: "[192.0.2.0/28]",
                 "networks whose clients may end lines by a bare line feed"),
             .init(

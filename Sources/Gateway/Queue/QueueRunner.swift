@@ -14,10 +14,10 @@ import Synchronization
 /// deliveries; one that can't be reached is left alone for a while, so that it never takes places from the others.
 actor QueueRunner: Service {
     private let spool: any Spool
-    private let mailbox: (any DeliveryAgent)?
-    private let remote: any DeliveryAgent
-    private let settlement: Settlement
-    private let settings: Configuration.QueueSettings
+    private var mailbox: (any DeliveryAgent)?
+    private var remote: any DeliveryAgent
+    private var settlement: Settlement
+    private var settings: Configuration.QueueSettings
     private let now: @Sendable () -> Date
     private let sleep: @Sendable (Duration) async throws -> Void
     private let storage: StorageAlarm
@@ -67,6 +67,20 @@ actor QueueRunner: Service {
         self.executors = executors
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Delivers in another way from now on; deliveries that are under way end as they began.
+    func change(
+        mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement, settings: Configuration.QueueSettings
+    ) {
+        self.mailbox = mailbox
+        self.remote = remote
+        self.settlement = settlement
+        if settings.messagesPerMinutePerDestination != self.settings.messagesPerMinutePerDestination {
+            rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
+        }
+        self.settings = settings
+        wake()
     }
 
     /// A message was stored: it is delivered without being read again where there is room for it in memory.
@@ -217,11 +231,12 @@ actor QueueRunner: Service {
         let known: SpooledMessage? = if let message = entry.message { message } else { await message(entry.id) }
         if let message = known, let destination = Destination(key: entry.destination) {
             let job = DeliveryJob(message: message, recipients: entry.recipients, destination: destination)
+            let (agent, settlement) = await means(for: destination)
             let start = ContinuousClock.now
-            var delivered = await agent(for: destination).deliver(job)
+            var delivered = await agent.deliver(job)
             delivered.duration = ContinuousClock.now - start
             result = delivered
-            await settle(job, delivered)
+            await settle(job, delivered, settlement)
         }
         await finish(entry, result)
     }
@@ -242,7 +257,7 @@ actor QueueRunner: Service {
 
     /// Stores what came of a delivery. As long as that fails (a full disk), the recipients stay under way: taken for due again, a message
     /// that others have got already would go out to them every minute. Only a crash or the end of the process may cause a second one.
-    private nonisolated func settle(_ job: DeliveryJob, _ result: DeliveryResult) async {
+    private nonisolated func settle(_ job: DeliveryJob, _ result: DeliveryResult, _ settlement: Settlement) async {
         var wait = Duration.seconds(1)
         while true {
             do {
@@ -277,10 +292,10 @@ actor QueueRunner: Service {
         }
     }
 
-    private nonisolated func agent(for destination: Destination) -> any DeliveryAgent {
+    private func means(for destination: Destination) -> (any DeliveryAgent, Settlement) {
         switch destination {
-        case .mailbox: mailbox ?? remote
-        case .link, .route, .exchangers, .literal: remote
+        case .mailbox: (mailbox ?? remote, settlement)
+        case .link, .route, .exchangers, .literal: (remote, settlement)
         }
     }
 }

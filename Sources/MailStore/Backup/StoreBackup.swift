@@ -63,8 +63,12 @@ public enum StoreBackup {
         return manifest
     }
 
+    /// What says something of the process that runs, and means nothing anywhere else.
+    private static let ofTheProcess: Set<String> = ["postern.lock", "reload.json"]
+
     private static func isPassing(_ path: String) -> Bool {
-        Part.passing.contains(path) || path.hasPrefix("incoming/") || Part.all.contains { path.hasPrefix("\($0.folder)/") } || path.hasPrefix(".backup-")
+        Part.passing.contains(path) || ofTheProcess.contains(path) || path.hasPrefix("incoming/") || Part.all.contains { path.hasPrefix("\($0.folder)/") }
+            || path.hasPrefix(".backup-")
     }
 
     /// Removes the second names that a copy left which was killed.

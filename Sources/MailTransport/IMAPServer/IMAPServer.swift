@@ -37,9 +37,14 @@ public final class IMAPServer: Sendable {
         }
     }
 
+    /// What a connection is served by from its first word to its last, whatever is changed meanwhile.
+    struct Terms: Sendable {
+        let settings: Settings
+        let backend: any IMAPBackend
+    }
+
     let listenerName: String
-    let settings: Settings
-    let backend: any IMAPBackend
+    private let currentTerms: Mutex<Terms>
     let tls: TLSServerContext
     let group: any EventLoopGroup
     let budget: MemoryBudget
@@ -73,13 +78,27 @@ public final class IMAPServer: Sendable {
         budget: MemoryBudget, limiter: ConnectionLimiter, logger: Logger
     ) {
         self.listenerName = listenerName
-        self.settings = settings
-        self.backend = backend
+        currentTerms = Mutex(Terms(settings: settings, backend: backend))
         self.tls = tls
         self.group = group
         self.budget = budget
         self.limiter = limiter
         self.logger = logger
+    }
+
+    /// The terms of connections that begin now.
+    var terms: Terms { currentTerms.withLock { $0 } }
+
+    /// How connections are secured.
+    public var security: IMAPSession.Security { terms.settings.session.security }
+
+    /// Serves connections that begin from now on in another way; those that are open go on as they began. The security stays as it is.
+    public func change(settings: Settings, backend: any IMAPBackend) {
+        var settings = settings
+        currentTerms.withLock { terms in
+            settings.session.security = terms.settings.session.security
+            terms = Terms(settings: settings, backend: backend)
+        }
     }
 
     /// Begins to listen; connections wait until ``run()``. To be called once.
@@ -157,7 +176,7 @@ public final class IMAPServer: Sendable {
             budget.remove(Self.octetsPerConnection)
         }
         var tlsHandler: NIOSSLServerHandler?
-        if settings.session.security == .implicit {
+        if terms.settings.session.security == .implicit {
             let handler = tls.makeHandler()
             try channel.pipeline.syncOperations.addHandler(handler)
             tlsHandler = handler
@@ -180,7 +199,7 @@ public final class IMAPServer: Sendable {
 
     /// Says why there is no service, in clear where IMAP begins in clear, and closes.
     private func turnAway(_ channel: any Channel, _ reason: String) -> IMAPConnection? {
-        guard settings.session.security == .startTLS else {
+        guard terms.settings.session.security == .startTLS else {
             channel.close(promise: nil)
             return nil
         }

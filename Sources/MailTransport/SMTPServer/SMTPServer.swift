@@ -33,9 +33,19 @@ public final class SMTPServer: Sendable {
         }
     }
 
+    /// What a session is served by from its first word to its last, whatever is changed meanwhile.
+    final class Terms: Sendable {
+        let settings: Settings
+        let service: any SMTPService
+
+        init(settings: Settings, service: any SMTPService) {
+            self.settings = settings
+            self.service = service
+        }
+    }
+
     let listenerName: String
-    let settings: Settings
-    let service: any SMTPService
+    private let currentTerms: Mutex<Terms>
     let tls: TLSServerContext?
     let group: any EventLoopGroup
     let executors: EventLoopTaskExecutors
@@ -74,8 +84,7 @@ public final class SMTPServer: Sendable {
     ) {
         precondition(tls != nil || settings.session.security == .none, "a listener with TLS needs a TLS context")
         self.listenerName = listenerName
-        self.settings = settings
-        self.service = service
+        currentTerms = Mutex(Terms(settings: settings, service: service))
         self.tls = tls
         self.group = group
         executors = EventLoopTaskExecutors(group)
@@ -83,6 +92,18 @@ public final class SMTPServer: Sendable {
         self.limiter = limiter
         self.makeIncomingFile = makeIncomingFile
         self.logger = logger
+    }
+
+    /// The terms of sessions that begin now.
+    var terms: Terms { currentTerms.withLock { $0 } }
+
+    /// Serves sessions that begin from now on in another way; those that are open go on as they began. The security stays as it is.
+    public func change(settings: Settings, service: any SMTPService) {
+        var settings = settings
+        currentTerms.withLock { terms in
+            settings.session.security = terms.settings.session.security
+            terms = Terms(settings: settings, service: service)
+        }
     }
 
     /// Begins to listen. May be called for several addresses.
@@ -130,15 +151,17 @@ public final class SMTPServer: Sendable {
 
     /// Puts the handlers in place, or turns the client away. Runs on the connection's event loop.
     private func begin(_ channel: any Channel) throws {
+        let terms = terms
+        let settings = terms.settings
         guard let remote = channel.remoteAddress?.internetAddress, let local = channel.localAddress?.internetAddress else {
             return channel.close(promise: nil)
         }
         guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else {
-            return try turnAway(channel, SMTPReply(421, EnhancedStatusCode(4, 3, 2), "\(settings.session.hostname) is too busy, try again later"))
+            return try turnAway(channel, settings, SMTPReply(421, EnhancedStatusCode(4, 3, 2), "\(settings.session.hostname) is too busy, try again later"))
         }
         guard limiter.admit(remote) else {
             return try turnAway(
-                channel,
+                channel, settings,
                 SMTPReply(421, EnhancedStatusCode(4, 7, 0), "\(settings.session.hostname) Too many connections from your network"))
         }
         budget.add(Self.octetsPerSession)
@@ -152,11 +175,11 @@ public final class SMTPServer: Sendable {
             id: identity, listener: listenerName, localAddress: local, localPort: channel.localAddress?.port ?? 0,
             remoteAddress: remote, remotePort: channel.remoteAddress?.port ?? 0, connectedAt: .now)
         if settings.session.security == .implicit, let tls { try channel.pipeline.syncOperations.addHandler(tls.makeHandler()) }
-        try channel.pipeline.syncOperations.addHandler(SMTPServerHandler(server: self, information: information))
+        try channel.pipeline.syncOperations.addHandler(SMTPServerHandler(server: self, terms: terms, information: information))
     }
 
     /// Says why there is no service, in clear where SMTP begins in clear, and closes.
-    private func turnAway(_ channel: any Channel, _ reply: SMTPReply) throws {
+    private func turnAway(_ channel: any Channel, _ settings: Settings, _ reply: SMTPReply) throws {
         guard settings.session.security != .implicit else { return channel.close(promise: nil) }
         try channel.pipeline.syncOperations.addHandler(SMTPTurnAwayHandler(reply: reply))
     }

@@ -24,6 +24,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     private static let outputThreshold = 16 * 1024
 
     let server: SMTPServer
+    private let terms: SMTPServer.Terms
     var session: SMTPServerSession
     private var information: SMTPSessionInfo
     private var context: ChannelHandlerContext?
@@ -55,13 +56,14 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     private var transferBegan = NIODeadline.now()
     private var refusals: [SMTPExchange] = []
 
-    init(server: SMTPServer, information: SMTPSessionInfo) {
+    init(server: SMTPServer, terms: SMTPServer.Terms, information: SMTPSessionInfo) {
         self.server = server
+        self.terms = terms
         self.information = information
         session = SMTPServerSession(
-            configuration: server.settings.session,
-            allowsBareLineFeeds: server.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
-            authenticationSecret: server.settings.authenticationSecret, makeNonce: Self.makeNonce)
+            configuration: terms.settings.session,
+            allowsBareLineFeeds: terms.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
+            authenticationSecret: terms.settings.authenticationSecret, makeNonce: Self.makeNonce)
     }
 
     /// 24 random octets as printable text (RFC 5802 §5.1).
@@ -93,7 +95,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         guard !didBegin else { return }
         didBegin = true
         progress()
-        let isImplicit = server.settings.session.security == .implicit
+        let isImplicit = terms.settings.session.security == .implicit
         if isImplicit { tlsHandler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self) }
         limitTime()
         if !isImplicit { open() }
@@ -181,7 +183,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
             log = ExchangeLog()
             let information = currentInformation()
             stepBegan = .now()
-            if let reply = server.service.reversePathNow(envelope, trace: trace, session: information) {
+            if let reply = terms.service.reversePathNow(envelope, trace: trace, session: information) {
                 return session.reversePathAnswered(reply)
             }
             ask { service in
@@ -192,7 +194,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         case .requestRecipient(let recipient, let envelope):
             let information = currentInformation()
             stepBegan = .now()
-            if let reply = server.service.recipientNow(recipient, envelope: envelope, session: information) {
+            if let reply = terms.service.recipientNow(recipient, envelope: envelope, session: information) {
                 return session.recipientAnswered(reply)
             }
             ask { service in
@@ -203,7 +205,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         case .contentBegan:
             collector = MessageCollector(budget: server.budget)
             transferBegan = .now()
-            messageDeadline = .now() + TimeAmount(server.settings.session.limits.messageTimeout)
+            messageDeadline = .now() + TimeAmount(terms.settings.session.limits.messageTimeout)
             limitTime()
         case .content(let octets): collect(octets)
         case .contentRefused: dropContent()
@@ -242,7 +244,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     /// Asks the service whether the client is served, then greets. Reading goes on meanwhile: who speaks now speaks too early.
     private func open() {
         let information = currentInformation()
-        switch server.service.connectionOpenedNow(information) {
+        switch terms.service.connectionOpenedNow(information) {
         case .serve?: prepareGreeting(nil)
         case .refuse(let reply)?: prepareGreeting(reply)
         case nil:
@@ -255,7 +257,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     }
 
     private func prepareGreeting(_ refusal: SMTPReply?) {
-        let delay = TimeAmount(server.settings.greetingDelay)
+        let delay = TimeAmount(terms.settings.greetingDelay)
         guard delay > .zero, refusal == nil, let context else { return greet(refusal) }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: delay) { bound.value.greet(nil) }
@@ -283,7 +285,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         information.tls = summary
         session.tlsEstablished(channelBinding: tls.endPointBinding, peerRoles: summary.peerRoles)
         progress()
-        if server.settings.session.security == .implicit { open() } else { run() }
+        if terms.settings.session.security == .implicit { open() } else { run() }
     }
 
     private func findVerifier(_ username: String, _ exchange: AuthenticationExchange) {
@@ -311,7 +313,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         guard collector != nil else { return }
         collector?.append(octets)
         let held = collector?.buffer.readableBytes ?? 0
-        let isFull = held > server.settings.memoryPerMessage
+        let isFull = held > terms.settings.memoryPerMessage
         guard isFull || (server.budget.isExhausted && held > 16 * 1024) else { return }
         if server.makeIncomingFile == nil, collector?.file == nil {
             if server.budget.isExhausted { failContent() }
@@ -467,7 +469,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     }
 
     private func enqueue(_ operation: @escaping @Sendable (any SMTPService) async -> Void) {
-        let service = server.service
+        let service = terms.service
         let earlier = calls
         calls = Task(executorPreference: context.flatMap { server.executors.executor(of: $0.eventLoop) }) {
             await earlier?.value
@@ -510,7 +512,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
 
     /// How long the client may be silent. A handshake is the work of programs, and takes no five minutes.
     private var patience: Duration? {
-        let handshake = server.settings.handshakeTimeout
+        let handshake = terms.settings.handshakeTimeout
         return isHandshaking ? min(session.timeout ?? handshake, handshake) : session.timeout
     }
 
@@ -541,7 +543,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
             messagesAccepted: session.messagesAccepted, commandsRefused: session.commandsRefused,
             octetsReceived: session.octetsReceived, reason: reason, refusals: refusals)
         let server = server
-        if calls == nil, server.service.connectionClosedNow(information, summary: summary) {
+        if calls == nil, terms.service.connectionClosedNow(information, summary: summary) {
             server.ended(information.id)
         } else {
             tell { service in
