@@ -1,4 +1,5 @@
 import ArgumentParser
+import Gateway
 
 /// The command line of Postern.
 @main
@@ -22,7 +23,7 @@ struct Postern: AsyncParsableCommand {
 
 /// Which Postern this is.
 enum PosternVersion {
-    static let number = "0.1.0"
+    static let number = PosternRelease.number
     static var text: String { "postern \(number)" }
 }
 

@@ -54,6 +54,13 @@ package final class ServerTestClient {
         }
     }
 
+    /// Everything that comes until the peer closes.
+    package func rest() async -> String {
+        while let buffer = await incoming.next(isolation: #isolation) { heard += Array(buffer.readableBytesView) }
+        defer { heard = [] }
+        return String(decoding: heard, as: UTF8.self)
+    }
+
     /// Says a line and returns the last line of the reply.
     package func say(_ line: String) async throws -> String {
         try await send(line + "\r\n")

@@ -28,6 +28,8 @@ public struct Configuration: Sendable, Equatable {
     public var queue: QueueSettings = .init()
     public var journeys: JourneySettings = .init()
     public var logging: LoggingSettings = .init()
+    /// Where metrics and health are told; `nil`: nowhere.
+    public var monitoring: MonitoringSettings?
     /// The local address that outbound connections come from, where it matters.
     public var outboundAddress: IPAddress?
     /// The port of other organisations' MTAs; 25 but in tests.
@@ -186,6 +188,14 @@ public struct Configuration: Sendable, Equatable {
         public var keepDays: Int = 30
         /// How often the inside collects the others' journeys.
         public var collectSeconds: Int = 5
+        public init() {}
+    }
+
+    /// A listener for the monitoring of this very machine.
+    public struct MonitoringSettings: Sendable, Equatable {
+        /// A loopback address.
+        public var address: IPAddress = .v4(0x7f00_0001)
+        public var port: Int = 9154
         public init() {}
     }
 

@@ -11,6 +11,14 @@ extension Configuration {
         checkListeners(&reader)
         checkLinks(&reader)
         checkAmounts(&reader)
+        checkMonitoring(&reader)
+    }
+
+    private func checkMonitoring(_ reader: inout ConfigurationReader) {
+        guard let monitoring, !monitoring.address.isLoopback else { return }
+        reader.report(
+            .error, keys: ["monitoring.address", "monitoring"],
+            "metrics are told in clear and to everybody who asks: give a loopback address, and let an agent on this machine hand them on")
     }
 
     /// Whether a role is played here, or by a peer that mail can be handed to.

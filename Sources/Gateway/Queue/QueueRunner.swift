@@ -4,6 +4,7 @@ import Logging
 import MailMessage
 import MailStore
 import MailTransport
+import PosternMetrics
 import ServiceLifecycle
 import Synchronization
 
@@ -234,7 +235,9 @@ actor QueueRunner: Service {
             let (agent, settlement) = await means(for: destination)
             let start = ContinuousClock.now
             var delivered = await agent.deliver(job)
-            delivered.duration = ContinuousClock.now - start
+            let duration = ContinuousClock.now - start
+            Metrics.deliverySeconds.observe(duration)
+            delivered.duration = duration
             result = delivered
             await settle(job, delivered, settlement)
         }

@@ -8,6 +8,7 @@ import MailTransport
 import NIOCore
 import SMTP
 import ServiceLifecycle
+import Synchronization
 
 /// The listeners of a host: each kind with its policy, its security and its limits.
 struct Listeners: Sendable {
@@ -16,7 +17,7 @@ struct Listeners: Sendable {
     let offer: @Sendable (QueuedMessage) -> Void
     let now: @Sendable () -> Date
 
-    private let budget: MemoryBudget
+    let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
 
@@ -162,17 +163,30 @@ struct Listeners: Sendable {
     }
 }
 
+/// How many listeners of those that there should be listen.
+final class ListenerCount: Sendable {
+    private let listening = Atomic(0)
+    private let wanted: Int
+
+    init(wanted: Int) { self.wanted = wanted }
+
+    func add() { listening.add(1, ordering: .relaxed) }
+    var isComplete: Bool { listening.load(ordering: .relaxed) >= wanted }
+}
+
 /// An SMTP listener in the life of the process.
 struct SMTPListenerService: Service {
     let server: SMTPServer
     let listener: Configuration.Listener
     /// How long sessions may take to end.
     let grace: Duration
+    let listening: ListenerCount
     let logger: Logger
 
     func run() async throws {
         let port = try await server.bind(address: listener.address, port: listener.port)
         logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        listening.add()
         try? await gracefulShutdown()
         await server.shutdown(grace: grace)
     }
@@ -184,11 +198,13 @@ struct IMAPListenerService: Service {
     let listener: Configuration.Listener
     /// How long sessions may take to end.
     let grace: Duration
+    let listening: ListenerCount
     let logger: Logger
 
     func run() async throws {
         let port = try await server.bind(address: listener.address, port: listener.port)
         logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        listening.add()
         await withDiscardingTaskGroup { group in
             group.addTask { await server.run() }
             try? await gracefulShutdown()

@@ -49,7 +49,8 @@ public struct PosternServer: Sendable {
         let queue = host.queueRunner(host.deliveryMeans(pool: pool, now: now), now: now)
         let listeners = Listeners(host: host, now: now) { queue.offer($0) }
         var means = Reloader.Means(pool: pool, queue: queue)
-        let listening = try listenerServices(host, listeners, &means)
+        let count = ListenerCount(wanted: configuration.listeners.count { $0.kind != .control && $0.kind != .https })
+        let listening = try listenerServices(host, listeners, count, &means)
         let reloader = Reloader(
             host: host, listeners: listeners, means: means, reread: reread, setLogLevel: setLogLevel, now: now, logger: logger)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
@@ -57,6 +58,13 @@ public struct PosternServer: Sendable {
         services += controlServices(host)
         services.append(reloader)
         services += listening
+        if let settings = configuration.monitoring {
+            // The first to be told of the end, so that it can tell others.
+            services.append(
+                MonitoringServer(
+                    readings: HostReadings(host: host, budget: listeners.budget, start: now()), settings: settings, group: group,
+                    isServing: { count.isComplete }, now: now, logger: logger))
+        }
         logger.info(
             "postern serves",
             metadata: ["host": "\(configuration.hostname)", "roles": "\(configuration.roles.map(\.rawValue).sorted().joined(separator: ","))"])
@@ -91,7 +99,7 @@ public struct PosternServer: Sendable {
         return services
     }
 
-    private func listenerServices(_ host: Host, _ listeners: Listeners, _ means: inout Reloader.Means) throws -> [any Service] {
+    private func listenerServices(_ host: Host, _ listeners: Listeners, _ count: ListenerCount, _ means: inout Reloader.Means) throws -> [any Service] {
         let grace = Duration.seconds(configuration.limits.stopSeconds)
         var services: [any Service] = []
         for listener in configuration.listeners {
@@ -99,7 +107,7 @@ public struct PosternServer: Sendable {
             case .smtp, .submission, .submissions, .link:
                 guard let server = try listeners.smtpServer(for: listener) else { continue }
                 means.smtpServers.append((listener.kind, server))
-                services.append(SMTPListenerService(server: server, listener: listener, grace: grace, logger: logger))
+                services.append(SMTPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .control:
                 let control = HostControl(
                     journeys: host.spool, digests: host.digests, accounts: host.mailboxes.map { AccountDirectory(accounts: $0) })
@@ -111,7 +119,7 @@ public struct PosternServer: Sendable {
             case .imap, .imaps:
                 guard let server = try listeners.imapServer(for: listener) else { continue }
                 means.imapServers.append((listener.kind, server))
-                services.append(IMAPListenerService(server: server, listener: listener, grace: grace, logger: logger))
+                services.append(IMAPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             }
         }
         return services

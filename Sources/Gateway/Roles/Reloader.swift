@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Logging
 import MailTransport
+import PosternMetrics
 import ServiceLifecycle
 import Synchronization
 import UnixSignals
@@ -99,6 +100,7 @@ final class Reloader: Service {
             report.problems = ["\(error)"]
         }
         state.withLock { $0.reloads = report.number }
+        Metrics.reloads.add(.init(report.succeeded))
         tell(report)
         do { try report.write(folder: configuration.dataFolder) } catch {
             logger.warning("the report of a reload can't be written", metadata: ["error": "\(error)"])

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOSSL
 import NIOTLS
+import PosternMetrics
 
 /// Hands a channel's events to the one task that serves the connection, one at a time. Nothing is read while nobody waits for it.
 final class IMAPChannelHandler: ChannelDuplexHandler {
@@ -166,7 +167,9 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
         switch event {
         case TLSUserEvent.handshakeCompleted:
             guard let tlsHandler, let tls else { return }
-            summary = TLSSummary(handler: tlsHandler, server: tls)
+            let session = TLSSummary(handler: tlsHandler, server: tls)
+            Metrics.handshakes.add(.completed(isServer: true, version: session.version))
+            summary = session
             deliver()
         case ChannelEvent.inputClosed:
             isEnded = true
@@ -176,6 +179,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if tlsHandler != nil, summary == nil, !isEnded { Metrics.handshakes.add(.serverFailed) }
         isEnded = true
         deliver()
         context.close(promise: nil)

@@ -2,6 +2,7 @@ import FoundationEssentials
 import IMAP
 import Logging
 import NIOCore
+import PosternMetrics
 import SASL
 
 /// Serves one connection from its greeting to its end: does what the session asks for, in the order in which it asks.
@@ -111,7 +112,11 @@ final class IMAPConversation {
             return try await authenticationEnded(username, mechanism, succeeded)
         case .perform(let tag, let command):
             guard let account else { return false }
-            session.complete(try await account.perform(command, tag: tag, isRev2: session.isRev2, into: output))
+            let began = ContinuousClock.now
+            let ending = try await account.perform(command, tag: tag, isRev2: session.isRev2, into: output)
+            Metrics.commandSeconds.observe(.now - began)
+            Metrics.commands.add(.init(ending.status == .ok))
+            session.complete(ending)
         case .beginAppend(let request):
             guard let account else { return false }
             messageDeadline = .now() + TimeAmount(terms.settings.messageTimeout)
@@ -145,6 +150,7 @@ final class IMAPConversation {
     }
 
     private func authenticationEnded(_ username: String, _ mechanism: String, _ succeeded: Bool) async throws -> Bool {
+        Metrics.authentications.add(.init(succeeded))
         await terms.backend.authenticationEnded(username: username, mechanism: mechanism, succeeded: succeeded, connection: info)
         guard succeeded else {
             // Slows down whoever guesses; the connection counts against its network meanwhile.

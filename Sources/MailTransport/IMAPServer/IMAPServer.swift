@@ -5,6 +5,7 @@ public import Logging
 public import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternMetrics
 import Synchronization
 
 /// Accepts connections and runs an ``IMAP/IMAPSession`` on each. One server is one listener of the configuration.
@@ -168,12 +169,21 @@ public final class IMAPServer: Sendable {
             channel.close(promise: nil)
             return nil
         }
-        guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else { return turnAway(channel, "Too busy, try again later") }
-        guard limiter.admit(remote) else { return turnAway(channel, "Too many connections from your network") }
+        guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else {
+            Metrics.refusedConnections.add(.imapBusy)
+            return turnAway(channel, "Too busy, try again later")
+        }
+        guard limiter.admit(remote) else {
+            Metrics.refusedConnections.add(.imapNetwork)
+            return turnAway(channel, "Too many connections from your network")
+        }
         budget.add(Self.octetsPerConnection)
+        Metrics.connections.add(.imap)
+        Metrics.openConnections.add(.imap)
         channel.closeFuture.whenComplete { [limiter, budget] _ in
             limiter.release(remote)
             budget.remove(Self.octetsPerConnection)
+            Metrics.openConnections.add(.imap, -1)
         }
         var tlsHandler: NIOSSLServerHandler?
         if terms.settings.session.security == .implicit {

@@ -2,6 +2,7 @@ import MailMessage
 import NIOCore
 import NIOSSL
 import NIOTLS
+import PosternMetrics
 import SASL
 import SMTP
 
@@ -162,6 +163,7 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
         }
         let summary = TLSSummary(handler: handler, client: client, serverName: plan.serverName)
         tls = summary
+        Metrics.handshakes.add(.completed(isServer: false, version: summary.version))
         if let role = plan.requiredRole, !summary.peerRoles.contains(role) {
             let roles = summary.peerRoles.sorted().joined(separator: ", ")
             return failHandshake("the peer's certificate names the roles [\(roles)], but not \(role)")
@@ -180,6 +182,7 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
     }
 
     private func failHandshake(_ reason: String) {
+        Metrics.handshakes.add(.clientFailed)
         perform(session.abort(SMTPReply(451, EnhancedStatusCode(4, 7, 5), "TLS failed: \(reason)")))
     }
 

@@ -4,6 +4,7 @@ public import Logging
 public import MailMessage
 public import NIOCore
 import NIOPosix
+import PosternMetrics
 public import SMTP
 import Synchronization
 
@@ -157,17 +158,22 @@ public final class SMTPServer: Sendable {
             return channel.close(promise: nil)
         }
         guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else {
+            Metrics.refusedConnections.add(.smtpBusy)
             return try turnAway(channel, settings, SMTPReply(421, EnhancedStatusCode(4, 3, 2), "\(settings.session.hostname) is too busy, try again later"))
         }
         guard limiter.admit(remote) else {
+            Metrics.refusedConnections.add(.smtpNetwork)
             return try turnAway(
                 channel, settings,
                 SMTPReply(421, EnhancedStatusCode(4, 7, 0), "\(settings.session.hostname) Too many connections from your network"))
         }
         budget.add(Self.octetsPerSession)
+        Metrics.connections.add(.smtp)
+        Metrics.openConnections.add(.smtp)
         channel.closeFuture.whenComplete { [limiter, budget] _ in
             limiter.release(remote)
             budget.remove(Self.octetsPerSession)
+            Metrics.openConnections.add(.smtp, -1)
         }
         let identity = Self.nextIdentity.add(1, ordering: .relaxed).oldValue
         state.withLock { $0.connections[identity] = channel }

@@ -3,6 +3,7 @@ import MailMessage
 import NIOCore
 import NIOSSL
 import NIOTLS
+import PosternMetrics
 import SASL
 import SMTP
 
@@ -140,6 +141,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         let isTLS = error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError
+        if isTLS, information.tls == nil, !isClosing { Metrics.handshakes.add(.serverFailed) }
         lose(reason: isTLS && information.tls == nil ? "TLS handshake failed: \(error)" : "lost: \(error)")
         context.close(promise: nil)
     }
@@ -176,6 +178,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         case .requestVerifier(let username, let exchange): findVerifier(username, exchange)
         case .authenticationEnded(let username, let mechanism, let reply):
             if reply.isPositive { information.authenticationMechanism = mechanism }
+            Metrics.authentications.add(.init(reply.isPositive))
             let information = currentInformation()
             tell { service in await service.authenticationEnded(username: username, mechanism: mechanism, reply: reply, session: information) }
         case .requestReversePath(let envelope, let trace):
@@ -212,6 +215,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         case .requestVerdict(let envelope, let trace, _): deliver(envelope, trace)
         case .transactionAbandoned(let envelope, let trace, let reason):
             messageDeadline = nil
+            Metrics.transactions.add(.abandoned)
             let transaction = makeTransaction(envelope, trace, BufferedContent(ByteBuffer()), duration: .zero)
             log = ExchangeLog()
             tell { service in await service.transactionAbandoned(transaction, reason: reason) }
@@ -283,6 +287,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         guard let tlsHandler, let tls = server.tls else { return }
         let summary = TLSSummary(handler: tlsHandler, server: tls)
         information.tls = summary
+        Metrics.handshakes.add(.completed(isServer: true, version: summary.version))
         session.tlsEstablished(channelBinding: tls.endPointBinding, peerRoles: summary.peerRoles)
         progress()
         if terms.settings.session.security == .implicit { open() } else { run() }
@@ -378,6 +383,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         let draft = makeTransaction(envelope, trace, BufferedContent(buffer), duration: duration)
         log = ExchangeLog()
         let budget = server.budget
+        let began = ContinuousClock.now
         ask { service -> SMTPReply in
             defer { budget.remove(buffer.readableBytes) }
             var transaction = draft
@@ -393,6 +399,8 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
             }
             return await service.message(transaction)
         } then: { handler, reply in
+            Metrics.acceptance.observe(.now - began)
+            Metrics.transactions.add(reply.isPositive ? .accepted : reply.isTransientFailure ? .deferred : .refused)
             handler.session.verdictAnswered(reply)
         }
     }
