@@ -121,6 +121,12 @@ struct HeaderWriterTests {
 struct DeliveryStatusNotificationTests {
     static let date = MessageDate(Date(timeIntervalSince1970: 1_795_468_743))
 
+    @Test("an empty message is returned as an empty part", arguments: [DSNReturn.full, .headers]) func emptyOriginal(returns: DSNReturn) {
+        let report = Message(parsing: Self.notification(.failed, original: "", returns: returns).serialized())
+        #expect(report.root.children.count == 3)
+        #expect(report.header.deviations.isEmpty)
+    }
+
     static func notification(
         _ kind: DeliveryStatusNotification.Kind,
         recipient: EmailAddress = EmailAddress(localPart: "tom", domain: "gmail.test"),

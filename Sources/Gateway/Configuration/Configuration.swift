@@ -76,7 +76,10 @@ public struct Configuration: Sendable, Equatable {
         public var kind: Kind
         public var address: IPAddress
         public var port: Int
-        public init(kind: Kind, address: IPAddress, port: Int) {
+        /// Networks whose connections begin with a header of the PROXY protocol, which is believed.
+        public var proxies: [IPNetwork]
+        public init(kind: Kind, address: IPAddress, port: Int, proxies: [IPNetwork] = []) {
+            self.proxies = proxies
             self.kind = kind
             self.address = address
             self.port = port

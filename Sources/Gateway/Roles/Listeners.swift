@@ -56,7 +56,7 @@ struct Listeners: Sendable {
         guard let reception = try reception(for: listener.kind) else { return nil }
         let spool = host.spool
         return SMTPServer(
-            listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,
+            listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), proxies: listener.proxies, service: reception,
             tls: listener.kind == .link ? try host.linkServerTLS() : host.publicTLS, group: host.group, budget: budget, limiter: limiter,
             makeIncomingFile: { try await spool.makeIncomingFile() }, logger: host.logger)
     }
@@ -96,7 +96,8 @@ struct Listeners: Sendable {
             throw HostError("A listener \(listener.kind.rawValue) needs the section “certificate”: passwords are taken under TLS only")
         }
         return IMAPServer(
-            listenerName: listener.kind.rawValue, settings: imapSettings(security), backend: try backend(mailboxes), tls: tls, group: host.group,
+            listenerName: listener.kind.rawValue, settings: imapSettings(security), proxies: listener.proxies, backend: try backend(mailboxes), tls: tls,
+            group: host.group,
             budget: budget, limiter: limiter, logger: host.logger)
     }
 

@@ -125,14 +125,21 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
 
     // MARK: - The channel's side
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        // Behind a proxy the connection began before.
+        if context.channel.isActive { opened() }
+    }
 
     func channelActive(context: ChannelHandlerContext) {
-        if tlsHandler == nil {
-            isOpened = true
-            deliver()
-        }
+        opened()
         context.fireChannelActive()
+    }
+
+    private func opened() {
+        guard tlsHandler == nil else { return }
+        isOpened = true
+        deliver()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
