@@ -123,6 +123,9 @@ public protocol MailStore: Sendable {
     func changes(in mailbox: Int64, after modSeq: UInt64) async throws -> (changed: [StoredMessage], vanished: [UInt32], highestModSeq: UInt64, exists: Int)
     /// The octets of a message; `nil` when it is gone.
     func content(_ id: Int64) async throws -> (any MessageContent)?
+    /// The octets of several messages, read at once; those that are gone, or can't be read, are missing. For short ones: what stands in
+    /// rows is in memory then.
+    func contents(_ ids: [Int64]) async throws -> [Int64: any MessageContent]
 
     /// Delivers a message into a user's mailbox. A delivery with a `deliveryID` that was seen before changes nothing and returns the UID
     /// of the first one with `isDuplicate`.

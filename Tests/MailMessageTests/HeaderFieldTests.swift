@@ -237,6 +237,14 @@ struct AddressListTests {
         #expect(AddressList(parsing: String(repeating: "a@b.test,", count: 30_000)).mailboxes.count == 10_000)
         #expect(AddressList(parsing: String(repeating: "a:", count: 50_000)).mailboxes.isEmpty)
     }
+
+    @Test("with controls out of broken octets are shown, and are no address to send to")
+    func controls() {
+        for octets in [Array("b@ka".utf8) + [0x8E, 0x8F, 0xD1] + Array("test".utf8), Array("t".utf8) + [0x9D] + Array("m@gmail.test".utf8)] {
+            let list = AddressList(parsing: octets)
+            #expect(list.mailboxes.count == 1 && list.mailboxes.first?.address == nil)
+        }
+    }
 }
 
 @Suite("Message identifiers of RFC 5322 §3.6.4")

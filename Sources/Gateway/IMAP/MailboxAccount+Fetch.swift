@@ -12,15 +12,21 @@ extension MailboxAccount {
         let setsSeen = !open.isReadOnly && items.contains(where: \.setsSeen)
         var found = 0
         // Messages that are marked as seen are marked shortly before they are sent.
+        let needsContent = items.contains(where: \.needsContent)
         for piece in uids.pieces(of: setsSeen ? 16 : 256) {
             var messages = try await messages(piece, in: open.mailbox)
             let seen = setsSeen ? try await markSeen(&messages, in: open.mailbox) : []
-            for message in messages {
-                guard let number = open.view.sequenceNumber(of: message.uid) else { continue }
-                // RFC 9051 §6.4.5: a flag that FETCH sets is told with it.
-                let tellsFlags = seen.contains(message.uid) && !items.contains(.flags)
-                if try await write(message, number, tellsFlags ? items + [.flags] : items, isUID: isUID, into: output) { found += 1 }
-                try await output.drain()
+            for group in needsContent ? groups(messages) : [messages] {
+                try await withContents(of: group, isNeeded: needsContent) { contents in
+                    for message in group {
+                        guard let number = open.view.sequenceNumber(of: message.uid) else { continue }
+                        // RFC 9051 §6.4.5: a flag that FETCH sets is told with it.
+                        let tellsFlags = seen.contains(message.uid) && !items.contains(.flags)
+                        let told = tellsFlags ? items + [.flags] : items
+                        if try await write(message, contents[message.contentID], number, told, isUID: isUID, into: output) { found += 1 }
+                        try await output.drain()
+                    }
+                }
             }
         }
         // RFC 9051 §6.4.9: UIDs that don't exist are no fault.
@@ -40,6 +46,41 @@ extension MailboxAccount {
         return try await store.messages(in: mailbox, uids: first...last).filter { wanted.contains($0.uid) }
     }
 
+    /// What is read at once, in octets: short messages come together, a long one comes alone.
+    private static let octetsReadAtOnce = 512 * 1024
+
+    private func groups(_ messages: [StoredMessage]) -> [[StoredMessage]] {
+        var groups: [[StoredMessage]] = []
+        var octets = 0
+        for message in messages {
+            if groups.isEmpty || octets + message.size > Self.octetsReadAtOnce {
+                groups.append([])
+                octets = 0
+            }
+            groups[groups.count - 1].append(message)
+            octets += message.size
+        }
+        return groups
+    }
+
+    /// Reads the octets of a group, counted for all connections as long as they are needed.
+    private func withContents(
+        of group: [StoredMessage], isNeeded: Bool = true, _ body: ([Int64: any MessageContent]) async throws -> Void
+    ) async throws {
+        guard isNeeded, group.count > 1 else { return try await body([:]) }
+        guard !backend.budget.isExhausted else { throw StoreError(.busy, "all memory that connections may use is in use") }
+        let octets = group.reduce(0) { $0 + $1.size }
+        backend.budget.add(octets)
+        defer { backend.budget.remove(octets) }
+        try await body(store.contents(group.map(\.contentID)))
+    }
+
+    /// A message's octets: those that were read with others, or its own.
+    private func content(of message: StoredMessage, _ known: (any MessageContent)?) async throws -> (any MessageContent)? {
+        if let known { return known }
+        return try await store.content(message.contentID)
+    }
+
     /// Sets `\Seen`; returns the UIDs of which that is news.
     private func markSeen(_ messages: inout [StoredMessage], in mailbox: Int64) async throws -> Set<UInt32> {
         let unseen = messages.filter { !$0.flags.contains("\\Seen") }.map(\.uid)
@@ -53,13 +94,13 @@ extension MailboxAccount {
 
     /// Writes one message; `false` when it is gone.
     private func write(
-        _ message: StoredMessage, _ number: Int, _ items: [FetchItem], isUID: Bool, into output: IMAPOutput
+        _ message: StoredMessage, _ known: (any MessageContent)?, _ number: Int, _ items: [FetchItem], isUID: Bool, into output: IMAPOutput
     ) async throws -> Bool {
         guard items.contains(where: \.needsContent) else {
             described(message, number, content: nil).writeFetch(items, includesUID: isUID, into: &output.buffer)
             return true
         }
-        guard let content = try await store.content(message.contentID) else { return false }
+        guard let content = try await content(of: message, known) else { return false }
         if items.allSatisfy({ !$0.needsContent || $0.isWholeMessage }) {
             try await stream(content, of: message, number, items, isUID: isUID, into: output)
             return true
@@ -139,19 +180,29 @@ extension MailboxAccount {
             lastSequenceNumber: open.view.uids.count, lastUID: open.view.uids.last ?? 0, saved: Set(open.view.saved))
         let (cheap, costly) = query.key.byCost
         var found: [UInt32] = []
-        for piece in candidates(for: cheap, in: open.view).pieces(of: 256) {
-            for message in try await messages(piece, in: open.mailbox) {
-                guard let number = open.view.sequenceNumber(of: message.uid) else { continue }
-                guard cheap.allSatisfy({ described(message, number, content: nil).matches($0, in: context) }) else { continue }
-                if !costly.isEmpty {
-                    guard let content = try await store.content(message.contentID) else { continue }
-                    let matches = try await withOctets(of: content) { octets in
-                        let whole = described(message, number, content: octets)
-                        return costly.allSatisfy { whole.matches($0, in: context) }
+        for piece in candidates(for: cheap, in: open.view).pieces(of: 1024) {
+            let likely = try await messages(piece, in: open.mailbox).filter { message in
+                guard let number = open.view.sequenceNumber(of: message.uid) else { return false }
+                let known = described(message, number, content: nil)
+                return cheap.allSatisfy { known.matches($0, in: context) }
+            }
+            guard !costly.isEmpty else {
+                found += likely.map(\.uid)
+                continue
+            }
+            for group in groups(likely) {
+                try await withContents(of: group) { contents in
+                    for message in group {
+                        guard let number = open.view.sequenceNumber(of: message.uid),
+                            let content = try await content(of: message, contents[message.contentID])
+                        else { continue }
+                        let matches = try await withOctets(of: content) { octets in
+                            let whole = described(message, number, content: octets)
+                            return costly.allSatisfy { whole.matches($0, in: context) }
+                        }
+                        if matches { found.append(message.uid) }
                     }
-                    guard matches else { continue }
                 }
-                found.append(message.uid)
             }
         }
         if saves, let returns = query.returns { selection?.view.save(SearchResult.saved(found, returns: returns)) }

@@ -38,7 +38,14 @@ public struct IMAPMessage: Sendable {
     ///   - out: Where the answer is appended.
     public func writeFetch(_ items: [FetchItem], includesUID: Bool, into out: inout ByteBuffer) {
         var reader = MessageReader(octets: content ?? ByteBuffer())
-        out.writeString("* \(sequenceNumber) FETCH (")
+        out.writeStaticString("* ")
+        out.writeString(String(sequenceNumber))
+        out.writeStaticString(" FETCH (")
+        if items.count == 1, let only = items.first, !includesUID {
+            write(only, reader: &reader, into: &out)
+            out.writeStaticString(")\r\n")
+            return
+        }
         var written: Set<FetchAnswer> = []
         for item in (includesUID ? [.uid] : []) + items where written.insert(FetchAnswer(item)).inserted {
             if written.count > 1 { out.writeStaticString(" ") }
@@ -49,13 +56,13 @@ public struct IMAPMessage: Sendable {
 
     private func write(_ item: FetchItem, reader: inout MessageReader, into out: inout ByteBuffer) {
         switch item {
-        case .flags: out.writeString("FLAGS (\(Self.ordered(flags).joined(separator: " ")))")
+        case .flags: writeFlags(into: &out)
         case .uid: out.writeString("UID \(uid)")
         case .internalDate: out.writeString("INTERNALDATE \"\(IMAPDate.text(internalDate))\"")
         case .size: out.writeString("RFC822.SIZE \(size)")
         case .envelope:
             out.writeStaticString("ENVELOPE ")
-            reader.message().header.writeEnvelope(into: &out)
+            reader.header().writeEnvelope(into: &out)
         case .body:
             out.writeStaticString("BODY ")
             BodyStructureWriter(reader.message(), isExtended: false).write(into: &out)
@@ -78,10 +85,25 @@ public struct IMAPMessage: Sendable {
         }
     }
 
+    private static let systemFlags = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"]
+
     /// The flags of RFC 9051 §2.3.2 in its order, then the others by their names.
-    private static func ordered(_ flags: Set<String>) -> [String] {
-        let systemFlags = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"]
-        return systemFlags.filter(flags.contains) + flags.subtracting(systemFlags).sorted()
+    private func writeFlags(into out: inout ByteBuffer) {
+        out.writeStaticString("FLAGS (")
+        var count = 0
+        for flag in Self.systemFlags where flags.contains(flag) {
+            if count > 0 { out.writeStaticString(" ") }
+            out.writeString(flag)
+            count += 1
+        }
+        if count < flags.count {
+            for keyword in flags.subtracting(Self.systemFlags).sorted() {
+                if count > 0 { out.writeStaticString(" ") }
+                out.writeString(keyword)
+                count += 1
+            }
+        }
+        out.writeStaticString(")")
     }
 }
 
@@ -102,8 +124,18 @@ private struct FetchAnswer: Hashable {
 struct MessageReader {
     let octets: ByteBuffer
     private var parsed: Message?
+    private var parsedHeader: HeaderSection?
 
     init(octets: ByteBuffer) { self.octets = octets }
+
+    /// The message's own header section, without looking at the body.
+    mutating func header() -> HeaderSection {
+        if let parsed { return parsed.header }
+        if let parsedHeader { return parsedHeader }
+        let header = HeaderSection(parsing: octets)
+        parsedHeader = header
+        return header
+    }
 
     mutating func message() -> Message {
         if let parsed { return parsed }

@@ -71,6 +71,8 @@ private struct MessageSearch {
             return contains(set, UInt32(clamping: message.sequenceNumber), largest: UInt32(clamping: context.lastSequenceNumber))
         case .uid(let set): return contains(set, message.uid, largest: context.lastUID)
         case .flag(let name, let isSet):
+            // Nearly always they are written as they are kept.
+            if message.flags.contains(name) { return isSet }
             let name = name.lowercased()
             return message.flags.contains { $0.lowercased() == name } == isSet
         case .recent(let isRecent): return !isRecent
@@ -84,7 +86,7 @@ private struct MessageSearch {
         case .smaller(let size): return message.size < Int(size)
         case .header(let name, let text):
             let pattern = TextPattern(text)
-            return reader.message().header.all(named: name).contains { pattern.occurs(in: FoldedText($0.decodedText)) }
+            return reader.header().all(named: name).contains { pattern.occurs(in: FoldedText($0.decodedText)) }
         case .body(let text):
             let pattern = TextPattern(text)
             return pattern.isEmpty || texts().body.contains(where: pattern.occurs)
@@ -110,7 +112,9 @@ private struct MessageSearch {
     /// The day of the Date field as its sender wrote it, without regard to the zone (RFC 9051 §6.4.4).
     private mutating func sentDay() -> Int? {
         if let foundSentDay { return foundSentDay }
-        let day = reader.message().date.map { IMAPDate.day($0.date, offsetSeconds: $0.offsetSeconds) }
+        let day = reader.header().first(named: "Date").flatMap { MessageDate(parsing: $0.unfoldedOctets) }.map {
+            IMAPDate.day($0.date, offsetSeconds: $0.offsetSeconds)
+        }
         foundSentDay = .some(day)
         return day
     }

@@ -5,6 +5,14 @@ extension BodySection {
     /// The octets of the section as they are stored (RFC 9051 §6.4.5.1); `nil` where the message has no such section.
     func octets(of reader: inout MessageReader) -> ByteBuffer? {
         if path.isEmpty, content == .all { return reader.octets }
+        if path.isEmpty {
+            // The body need not be taken apart for these.
+            switch content {
+            case .headerFields(let names): return reader.header().octets(ofFieldsNamed: names)
+            case .headerFieldsNot(let names): return reader.header().octets(ofFieldsNotNamed: names)
+            case .all, .binary, .mime, .header, .text: break
+            }
+        }
         let message = reader.message()
         guard let part = message.part(at: path) else { return nil }
         switch content {

@@ -3,10 +3,24 @@ struct FoldedText: Sendable {
     let octets: [UInt8]
 
     init(_ text: String) {
-        // Through the capitals, so that ß is as ss and ς as σ. Most text is ASCII, where small letters are enough.
-        let isASCII = text.utf8.allSatisfy { $0 < 0x80 }
-        octets = Array((isASCII ? text.lowercased() : text.uppercased().lowercased()).utf8)
+        var octets: [UInt8] = []
+        octets.reserveCapacity(text.utf8.count)
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x41...0x5A: octets.append(UInt8(truncatingIfNeeded: scalar.value) | 0x20)
+            case 0..<0x80: octets.append(UInt8(truncatingIfNeeded: scalar.value))
+            case 0x80..<0x800: octets += Self.twoOctetFolds[Int(scalar.value) - 0x80]
+            default: octets += Self.fold(scalar)
+            }
+        }
+        self.octets = octets
     }
+
+    /// Those of Latin, Greek, Cyrillic, Hebrew and Arabic, which are asked for again and again.
+    private static let twoOctetFolds: [[UInt8]] = (0x80..<0x800).map { value in Unicode.Scalar(UInt32(value)).map(fold) ?? [] }
+
+    /// Through the capitals, so that ß is as ss and ς as σ.
+    private static func fold(_ scalar: Unicode.Scalar) -> [UInt8] { Array(String(Character(scalar)).uppercased().lowercased().utf8) }
 }
 
 /// A text to look for without the case of letters.
@@ -35,7 +49,10 @@ struct TextPattern: Sendable {
     func occurs(in text: FoldedText) -> Bool {
         guard !octets.isEmpty else { return true }
         var length = 0
+        let first = octets[0]
         for octet in text.octets {
+            // Most octets begin nothing.
+            if length == 0, octet != first { continue }
             while length > 0, octet != octets[length] { length = borders[length - 1] }
             if octet == octets[length] { length += 1 }
             if length == octets.count { return true }

@@ -24,6 +24,8 @@ public struct HeaderMailbox: Hashable, Sendable {
     /// The address, where it is one that SMTP could carry (RFC 5321 §4.1.2).
     public var address: EmailAddress? {
         guard !localPart.isEmpty else { return nil }
+        // The controls of ISO 8859 come out of broken octets; in an address they would be blanks to the next who reads it.
+        guard HeaderWriter.withoutControls(localPart) == localPart, HeaderWriter.withoutControls(domain) == domain else { return nil }
         let quoted = EmailAddress(localPart: localPart, canonicalDomain: "").quotedLocalPart
         return EmailAddress("\(quoted)@\(domain)")
     }

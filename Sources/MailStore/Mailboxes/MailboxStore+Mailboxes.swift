@@ -85,11 +85,30 @@ extension MailboxStore: MailStore {
 
     public func messages(in mailbox: Int64, uids: ClosedRange<UInt32>) async throws -> [StoredMessage] {
         try await database.read { db in
-            try Row.fetchAll(
-                db, sql: "SELECT * FROM message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
-                arguments: [mailbox, Int64(uids.lowerBound), Int64(uids.upperBound)]
-            ).map(MailboxRows.message)
+            var messages: [StoredMessage] = []
+            try db.rows(
+                "SELECT \(Self.messageColumns) FROM message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+                bind: {
+                    $0.bind(mailbox)
+                    $0.bind(Int64(uids.lowerBound))
+                    $0.bind(Int64(uids.upperBound))
+                },
+                { row in
+                    messages.append(Self.message(row))
+                    return true
+                })
+            return messages
         }
+    }
+
+    private static let messageColumns = "uid, modSeq, flags, keywords, internalDate, size, content"
+
+    /// A message of a row with ``messageColumns``.
+    private static func message(_ row: StatementRow) -> StoredMessage {
+        StoredMessage(
+            uid: UInt32(clamping: row.integer(0)), modSeq: UInt64(clamping: row.integer(1)),
+            flags: StoredFlags.names(bits: Int(row.integer(2)), keywords: row.octets(3)),
+            internalDate: Date(timeIntervalSinceReferenceDate: row.double(4)), size: Int(row.integer(5)), contentID: row.integer(6))
     }
 
     public func changes(
@@ -103,9 +122,19 @@ extension MailboxStore: MailStore {
                 throw StoreError(.notFound, "the mailbox is gone")
             }
             let info = MailboxRows.info(row)
-            let changed = try Row.fetchAll(
-                db, sql: "SELECT * FROM message WHERE mailbox = ? AND modSeq > ? ORDER BY uid", arguments: [mailbox, after]
-            ).map(MailboxRows.message)
+            // After every command: by its number alone nearly nothing is read. Asked for the order of UIDs, SQLite would go through the mailbox.
+            var changed: [StoredMessage] = []
+            try db.rows(
+                "SELECT \(Self.messageColumns) FROM message INDEXED BY message_modSeq WHERE mailbox = ? AND modSeq > ?",
+                bind: {
+                    $0.bind(mailbox)
+                    $0.bind(after)
+                },
+                { row in
+                    changed.append(Self.message(row))
+                    return true
+                })
+            changed.sort { $0.uid < $1.uid }
             return (changed, try MailboxRows.removals(from: row, after: after, db), info.highestModSeq, info.messageCount)
         }
     }
@@ -123,6 +152,25 @@ extension MailboxStore: MailStore {
             let isThere = try await database.read { try Int.fetchOne($0, sql: "SELECT 1 FROM content WHERE id = ?", arguments: [id]) != nil }
             guard isThere else { return nil }
             throw StoreError(.corrupted, "the octets of a stored message are missing (\(error)): restore the mailboxes from a copy")
+        }
+    }
+
+    public func contents(_ ids: [Int64]) async throws -> [Int64: any MessageContent] {
+        try await database.read { db in
+            var contents: [Int64: any MessageContent] = [:]
+            for id in ids {
+                try db.rows("SELECT prefix, size, file, body FROM content WHERE id = ?", bind: { $0.bind(id) }) { row in
+                    // A file that is gone, or that the system has none left for: whoever needs it asks again, and is told why.
+                    guard
+                        let base = row.isNull(2)
+                            ? BufferedContent(row.buffer(3)) : try? bodies.content(data: nil, fileName: row.text(2), size: Int(row.integer(1)))
+                    else { return false }
+                    let prefix = row.buffer(0)
+                    contents[id] = prefix.readableBytes == 0 ? base : PrefixedContent(prefix: prefix, base: base)
+                    return false
+                }
+            }
+            return contents
         }
     }
 

@@ -33,6 +33,17 @@ struct StoredFlags: Hashable, Sendable {
     var isDeleted: Bool { bits & Self.deleted != 0 }
     var names: Set<String> { keywords.union(Self.systemFlags.filter { bits & $0.0 != 0 }.map(\.1)) }
 
+    /// The names of every combination of system flags. Most messages have no keyword, and share these.
+    private static let systemNames: [Set<String>] = (0..<32).map { StoredFlags(bits: $0, keywords: "").names }
+
+    /// The names of flags as a row holds them.
+    static func names(bits: Int, keywords: [UInt8]) -> Set<String> {
+        guard keywords.isEmpty, systemNames.indices.contains(bits) else {
+            return StoredFlags(bits: bits, keywords: String(decoding: keywords, as: UTF8.self)).names
+        }
+        return systemNames[bits]
+    }
+
     func applying(_ change: FlagChange, _ other: StoredFlags) -> StoredFlags {
         var result = self
         switch change {

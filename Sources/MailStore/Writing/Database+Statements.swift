@@ -70,6 +70,11 @@ import NIOCore
     func double(_ column: Int32) -> Double { unsafe sqlite3_column_double(statement, column) }
     func isNull(_ column: Int32) -> Bool { unsafe sqlite3_column_type(statement, column) == SQLITE_NULL }
     func text(_ column: Int32) -> String? { isNull(column) ? nil : String(decoding: octets(column), as: UTF8.self) }
+    func buffer(_ column: Int32) -> ByteBuffer {
+        let count = Int(unsafe sqlite3_column_bytes(statement, column))
+        guard count > 0, let start = unsafe sqlite3_column_blob(statement, column) else { return ByteBuffer() }
+        return unsafe ByteBuffer(bytes: UnsafeRawBufferPointer(start: start, count: count))
+    }
     func octets(_ column: Int32) -> [UInt8] {
         let count = Int(unsafe sqlite3_column_bytes(statement, column))
         guard count > 0, let start = unsafe sqlite3_column_blob(statement, column) else { return [] }
