@@ -62,26 +62,29 @@ let package = Package(
     targets: [
         // Level 0
         .target(name: "MailMessage", dependencies: [nioCore]),
+        .target(name: "PosternMetrics"),
         .systemLibrary(name: "CLibIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "DNS", dependencies: ["CLibIDN2"]),
         .target(name: "SASL", dependencies: [crypto, cryptoExtras]),
         // Level 1
         .systemLibrary(name: "CUnbound", pkgConfig: "libunbound", providers: [.apt(["libunbound-dev"])]),
-        .target(name: "UnboundDNS", dependencies: ["DNS", "CUnbound", logging]),
+        .target(name: "UnboundDNS", dependencies: ["DNS", "PosternMetrics", "CUnbound", logging]),
         .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
         .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
-        .target(name: "MailStore", dependencies: ["MailMessage", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
+        .target(name: "MailStore", dependencies: ["MailMessage", "PosternMetrics", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
             name: "MailTransport",
-            dependencies: ["MailMessage", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1, logging]
+            dependencies: [
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1, logging,
+            ]
         ),
         // Level 3
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "DNS", "SASL", "UnboundDNS", "SMTP", "IMAP", "MailStore", "Journeys", "MailTransport",
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "SMTP", "IMAP", "MailStore", "Journeys", "MailTransport",
                 nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
@@ -122,7 +125,7 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport", "Journeys", "MailTesting", nioCore,
+                "Gateway", "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport", "Journeys", "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,
             ]
         ),

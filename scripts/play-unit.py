@@ -30,7 +30,7 @@ FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
 
 NOT_PLAYED = {
     "Type": "how systemd learns that the service runs", "Restart": "the manager's", "RestartSec": "the manager's",
-    "TimeoutStopSec": "the manager's", "User": "the uid of --uid", "Group": "the uid of --uid",
+    "ExecReload": "the manager's", "TimeoutStopSec": "the manager's", "User": "the uid of --uid", "Group": "the uid of --uid",
     "StateDirectoryMode": "the caller makes the folder", "StateDirectory": "the folder of --state",
     "DevicePolicy": "needs a control group; the devices are not there either", "RemoveIPC": "the manager's, at the end",
     "KeyringMode": "the filter has no keyring calls", "ProtectClock": "the filter has no clock calls, and no capability is there",

@@ -27,6 +27,7 @@ extension JourneyEvent.Operation {
             writer.field("clientPort", value.clientPort)
             writer.field("server", value.server)
             writer.field("serverPort", value.serverPort)
+            writer.field("proxy", value.proxy)
         case .secured(let value):
             writer.field("peer", value.peer)
             writer.field("version", value.version)

@@ -63,12 +63,15 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         public var clientPort: Int
         public var server: String
         public var serverPort: Int
-        public init(listener: String, client: String, clientPort: Int, server: String, serverPort: Int) {
+        /// The proxy that handed the connection on, and whose word the addresses are.
+        public var proxy: String?
+        public init(listener: String, client: String, clientPort: Int, server: String, serverPort: Int, proxy: String? = nil) {
             self.listener = listener
             self.client = client
             self.clientPort = clientPort
             self.server = server
             self.serverPort = serverPort
+            self.proxy = proxy
         }
     }
     public struct Secured: Sendable, Hashable, Codable {

@@ -56,7 +56,9 @@ struct JourneySentence {
 
     private static func connected(_ value: JourneyEvent.Connected) -> [String] {
         let client = endpoint(value.client, value.clientPort)
-        return ["← client \(client) connected to \(endpoint(value.server, value.serverPort)) (\(value.listener))"]
+        return [
+            "← client \(client) connected to \(endpoint(value.server, value.serverPort)) (\(value.listener))\(value.proxy.map { ", as the proxy \($0) says" } ?? "")"
+        ]
     }
 
     private static func endpoint(_ address: String, _ port: Int) -> String {

@@ -1,5 +1,6 @@
 import CUnbound
 public import DNS
+import PosternMetrics
 import Synchronization
 
 #if canImport(Glibc)
@@ -47,6 +48,19 @@ public final class UnboundResolver: Resolver {
     deinit { engine.shutdown() }
 
     public func lookup(_ name: DomainName, _ type: DNSRecordType) async throws(DNSError) -> DNSAnswer {
+        let began = ContinuousClock.now
+        defer { Metrics.lookupSeconds.observe(.now - began) }
+        do {
+            let answer = try await ask(name, type)
+            Metrics.lookups.add(answer.outcome.metric)
+            return answer
+        } catch {
+            Metrics.lookups.add(error.code.metric)
+            throw error
+        }
+    }
+
+    private func ask(_ name: DomainName, _ type: DNSRecordType) async throws(DNSError) -> DNSAnswer {
         let timeout = timeout
         let engine = engine
         let reply: UnboundReply
@@ -117,4 +131,24 @@ public struct UnboundError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     init(_ description: String) { self.description = description }
+}
+
+extension DNSAnswer.Outcome {
+    fileprivate var metric: Metrics.LookupResult {
+        switch self {
+        case .records: .records
+        case .noData: .noData
+        case .nonexistentDomain: .noSuchName
+        }
+    }
+}
+
+extension DNSError.Code {
+    fileprivate var metric: Metrics.LookupResult {
+        switch self {
+        case .timeout: .timeout
+        case .bogus: .bogus
+        case .serverFailure, .invalidQuestion: .failure
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Gateway
 
 /// The command line of Postern.
 @main
@@ -14,15 +15,15 @@ struct Postern: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         subcommands: [
-            ServeCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
-            TraceCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
+            ServeCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
+            TraceCommand.self, BackupCommand.self, RestoreCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
         ]
     )
 }
 
 /// Which Postern this is.
 enum PosternVersion {
-    static let number = "0.1.0"
+    static let number = PosternRelease.number
     static var text: String { "postern \(number)" }
 }
 

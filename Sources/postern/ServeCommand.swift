@@ -7,7 +7,9 @@ import Portal
 struct ServeCommand: PosternCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Run the roles that the configuration names.",
-        discussion: "Runs in the foreground and logs to standard error. SIGTERM and SIGINT end it after the work at hand.")
+        discussion:
+            "Runs in the foreground and logs to standard error. SIGTERM and SIGINT end it after the work at hand; SIGHUP, or postern reload, makes it read configuration and certificates again."
+    )
 
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var output: OutputOptions
@@ -19,11 +21,8 @@ struct ServeCommand: PosternCommand {
         }
         let level = Logger.Level(rawValue: configuration.logging.level) ?? .info
         let isJSON = configuration.logging.json || output.isJSON
-        LoggingSystem.bootstrap { label in
-            var handler: any LogHandler = isJSON ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        HouseLogHandler.commonLevel = level
+        LoggingSystem.bootstrap { HouseLogHandler(label: $0, isJSON: isJSON) }
         let logger = Logger(label: "postern")
         for problem in report.problems {
             logger.warning("doubtful configuration", metadata: ["config.problem": "\(problem)"])
@@ -32,7 +31,10 @@ struct ServeCommand: PosternCommand {
         if configuration.roles.contains(.webmail) {
             try await WebmailServer(configuration: configuration, logger: logger).run()
         } else {
-            try await PosternServer(configuration: configuration, logger: logger).run()
+            try await PosternServer(
+                configuration: configuration, reread: { [path = options.config] in try Configuration.load(path: path) },
+                setLogLevel: { HouseLogHandler.commonLevel = $0 }, logger: logger
+            ).run()
         }
     }
 }

@@ -21,7 +21,7 @@ import Testing
             let clock = TestClock(Date(timeIntervalSince1970: 1_800_000_000))
             let (old, young) = (TraceID.random(), TraceID.random())
             try await spool.append([record(30.01, before: clock.now, old), record(29.99, before: clock.now, young)])
-            let expiry = JourneyExpiry(log: spool, keepDays: 30, now: { clock.now }, logger: TestHouse.quiet)
+            let expiry = JourneyExpiry(log: spool, keepDays: { 30 }, now: { clock.now }, logger: TestHouse.quiet)
             await expiry.expire()
             #expect(try await spool.records(of: old).isEmpty)
             #expect(try await spool.records(of: young).count == 1)
@@ -40,7 +40,7 @@ import Testing
             let clock = TestClock(Date(timeIntervalSince1970: 1_800_000_000))
             let (old, young) = (TraceID.random(), TraceID.random())
             try await spool.append([record(31, before: clock.now, old), record(1, before: clock.now, young)])
-            let expiry = JourneyExpiry(log: spool, keepDays: 30, interval: .milliseconds(50), now: { clock.now }, logger: TestHouse.quiet)
+            let expiry = JourneyExpiry(log: spool, keepDays: { 30 }, interval: .milliseconds(50), now: { clock.now }, logger: TestHouse.quiet)
             let running = Task { try await expiry.run() }
             #expect(try await eventually { try await spool.records(of: old).isEmpty })
             #expect(try await spool.records(of: young).count == 1)

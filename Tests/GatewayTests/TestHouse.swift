@@ -88,7 +88,7 @@ struct TestHouse: Sendable {
         var client = SMTPClientConfiguration(hostname: configuration.hostname)
         client.shutdownGrace = .milliseconds(300)
         let pool = SMTPClientPool(configuration: client, tls: host.clientTLS, group: group, logger: Self.quiet)
-        let queue = host.queueRunner(pool: pool, resolver: resolver, now: now)
+        let queue = host.queueRunner(host.deliveryMeans(pool: pool, resolver: resolver, now: now), now: now)
         let listeners = Listeners(host: host, now: now) { queue.offer($0) }
         var servers: [SMTPServer] = []
         var ports: [Configuration.Listener.Kind: Int] = [:]
@@ -99,7 +99,10 @@ struct TestHouse: Sendable {
         }
         let running = runsQueue ? Task { try await queue.run() } : nil
         let result = await Self.result {
-            try await body(TestHost(host: host, clock: clock, queue: queue, ports: ports, authorityFile: server.authority))
+            try await body(
+                TestHost(
+                    host: host, clock: clock, queue: queue, ports: ports, authorityFile: server.authority, listeners: listeners,
+                    means: .init(pool: pool, queue: queue, smtpServers: Array(zip(kinds, servers)))))
         }
         for server in servers { await server.shutdown(grace: .milliseconds(200)) }
         running?.cancel()
@@ -117,6 +120,15 @@ struct TestHost: Sendable {
     let queue: QueueRunner
     let ports: [Configuration.Listener.Kind: Int]
     let authorityFile: String
+    let listeners: Listeners
+    let means: Reloader.Means
+
+    /// What reloads this host.
+    func reloader(_ reread: @escaping @Sendable () throws -> Configuration) -> Reloader {
+        let clock = clock
+        return Reloader(
+            host: host, listeners: listeners, means: means, reread: reread, setLogLevel: { _ in }, now: { clock.now }, logger: TestHouse.quiet)
+    }
 
     var spool: SpoolStore { host.spool }
     func port(_ kind: Configuration.Listener.Kind) throws -> Int { try #require(ports[kind]) }

@@ -23,6 +23,15 @@ struct HeaderWriterTests {
         #expect(HeaderSection(parsing: writer.buffer).first(named: "Subject")?.decodedText == text)
     }
 
+    @Test("with a word that is no line any more come back whole", arguments: [false, true]) func endlessWord(allowsUTF8: Bool) {
+        let text = "x " + String(repeating: "A", count: 5000)
+        var writer = HeaderWriter(allowsUTF8: allowsUTF8)
+        writer.unstructured("Subject", text)
+        writer.endSection()
+        for line in String(buffer: writer.buffer).components(separatedBy: "\r\n") { #expect(line.utf8.count <= 998) }
+        #expect(HeaderSection(parsing: writer.buffer).first(named: "Subject")?.decodedText == text)
+    }
+
     @Test("keep UTF-8 where they may") func utf8() {
         var writer = HeaderWriter(allowsUTF8: true)
         writer.unstructured("Subject", "Grüße")
@@ -111,6 +120,12 @@ struct HeaderWriterTests {
 @Suite("Delivery status notifications of RFC 3464")
 struct DeliveryStatusNotificationTests {
     static let date = MessageDate(Date(timeIntervalSince1970: 1_795_468_743))
+
+    @Test("an empty message is returned as an empty part", arguments: [DSNReturn.full, .headers]) func emptyOriginal(returns: DSNReturn) {
+        let report = Message(parsing: Self.notification(.failed, original: "", returns: returns).serialized())
+        #expect(report.root.children.count == 3)
+        #expect(report.header.deviations.isEmpty)
+    }
 
     static func notification(
         _ kind: DeliveryStatusNotification.Kind,

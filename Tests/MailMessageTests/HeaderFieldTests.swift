@@ -245,7 +245,7 @@ struct MessageIDTests {
         arguments: [
             ("<a@b>", ["<a@b>"]), ("<a@b> (c <d@e>)\t<f@g>", ["<a@b>", "<f@g>"]), ("\"x\" <a@b>", ["<a@b>"]),
             ("a@b", ["<a@b>"]),
-            ("", []), ("<", []), ("<a <b@c>", ["<b@c>"]), ("a phrase from bob@x.test", []),
+            ("", []), ("<", []), ("<a <b@c>", ["<b@c>"]), ("a phrase from bob@x.test", []), ("<a\u{0}@\u{7f}b>", ["<a@b>"]), ("a@b>", []), ("a\u{0}@b", []),
         ] as [(String, [String])]
     )
     func reading(text: String, expected: [String]) {

@@ -4,7 +4,7 @@ package import NIOSSL
 
 /// A client that says octets and hears reply lines.
 package final class ServerTestClient {
-    private let channel: any Channel
+    package let channel: any Channel
     private var incoming: AsyncStream<ByteBuffer>.Iterator
     private var heard: [UInt8] = []
 
@@ -52,6 +52,13 @@ package final class ServerTestClient {
                 return lines
             }
         }
+    }
+
+    /// Everything that comes until the peer closes.
+    package func rest() async -> String {
+        while let buffer = await incoming.next(isolation: #isolation) { heard += Array(buffer.readableBytesView) }
+        defer { heard = [] }
+        return String(decoding: heard, as: UTF8.self)
     }
 
     /// Says a line and returns the last line of the reply.

@@ -84,12 +84,12 @@ func withServer(
     _ configuration: SMTPServerConfiguration = SMTPServerConfiguration(hostname: "mail.kartapuce.test"), service: ServerRecordingService,
     tls: TLSServerContext? = nil, limiter: ConnectionLimiter = ConnectionLimiter(total: 1000, perNetwork: 1000),
     budget: MemoryBudget = MemoryBudget(limit: 64 << 20), makeFile: (@Sendable () async throws -> any IncomingFile)? = nil,
-    change: (inout SMTPServer.Settings) -> Void = { _ in }, body: (SMTPServer, Int) async throws -> Void
+    proxies: [IPNetwork] = [], change: (inout SMTPServer.Settings) -> Void = { _ in }, body: (SMTPServer, Int) async throws -> Void
 ) async throws {
     var settings = SMTPServer.Settings(session: configuration)
     change(&settings)
     let server = SMTPServer(
-        listenerName: "smtp", settings: settings, service: service, tls: tls, group: MultiThreadedEventLoopGroup.singleton, budget: budget,
+        listenerName: "smtp", settings: settings, proxies: proxies, service: service, tls: tls, group: MultiThreadedEventLoopGroup.singleton, budget: budget,
         limiter: limiter, makeIncomingFile: makeFile, logger: Logger(label: "test"))
     let port = try await server.bind(address: .v4(0x7f00_0001), port: 0)
     do { try await body(server, port) } catch {

@@ -28,6 +28,8 @@ public struct Configuration: Sendable, Equatable {
     public var queue: QueueSettings = .init()
     public var journeys: JourneySettings = .init()
     public var logging: LoggingSettings = .init()
+    /// Where metrics and health are told; `nil`: nowhere.
+    public var monitoring: MonitoringSettings?
     /// The local address that outbound connections come from, where it matters.
     public var outboundAddress: IPAddress?
     /// The port of other organisations' MTAs; 25 but in tests.
@@ -74,7 +76,10 @@ public struct Configuration: Sendable, Equatable {
         public var kind: Kind
         public var address: IPAddress
         public var port: Int
-        public init(kind: Kind, address: IPAddress, port: Int) {
+        /// Networks whose connections begin with a header of the PROXY protocol, which is believed.
+        public var proxies: [IPNetwork]
+        public init(kind: Kind, address: IPAddress, port: Int, proxies: [IPNetwork] = []) {
+            self.proxies = proxies
             self.kind = kind
             self.address = address
             self.port = port
@@ -159,6 +164,8 @@ public struct Configuration: Sendable, Equatable {
         /// Received fields beyond this mean a loop.
         public var hops: Int = 50
         public var greetingDelayMilliseconds: Int = 0
+        /// How long sessions and deliveries may take to end when the host stops.
+        public var stopSeconds: Int = 20
         /// Networks (CIDR) whose clients may send bare LF.
         public var bareLineFeedNetworks: [IPNetwork] = []
         /// Networks without the limit of connections per network.
@@ -184,6 +191,14 @@ public struct Configuration: Sendable, Equatable {
         public var keepDays: Int = 30
         /// How often the inside collects the others' journeys.
         public var collectSeconds: Int = 5
+        public init() {}
+    }
+
+    /// A listener for the monitoring of this very machine.
+    public struct MonitoringSettings: Sendable, Equatable {
+        /// A loopback address.
+        public var address: IPAddress = .v4(0x7f00_0001)
+        public var port: Int = 9154
         public init() {}
     }
 

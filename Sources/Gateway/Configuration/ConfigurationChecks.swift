@@ -11,6 +11,29 @@ extension Configuration {
         checkListeners(&reader)
         checkLinks(&reader)
         checkAmounts(&reader)
+        checkMonitoring(&reader)
+        checkProxies(&reader)
+    }
+
+    private func checkProxies(_ reader: inout ConfigurationReader) {
+        for (index, listener) in listeners.enumerated() where !listener.proxies.isEmpty {
+            let keys = ["listeners.\(index).proxies", "listeners.\(index)", "listeners"]
+            switch listener.kind {
+            case .smtp, .submission, .submissions, .imap, .imaps: break
+            case .link, .control, .https:
+                reader.report(.error, keys: keys, "a listener \(listener.kind.rawValue) takes no PROXY header: leave the key out")
+            }
+            if let network = listener.proxies.first(where: { $0.prefixLength < 8 }) {
+                reader.report(.error, keys: keys, "\(network) is nearly the whole internet: everybody there could claim any address; name the proxies")
+            }
+        }
+    }
+
+    private func checkMonitoring(_ reader: inout ConfigurationReader) {
+        guard let monitoring, !monitoring.address.isLoopback else { return }
+        reader.report(
+            .error, keys: ["monitoring.address", "monitoring"],
+            "metrics are told in clear and to everybody who asks: give a loopback address, and let an agent on this machine hand them on")
     }
 
     /// Whether a role is played here, or by a peer that mail can be handed to.

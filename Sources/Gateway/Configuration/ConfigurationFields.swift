@@ -32,6 +32,7 @@ extension Configuration {
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
             .init("journeys", \.journeys, fields: journeyFields, "the evidence of what was done for each message"),
             .init("logging", \.logging, fields: loggingFields, "the server's own log"),
+            monitoringField,
             .init(
                 "outboundAddress", \.outboundAddress, ConfigurationValue.address.optional, in: initial, example: "192.0.2.25",
                 "the local address of connections to other hosts; none: the system chooses"),
@@ -79,6 +80,24 @@ extension Configuration {
         var files = CertificateFiles(certificate: "", key: "")
         reader.readMapping(node, certificateFields, into: &files)
         target.certificate = files
+    }
+
+    private static let monitoringFields: [ConfigurationField<MonitoringSettings>] = {
+        let initial = MonitoringSettings()
+        return [
+            .init("address", \.address, .address, in: initial, example: "127.0.0.1", "a loopback address"),
+            .init("port", \.port, .port, in: initial, example: "9154", "the port of /metrics, /healthz and /readyz"),
+        ]
+    }()
+
+    private static let monitoringField = ConfigurationField<Configuration>(
+        "monitoring", type: "mapping", defaultValue: "none", example: "{port: 9154}",
+        children: ConfigurationField.flatten(monitoringFields, below: "monitoring"),
+        "where programs of this machine ask for metrics and health by HTTP; none: nowhere"
+    ) { target, node, reader in
+        var settings = MonitoringSettings()
+        reader.readMapping(node, monitoringFields, into: &settings)
+        target.monitoring = settings
     }
 
     private static let linkField = ConfigurationField<Configuration>(
@@ -185,6 +204,9 @@ extension Configuration {
             .init(
                 "greetingDelayMilliseconds", \.greetingDelayMilliseconds, .duration(unit: 1, 0...30_000), in: initial, example: "500ms",
                 "how long the greeting waits for clients that talk too early"),
+            .init(
+                "stopSeconds", \.stopSeconds, .duration(unit: 1000, 1...600), in: initial, example: "20s",
+                "how long sessions and deliveries may take to end when the host stops"),
             .init(
                 "bareLineFeedNetworks", \.bareLineFeedNetworks, ConfigurationValue.network.list(), in: initial, example: "[192.0.2.0/28]",
                 "networks whose clients may end lines by a bare line feed"),

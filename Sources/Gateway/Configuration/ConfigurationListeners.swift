@@ -59,6 +59,7 @@ extension Configuration {
         var kind: String = ""
         var address: IPAddress = Configuration.everyAddress
         var port: Int?
+        var proxies: [IPNetwork] = []
     }
 
     private static let listenerFields: [ConfigurationField<ListenerDraft>] = {
@@ -70,6 +71,9 @@ extension Configuration {
             .init("address", \.address, .address, in: initial, example: "127.0.0.1", "the local address"),
             .init(
                 "port", \.port, ConfigurationValue.port.optional, in: initial, example: "993", "the port; none: the usual one of the kind"),
+            .init(
+                "proxies", \.proxies, ConfigurationValue.network.list(), in: initial, example: "[192.0.2.7/32]",
+                "networks whose connections begin with a header of the PROXY protocol; not for link, control and https"),
         ]
     }()
 
@@ -100,7 +104,9 @@ extension Configuration {
     private static func readLongForm(_ node: Node, _ reader: inout ConfigurationReader) -> Listener? {
         var draft = ListenerDraft()
         reader.readMapping(node, listenerFields, into: &draft)
-        return Listener.Kind(rawValue: draft.kind).map { Listener(kind: $0, address: draft.address, port: draft.port ?? $0.defaultPort) }
+        return Listener.Kind(rawValue: draft.kind).map {
+            Listener(kind: $0, address: draft.address, port: draft.port ?? $0.defaultPort, proxies: draft.proxies)
+        }
     }
 
     private static func readShortForm(key: Node, value: Node, _ reader: inout ConfigurationReader) -> [Listener] {

@@ -9,7 +9,7 @@ struct JourneyExpiry: Service {
     let log: any JourneyLog
     /// Where the fingerprints of accepted messages are forgotten too, after their own time.
     var spool: (any Spool)?
-    let keepDays: Int
+    let keepDays: @Sendable () -> Int
     var interval = Duration.seconds(3600)
     let now: @Sendable () -> Date
     let logger: Logger
@@ -25,6 +25,7 @@ struct JourneyExpiry: Service {
 
     /// Deletes what is too old now. A failure is told, and mended by the next time.
     func expire() async {
+        let keepDays = keepDays()
         do {
             let count = try await log.expire(before: now().addingTimeInterval(-Double(keepDays) * 86_400))
             try await spool?.forgetAccepted(before: now().addingTimeInterval(-RepeatedMessages.memory))

@@ -28,7 +28,7 @@ struct ReceptionJourney: Sendable {
             .connected(
                 .init(
                     listener: session.listener, client: client, clientPort: session.remotePort, server: "\(session.localAddress)",
-                    serverPort: session.localPort)), at: session.connectedAt)
+                    serverPort: session.localPort, proxy: session.proxyAddress.map { "\($0)" })), at: session.connectedAt)
         if let tls = session.tls { add(.secured(.init(tls, peer: client)), at: session.connectedAt) }
         if let user = session.authenticatedUser {
             add(.authenticated(.init(user: user, mechanism: session.authenticationMechanism ?? "AUTH", succeeded: true)), at: session.connectedAt)

@@ -4,6 +4,7 @@ import Logging
 import MailMessage
 import MailStore
 import MailTransport
+import PosternMetrics
 import ServiceLifecycle
 import Synchronization
 
@@ -14,19 +15,22 @@ import Synchronization
 /// deliveries; one that can't be reached is left alone for a while, so that it never takes places from the others.
 actor QueueRunner: Service {
     private let spool: any Spool
-    private let mailbox: (any DeliveryAgent)?
-    private let remote: any DeliveryAgent
-    private let settlement: Settlement
-    private let settings: Configuration.QueueSettings
+    private var mailbox: (any DeliveryAgent)?
+    private var remote: any DeliveryAgent
+    private var settlement: Settlement
+    private var settings: Configuration.QueueSettings
     private let now: @Sendable () -> Date
     private let sleep: @Sendable (Duration) async throws -> Void
     private let storage: StorageAlarm
     private let logger: Logger
+    /// Where deliveries over the network run, and the runner itself; none: wherever there is room.
+    private let executors: [EventLoopTaskExecutor]
 
     private var ready = ReadyQueue()
     private var recipientsUnderWay: Set<Int64> = []
     private var load: [String: Int] = [:]
     private var deliveriesUnderWay = 0
+    private var turn = 0
     private var backOff = DestinationBackOff()
     private var rate: DestinationRate
     /// There may be recipients in the spool that are due and not known here.
@@ -50,7 +54,7 @@ actor QueueRunner: Service {
         spool: any Spool, mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement,
         settings: Configuration.QueueSettings, now: @escaping @Sendable () -> Date,
         sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }, storage: StorageAlarm? = nil,
-        logger: Logger
+        executors: [EventLoopTaskExecutor] = [], logger: Logger
     ) {
         self.spool = spool
         self.mailbox = mailbox
@@ -61,8 +65,23 @@ actor QueueRunner: Service {
         self.now = now
         self.sleep = sleep
         self.storage = storage ?? StorageAlarm(logger: logger)
+        self.executors = executors
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Delivers in another way from now on; deliveries that are under way end as they began.
+    func change(
+        mailbox: (any DeliveryAgent)?, remote: any DeliveryAgent, settlement: Settlement, settings: Configuration.QueueSettings
+    ) {
+        self.mailbox = mailbox
+        self.remote = remote
+        self.settlement = settlement
+        if settings.messagesPerMinutePerDestination != self.settings.messagesPerMinutePerDestination {
+            rate = DestinationRate(perMinute: settings.messagesPerMinutePerDestination)
+        }
+        self.settings = settings
+        wake()
     }
 
     /// A message was stored: it is delivered without being read again where there is room for it in memory.
@@ -81,21 +100,31 @@ actor QueueRunner: Service {
 
     /// Runs until the service is shut down; deliveries under way are then finished.
     func run() async throws {
-        try await withThrowingTaskGroup { ticking in
-            ticking.addTask { await self.tick() }
-            try await withThrowingDiscardingTaskGroup { deliveries in
-                await withGracefulShutdownHandler {
-                    for await _ in wakes {
-                        for job in await nextJobs() {
-                            deliveries.addTask { await self.perform(job) }
+        try await withTaskExecutorPreference(executors.first) {
+            try await withThrowingTaskGroup { ticking in
+                ticking.addTask { await self.tick() }
+                try await withThrowingDiscardingTaskGroup { deliveries in
+                    await withGracefulShutdownHandler {
+                        for await _ in wakes {
+                            for job in await nextJobs() {
+                                deliveries.addTask(executorPreference: executor(for: job)) { await self.perform(job) }
+                            }
                         }
+                    } onGracefulShutdown: { [waker] in
+                        waker.finish()
                     }
-                } onGracefulShutdown: { [waker] in
-                    waker.finish()
                 }
+                ticking.cancelAll()
             }
-            ticking.cancelAll()
         }
+    }
+
+    /// Deliveries over the network run where their connections are, in turn. Those into mailboxes take messages apart, and stay away from there.
+    private func executor(for job: ReadyQueue.Entry) -> (any TaskExecutor)? {
+        guard !executors.isEmpty else { return nil }
+        guard job.destination != Destination.mailbox.key else { return globalConcurrentExecutor }
+        turn = (turn + 1) % executors.count
+        return executors[turn]
     }
 
     /// Looks into the spool every second even when nobody wakes the runner: for retries, and for what other processes changed.
@@ -203,11 +232,14 @@ actor QueueRunner: Service {
         let known: SpooledMessage? = if let message = entry.message { message } else { await message(entry.id) }
         if let message = known, let destination = Destination(key: entry.destination) {
             let job = DeliveryJob(message: message, recipients: entry.recipients, destination: destination)
+            let (agent, settlement) = await means(for: destination)
             let start = ContinuousClock.now
-            var delivered = await agent(for: destination).deliver(job)
-            delivered.duration = ContinuousClock.now - start
+            var delivered = await agent.deliver(job)
+            let duration = ContinuousClock.now - start
+            Metrics.deliverySeconds.observe(duration)
+            delivered.duration = duration
             result = delivered
-            await settle(job, delivered)
+            await settle(job, delivered, settlement)
         }
         await finish(entry, result)
     }
@@ -228,7 +260,7 @@ actor QueueRunner: Service {
 
     /// Stores what came of a delivery. As long as that fails (a full disk), the recipients stay under way: taken for due again, a message
     /// that others have got already would go out to them every minute. Only a crash or the end of the process may cause a second one.
-    private nonisolated func settle(_ job: DeliveryJob, _ result: DeliveryResult) async {
+    private nonisolated func settle(_ job: DeliveryJob, _ result: DeliveryResult, _ settlement: Settlement) async {
         var wait = Duration.seconds(1)
         while true {
             do {
@@ -263,10 +295,10 @@ actor QueueRunner: Service {
         }
     }
 
-    private nonisolated func agent(for destination: Destination) -> any DeliveryAgent {
+    private func means(for destination: Destination) -> (any DeliveryAgent, Settlement) {
         switch destination {
-        case .mailbox: mailbox ?? remote
-        case .link, .route, .exchangers, .literal: remote
+        case .mailbox: (mailbox ?? remote, settlement)
+        case .link, .route, .exchangers, .literal: (remote, settlement)
         }
     }
 }

@@ -64,16 +64,14 @@ struct ReadyQueue: Sendable {
     mutating func next(where isServed: (String) -> Bool) -> Entry? {
         for _ in 0..<turns.count {
             guard let destination = turns.popFirst() else { return nil }
-            guard isServed(destination), var line = lines[destination], let entry = line.popFirst() else {
-                if lines[destination] != nil { turns.append(destination) }
+            guard isServed(destination) else {
+                turns.append(destination)
                 continue
             }
-            if line.isEmpty {
-                lines[destination] = nil
-            } else {
-                lines[destination] = line
-                turns.append(destination)
-            }
+            // Taken out where it stands: a copy of a long line would cost more than the delivery.
+            let entry = lines[destination]?.popFirst()
+            if lines[destination]?.isEmpty ?? true { lines[destination] = nil } else { turns.append(destination) }
+            guard let entry else { continue }
             octets -= entry.octets
             recipients.subtract(entry.recipients.map(\.id))
             return entry

@@ -5,6 +5,7 @@ import MailMessage
 import MailStore
 import MailTransport
 import NIOCore
+import PosternMetrics
 import SMTP
 
 /// Turns the result of an attempt into what happens to each recipient: done, another try, a notice to the sender, or waiting for an
@@ -31,6 +32,7 @@ struct Settlement: Sendable {
         for (place, (recipient, outcome)) in zip(job.recipients, result.outcomes).enumerated() {
             let fate = fate(of: recipient, outcome, result.redirections[place], in: job, at: time, using: &generator)
             batch.outcomes.append((recipient.id, fate.disposition))
+            Metrics.deliveries.add(.init(outcome.result))
             told.add(fate.notice, .init(recipient: recipient, outcome: outcome, host: result.host))
             let attempted = JourneyEvent.Attempted(
                 queueID: "\(job.message.id)", recipient: "\(recipient.recipient.address)", destination: job.destination.key,
@@ -114,5 +116,15 @@ struct Settlement: Sendable {
         NewSpoolMessage(
             trace: job.message.trace, envelope: job.message.envelope, routes: routes, prefix: .init(), content: job.message.content,
             arrival: job.message.arrival)
+    }
+}
+
+extension Metrics.DeliveryOutcome {
+    fileprivate init(_ result: DeliveryReport.Outcome.Result) {
+        switch result {
+        case .delivered: self = .delivered
+        case .deferred: self = .deferred
+        case .failed: self = .failed
+        }
     }
 }

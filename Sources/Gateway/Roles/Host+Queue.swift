@@ -5,10 +5,17 @@ import MailStore
 import MailTransport
 
 extension Host {
-    /// The queue of this host with its delivery agents, and with what becomes of the outcomes.
-    func queueRunner(pool: SMTPClientPool, resolver: any Resolver, now: @escaping @Sendable () -> Date) -> QueueRunner {
+    /// How this host delivers, and what becomes of the outcomes.
+    struct DeliveryMeans: Sendable {
+        let mailbox: MailboxDelivery?
+        let remote: SMTPDeliveryAgent
+        let settlement: Settlement
+    }
+
+    /// - Parameter resolver: another one than the host's, for tests.
+    func deliveryMeans(pool: SMTPClientPool, resolver: (any Resolver)? = nil, now: @escaping @Sendable () -> Date) -> DeliveryMeans {
         let remote = SMTPDeliveryAgent(
-            pool: pool, resolver: resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
+            pool: pool, resolver: resolver ?? self.resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
             hostname: configuration.hostname, reachesInternet: configuration.roles.contains(.relay), now: now)
         let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, now: now, logger: logger) }
         let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
@@ -18,8 +25,13 @@ extension Host {
         let settlement = Settlement(
             spool: spool, recorder: recorder, notices: notices, schedule: RetrySchedule(configuration.queue), role: queueRole,
             holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
-        return QueueRunner(
-            spool: spool, mailbox: mailbox, remote: remote, settlement: settlement, settings: configuration.queue, now: now,
-            storage: storage, logger: logger)
+        return DeliveryMeans(mailbox: mailbox, remote: remote, settlement: settlement)
+    }
+
+    /// The queue of this host.
+    func queueRunner(_ means: DeliveryMeans, now: @escaping @Sendable () -> Date) -> QueueRunner {
+        QueueRunner(
+            spool: spool, mailbox: means.mailbox, remote: means.remote, settlement: means.settlement, settings: configuration.queue, now: now,
+            storage: storage, executors: EventLoopTaskExecutors(group).all, logger: logger)
     }
 }

@@ -12,7 +12,8 @@ import UnboundDNS
 
 /// What a host consists of, whatever its roles: stores, resolver, TLS contexts, directory. Made once at start, shared by everything.
 struct Host: Sendable {
-    let configuration: Configuration
+    /// What was read at start, or at the last reload.
+    private(set) var configuration: Configuration
     let group: any EventLoopGroup
     let spool: SpoolStore
     /// The mailboxes and accounts; `nil` where this host has none.
@@ -22,8 +23,10 @@ struct Host: Sendable {
     let resolver: UnboundResolver
     let publicTLS: TLSServerContext?
     let clientTLS: SMTPClientTLS
-    let router: Router
-    let recorder: JourneyRecorder
+    /// The certificate that our other hosts see; `nil` where there are no links.
+    let linkTLS: TLSServerContext?
+    private(set) var router: Router
+    private(set) var recorder: JourneyRecorder
     /// Whether the stores can be written, for everybody who writes them.
     let storage: StorageAlarm
     /// Shared by all listeners: a client may come back by another one.
@@ -53,6 +56,9 @@ struct Host: Sendable {
             link: try configuration.link.map {
                 try .link(certificateFile: $0.certificate, keyFile: $0.key, authorityFile: $0.authority)
             })
+        linkTLS = try configuration.link.map {
+            try TLSServerContext(certificateFile: $0.certificate, keyFile: $0.key, audience: .link(authorityFile: $0.authority))
+        }
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         repetitions = try await RepeatedMessages(spool: spool, at: .now)
@@ -67,11 +73,28 @@ struct Host: Sendable {
 
     /// The context of the listeners that only our own hosts may use.
     func linkServerTLS() throws -> TLSServerContext {
-        guard let link = configuration.link else {
+        guard let linkTLS else {
             throw HostError("A link or control listener needs the section “link” with certificate, key and authority")
         }
-        return try TLSServerContext(
-            certificateFile: link.certificate, keyFile: link.key, audience: .link(authorityFile: link.authority))
+        return linkTLS
+    }
+
+    /// This host under another configuration, with the same stores, resolver and certificates.
+    func reconfigured(_ configuration: Configuration) -> Host {
+        var host = self
+        host.configuration = configuration
+        host.router = Router(configuration: configuration)
+        host.recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
+        return host
+    }
+
+    /// Reads certificates, keys and authorities again, where they are.
+    /// - Throws: ``TLSFailure`` that names the file. What is read before it is in use then, what comes after it stays as it was.
+    func reloadCertificates() throws {
+        try publicTLS?.reload()
+        try linkTLS?.reload()
+        try clientTLS.verified.reload()
+        try clientTLS.link?.reload()
     }
 
     /// A client for the control listener of a peer; `nil` where none is configured.

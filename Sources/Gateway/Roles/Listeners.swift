@@ -8,15 +8,16 @@ import MailTransport
 import NIOCore
 import SMTP
 import ServiceLifecycle
+import Synchronization
 
 /// The listeners of a host: each kind with its policy, its security and its limits.
 struct Listeners: Sendable {
-    let host: Host
+    private(set) var host: Host
     /// Hands what was stored to the queue.
     let offer: @Sendable (QueuedMessage) -> Void
     let now: @Sendable () -> Date
 
-    private let budget: MemoryBudget
+    let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
 
@@ -38,18 +39,46 @@ struct Listeners: Sendable {
         authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
     }
 
+    /// The listeners under another configuration. The limits of connections and memory change at once.
+    func reconfigured(_ host: Host) -> Listeners {
+        var listeners = self
+        listeners.host = host
+        let limits = host.configuration.limits
+        budget.limit = limits.memoryBudgetBytes
+        let connections = DescriptorLimit.connections(
+            configured: limits.connections, deliveries: host.configuration.queue.deliveries, descriptors: DescriptorLimit.raise())
+        limiter.change(total: connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
+        return listeners
+    }
+
     /// An SMTP server for a listener; `nil` where the listener speaks something else.
     func smtpServer(for listener: Configuration.Listener) throws -> SMTPServer? {
-        guard let policy = try policy(for: listener.kind) else { return nil }
-        let reception = Reception(
+        guard let reception = try reception(for: listener.kind) else { return nil }
+        let spool = host.spool
+        return SMTPServer(
+            listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), proxies: listener.proxies, service: reception,
+            tls: listener.kind == .link ? try host.linkServerTLS() : host.publicTLS, group: host.group, budget: budget, limiter: limiter,
+            makeIncomingFile: { try await spool.makeIncomingFile() }, logger: host.logger)
+    }
+
+    /// Changes what sessions that begin from now on are served by.
+    func change(_ server: SMTPServer, _ kind: Configuration.Listener.Kind) throws {
+        guard let reception = try reception(for: kind) else { return }
+        server.change(settings: settings(for: kind), service: reception)
+    }
+
+    /// Changes what connections that begin from now on are served by.
+    func change(_ server: IMAPServer, _ kind: Configuration.Listener.Kind) throws {
+        guard let mailboxes = host.mailboxes else { return }
+        server.change(settings: imapSettings(server.security), backend: try backend(mailboxes))
+    }
+
+    private func reception(for kind: Configuration.Listener.Kind) throws -> Reception? {
+        guard let policy = try policy(for: kind) else { return nil }
+        return Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
             hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, storage: host.storage,
             logger: host.logger)
-        let spool = host.spool
-        return SMTPServer(
-            listenerName: listener.kind.rawValue, settings: settings(for: listener.kind), service: reception,
-            tls: listener.kind == .link ? try host.linkServerTLS() : host.publicTLS, group: host.group, budget: budget, limiter: limiter,
-            makeIncomingFile: { try await spool.makeIncomingFile() }, logger: host.logger)
     }
 
     /// An IMAP server for a listener; `nil` where the listener speaks something else.
@@ -66,6 +95,13 @@ struct Listeners: Sendable {
         guard let tls = host.publicTLS else {
             throw HostError("A listener \(listener.kind.rawValue) needs the section “certificate”: passwords are taken under TLS only")
         }
+        return IMAPServer(
+            listenerName: listener.kind.rawValue, settings: imapSettings(security), proxies: listener.proxies, backend: try backend(mailboxes), tls: tls,
+            group: host.group,
+            budget: budget, limiter: limiter, logger: host.logger)
+    }
+
+    private func imapSettings(_ security: IMAPSession.Security) -> IMAPServer.Settings {
         let limits = host.configuration.limits
         var session = IMAPSession.Configuration(hostname: host.configuration.hostname, security: security)
         session.errors = limits.errorsPerSession
@@ -74,12 +110,14 @@ struct Listeners: Sendable {
         settings.dataTimeout = .seconds(limits.dataTimeoutSeconds)
         settings.messageTimeout = .seconds(limits.messageTimeoutSeconds)
         settings.authenticationSecret = authenticationSecret
-        let backend = MailboxBackend(
+        return settings
+    }
+
+    private func backend(_ mailboxes: MailboxStore) throws -> MailboxBackend {
+        let limits = host.configuration.limits
+        return MailboxBackend(
             directory: try host.directory(), store: mailboxes, budget: budget, messageSize: limits.messageSizeBytes,
             memoryPerMessage: limits.memoryPerMessageBytes, logger: host.logger)
-        return IMAPServer(
-            listenerName: listener.kind.rawValue, settings: settings, backend: backend, tls: tls, group: host.group, budget: budget,
-            limiter: limiter, logger: host.logger)
     }
 
     private func policy(for kind: Configuration.Listener.Kind) throws -> (any ListenerPolicy)? {
@@ -126,17 +164,32 @@ struct Listeners: Sendable {
     }
 }
 
+/// How many listeners of those that there should be listen.
+final class ListenerCount: Sendable {
+    private let listening = Atomic(0)
+    private let wanted: Int
+
+    init(wanted: Int) { self.wanted = wanted }
+
+    func add() { listening.add(1, ordering: .relaxed) }
+    var isComplete: Bool { listening.load(ordering: .relaxed) >= wanted }
+}
+
 /// An SMTP listener in the life of the process.
 struct SMTPListenerService: Service {
     let server: SMTPServer
     let listener: Configuration.Listener
+    /// How long sessions may take to end.
+    let grace: Duration
+    let listening: ListenerCount
     let logger: Logger
 
     func run() async throws {
         let port = try await server.bind(address: listener.address, port: listener.port)
         logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        listening.add()
         try? await gracefulShutdown()
-        await server.shutdown(grace: .seconds(10))
+        await server.shutdown(grace: grace)
     }
 }
 
@@ -144,15 +197,19 @@ struct SMTPListenerService: Service {
 struct IMAPListenerService: Service {
     let server: IMAPServer
     let listener: Configuration.Listener
+    /// How long sessions may take to end.
+    let grace: Duration
+    let listening: ListenerCount
     let logger: Logger
 
     func run() async throws {
         let port = try await server.bind(address: listener.address, port: listener.port)
         logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        listening.add()
         await withDiscardingTaskGroup { group in
             group.addTask { await server.run() }
             try? await gracefulShutdown()
-            await server.shutdown(grace: .seconds(10))
+            await server.shutdown(grace: grace)
         }
     }
 }

@@ -16,11 +16,21 @@ import UnixSignals
 /// `Spool` → ``QueueRunner`` → ``MailboxDelivery`` or ``SMTPDeliveryAgent`` → ``Settlement``.
 public struct PosternServer: Sendable {
     private let configuration: Configuration
+    private let reread: @Sendable () throws -> Configuration
+    private let setLogLevel: @Sendable (Logger.Level) -> Void
     private let logger: Logger
 
     /// Makes a host that doesn't run yet.
-    public init(configuration: Configuration, logger: Logger) {
+    /// - Parameters:
+    ///   - reread: reads and checks the configuration again, for a reload.
+    ///   - setLogLevel: changes the level of all loggers.
+    public init(
+        configuration: Configuration, reread: @escaping @Sendable () throws -> Configuration,
+        setLogLevel: @escaping @Sendable (Logger.Level) -> Void, logger: Logger
+    ) {
         self.configuration = configuration
+        self.reread = reread
+        self.setLogLevel = setLogLevel
         self.logger = logger
     }
 
@@ -29,21 +39,38 @@ public struct PosternServer: Sendable {
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let host = try await Host(configuration: configuration, group: group, logger: logger)
+        let lock = try HostLock(folder: configuration.dataFolder)
         let now: @Sendable () -> Date = { Date.now }
         var client = SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress)
+        client.shutdownGrace = .seconds(configuration.limits.stopSeconds)
         client.timeouts.limit(to: .seconds(configuration.outboundTimeoutSeconds))
         let pool = SMTPClientPool(
             configuration: client, tls: host.clientTLS, group: group, logger: logger)
-        let queue = host.queueRunner(pool: pool, resolver: host.resolver, now: now)
+        let queue = host.queueRunner(host.deliveryMeans(pool: pool, now: now), now: now)
+        let listeners = Listeners(host: host, now: now) { queue.offer($0) }
+        var means = Reloader.Means(pool: pool, queue: queue)
+        let count = ListenerCount(wanted: configuration.listeners.count { $0.kind != .control && $0.kind != .https })
+        let listening = try listenerServices(host, listeners, count, &means)
+        let reloader = Reloader(
+            host: host, listeners: listeners, means: means, reread: reread, setLogLevel: setLogLevel, now: now, logger: logger)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
-        services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: configuration.journeys.keepDays, now: now, logger: logger))
+        services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: { reloader.configuration.journeys.keepDays }, now: now, logger: logger))
         services += controlServices(host)
-        services += try listeners(host, now: now) { queue.offer($0) }
+        services.append(reloader)
+        services += listening
+        if let settings = configuration.monitoring {
+            // The first to be told of the end, so that it can tell others.
+            services.append(
+                MonitoringServer(
+                    readings: HostReadings(host: host, budget: listeners.budget, start: now()), settings: settings, group: group,
+                    isServing: { count.isComplete }, now: now, logger: logger))
+        }
         logger.info(
             "postern serves",
             metadata: ["host": "\(configuration.hostname)", "roles": "\(configuration.roles.map(\.rawValue).sorted().joined(separator: ","))"])
         var settings = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        settings.maximumGracefulShutdownDuration = .seconds(30)
+        // Listeners and deliveries have ended by then; what hasn't is in the spool.
+        settings.maximumGracefulShutdownDuration = .seconds(configuration.limits.stopSeconds + 5)
         let result: Result<Void, any Error>
         do {
             try await ServiceGroup(configuration: settings).run()
@@ -53,6 +80,7 @@ public struct PosternServer: Sendable {
         }
         await pool.shutdown()
         try await host.close()
+        withExtendedLifetime(lock) {}
         try result.get()
     }
 
@@ -71,23 +99,29 @@ public struct PosternServer: Sendable {
         return services
     }
 
-    private func listeners(_ host: Host, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) throws -> [any Service] {
-        let listeners = Listeners(host: host, now: now, offer: offer)
-        return try configuration.listeners.compactMap { listener -> (any Service)? in
+    private func listenerServices(_ host: Host, _ listeners: Listeners, _ count: ListenerCount, _ means: inout Reloader.Means) throws -> [any Service] {
+        let grace = Duration.seconds(configuration.limits.stopSeconds)
+        var services: [any Service] = []
+        for listener in configuration.listeners {
             switch listener.kind {
             case .smtp, .submission, .submissions, .link:
-                return try listeners.smtpServer(for: listener).map { SMTPListenerService(server: $0, listener: listener, logger: logger) }
+                guard let server = try listeners.smtpServer(for: listener) else { continue }
+                means.smtpServers.append((listener.kind, server))
+                services.append(SMTPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .control:
                 let control = HostControl(
                     journeys: host.spool, digests: host.digests, accounts: host.mailboxes.map { AccountDirectory(accounts: $0) })
                 let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
-                return ControlListenerService(server: server, listener: listener, logger: logger)
+                services.append(ControlListenerService(server: server, listener: listener, logger: logger))
             case .https:
                 // The webmail is a process of its own, above this target; the configuration is refused before it comes here.
-                return nil
+                continue
             case .imap, .imaps:
-                return try listeners.imapServer(for: listener).map { IMAPListenerService(server: $0, listener: listener, logger: logger) }
+                guard let server = try listeners.imapServer(for: listener) else { continue }
+                means.imapServers.append((listener.kind, server))
+                services.append(IMAPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             }
         }
+        return services
     }
 }

@@ -21,13 +21,17 @@ public struct HeaderWriter: Sendable {
     /// Writes a field whose value is text, such as Subject: with encoded-words where it is not ASCII.
     public mutating func unstructured(_ name: String, _ text: String) {
         let clean = HeaderWriter.withoutControls(text)
-        let isPlain = clean.utf8.allSatisfy { $0 < 0x80 } && !clean.contains("=?")
-        if isPlain || allowsUTF8 && !clean.contains("=?") {
-            write(name, words: HeaderWriter.words(clean))
+        let words = HeaderWriter.words(clean)
+        // A word that is no line any more would be cut; as encoded-words it comes back whole.
+        let mayStay = !clean.contains("=?") && words.allSatisfy { $0.utf8.count <= HeaderWriter.longestWord }
+        if mayStay, allowsUTF8 || clean.utf8.allSatisfy({ $0 < 0x80 }) {
+            write(name, words: words)
         } else {
             write(name, words: EncodedWord.encode(clean, firstLineUsed: name.utf8.count + 2))
         }
     }
+
+    private static let longestWord = 900
 
     /// Writes a field whose value follows a grammar; it is folded at its blanks and otherwise written as it is, also
     /// what is not ASCII.

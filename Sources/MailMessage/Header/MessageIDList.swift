@@ -28,7 +28,7 @@ public struct MessageIDList: Hashable, Sendable {
             var text: [UInt8] = [octet]
             scanner.position += 1
             while let next = scanner.peek, next != UInt8(ascii: ">"), next != UInt8(ascii: "<") {
-                if !next.isBlank { text.append(next) }
+                if next > 0x20, next != 0x7F { text.append(next) }
                 scanner.position += 1
             }
             guard scanner.peek == UInt8(ascii: ">") else { continue }
@@ -37,10 +37,9 @@ public struct MessageIDList: Hashable, Sendable {
             if text.count > 2 { found.append(Charset.headerText(text)) }
         }
         if found.isEmpty {
-            let bare = octets.filter { !$0.isBlank }
-            if bare.count == octets.count, bare.contains(UInt8(ascii: "@")), !bare.contains(UInt8(ascii: "<")) {
-                found.append("<" + Charset.headerText(bare) + ">")
-            }
+            let isBare =
+                octets.contains(UInt8(ascii: "@")) && octets.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") }
+            if isBare { found.append("<" + Charset.headerText(octets) + ">") }
         }
         identifiers = found
     }

@@ -222,6 +222,17 @@ extension SpoolStore: Spool {
         }
     }
 
+    /// How many recipients wait, and since when the oldest message does. Answered by the indexes.
+    public func summary() async throws -> (queued: Int, held: Int, oldest: Date?) {
+        try await database.read { db in
+            let held = try Int.fetchOne(db, sql: "SELECT count(*) FROM recipient WHERE state = 1") ?? 0
+            let queued = try Int.fetchOne(db, sql: "SELECT count(*) FROM recipient WHERE state = 0") ?? 0
+            // Numbers follow time, so the message with the lowest one came first.
+            let oldest = try Double.fetchOne(db, sql: "SELECT arrival FROM message ORDER BY id LIMIT 1")
+            return (queued, held, oldest.map { Date(timeIntervalSinceReferenceDate: $0) })
+        }
+    }
+
     public func hold(_ id: QueueID?, reason: String) async throws -> Int {
         try await change("UPDATE recipient SET state = 1, holdReason = ? WHERE state = 0", [reason], id)
     }

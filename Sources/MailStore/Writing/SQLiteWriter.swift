@@ -1,5 +1,6 @@
 import Dispatch
 import GRDB
+import PosternMetrics
 import Synchronization
 
 /// The only writer of a database in this process: one serial queue that commits everything that waits in one transaction.
@@ -71,6 +72,7 @@ final class SQLiteWriter: Sendable {
 
     private func commit(_ batch: [any WriterJob]) {
         var failure: StoreError?
+        let began = ContinuousClock.now
         do {
             try pool.writeWithoutTransaction { db in
                 if try !runTogether(batch, db) { try runApart(batch, db) }
@@ -78,6 +80,9 @@ final class SQLiteWriter: Sendable {
         } catch {
             failure = StoreError(database: error)
         }
+        Metrics.commitSeconds.observe(.now - began)
+        Metrics.commitJobs.observe(Double(batch.count))
+        Metrics.commits.add(.init(failure == nil))
         for job in batch { job.finish(failure) }
     }
 

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOSSL
 import NIOTLS
+import PosternMetrics
 
 /// Hands a channel's events to the one task that serves the connection, one at a time. Nothing is read while nobody waits for it.
 final class IMAPChannelHandler: ChannelDuplexHandler {
@@ -124,14 +125,21 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
 
     // MARK: - The channel's side
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        // Behind a proxy the connection began before.
+        if context.channel.isActive { opened() }
+    }
 
     func channelActive(context: ChannelHandlerContext) {
-        if tlsHandler == nil {
-            isOpened = true
-            deliver()
-        }
+        opened()
         context.fireChannelActive()
+    }
+
+    private func opened() {
+        guard tlsHandler == nil else { return }
+        isOpened = true
+        deliver()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -166,7 +174,9 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
         switch event {
         case TLSUserEvent.handshakeCompleted:
             guard let tlsHandler, let tls else { return }
-            summary = TLSSummary(handler: tlsHandler, server: tls)
+            let session = TLSSummary(handler: tlsHandler, server: tls)
+            Metrics.handshakes.add(.completed(isServer: true, version: session.version))
+            summary = session
             deliver()
         case ChannelEvent.inputClosed:
             isEnded = true
@@ -176,6 +186,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if tlsHandler != nil, summary == nil, !isEnded { Metrics.handshakes.add(.serverFailed) }
         isEnded = true
         deliver()
         context.close(promise: nil)

@@ -2,11 +2,13 @@ import FoundationEssentials
 import IMAP
 import Logging
 import NIOCore
+import PosternMetrics
 import SASL
 
 /// Serves one connection from its greeting to its end: does what the session asks for, in the order in which it asks.
 final class IMAPConversation {
     private let server: IMAPServer
+    private let terms: IMAPServer.Terms
     private let connection: IMAPConnection
     private let output: IMAPOutput
     private var session: IMAPSession
@@ -18,13 +20,15 @@ final class IMAPConversation {
 
     init(server: IMAPServer, connection: IMAPConnection) {
         self.server = server
+        let terms = server.terms
+        self.terms = terms
         self.connection = connection
-        let timeout = TimeAmount(server.settings.writeTimeout)
+        let timeout = TimeAmount(terms.settings.writeTimeout)
         output = IMAPOutput { try await connection.write($0, timeout: timeout) }
         session = IMAPSession(
-            configuration: server.settings.session, authenticationSecret: server.settings.authenticationSecret, makeNonce: Self.makeNonce)
+            configuration: terms.settings.session, authenticationSecret: terms.settings.authenticationSecret, makeNonce: Self.makeNonce)
         info = connection.info
-        loginDeadline = .now() + TimeAmount(server.settings.loginTimeout * 3)
+        loginDeadline = .now() + TimeAmount(terms.settings.loginTimeout * 3)
     }
 
     /// 24 random octets as printable text (RFC 5802 §5.1).
@@ -71,7 +75,7 @@ final class IMAPConversation {
 
     /// When the client's patience with us, or ours with it, is at its end (RFC 9051 §5.4).
     private var deadline: NIODeadline {
-        let settings = server.settings
+        let settings = terms.settings
         if session.isAppending { return min(.now() + TimeAmount(settings.dataTimeout), messageDeadline) }
         // Single octets of a command don't count: a client that drips must not hold its place for ever.
         guard account == nil else { return lastCommand + TimeAmount(settings.idleTimeout) }
@@ -81,7 +85,7 @@ final class IMAPConversation {
     /// Waits until the greeting may be said, or until what follows STARTTLS may; `false` when that never comes.
     private func awaitReadiness() async -> Bool {
         while true {
-            switch await connection.receive(until: min(.now() + TimeAmount(server.settings.loginTimeout), loginDeadline)) {
+            switch await connection.receive(until: min(.now() + TimeAmount(terms.settings.loginTimeout), loginDeadline)) {
             case .opened: return true
             case .secured(let summary):
                 info.tls = summary
@@ -108,10 +112,14 @@ final class IMAPConversation {
             return try await authenticationEnded(username, mechanism, succeeded)
         case .perform(let tag, let command):
             guard let account else { return false }
-            session.complete(try await account.perform(command, tag: tag, isRev2: session.isRev2, into: output))
+            let began = ContinuousClock.now
+            let ending = try await account.perform(command, tag: tag, isRev2: session.isRev2, into: output)
+            Metrics.commandSeconds.observe(.now - began)
+            Metrics.commands.add(.init(ending.status == .ok))
+            session.complete(ending)
         case .beginAppend(let request):
             guard let account else { return false }
-            messageDeadline = .now() + TimeAmount(server.settings.messageTimeout)
+            messageDeadline = .now() + TimeAmount(terms.settings.messageTimeout)
             if let refusal = await account.beginAppend(request) { session.complete(refusal) } else { session.acceptAppend() }
         case .appendOctets(let octets): await account?.append(octets)
         case .endAppend:
@@ -129,7 +137,7 @@ final class IMAPConversation {
 
     private func findVerifier(_ username: String, _ isPlain: Bool) async {
         do {
-            let verifier = try await server.backend.verifier(forUser: username)
+            let verifier = try await terms.backend.verifier(forUser: username)
             if isPlain {
                 session = await PasswordCheck.any(for: info).provide(verifier, to: session)
             } else {
@@ -142,14 +150,15 @@ final class IMAPConversation {
     }
 
     private func authenticationEnded(_ username: String, _ mechanism: String, _ succeeded: Bool) async throws -> Bool {
-        await server.backend.authenticationEnded(username: username, mechanism: mechanism, succeeded: succeeded, connection: info)
+        Metrics.authentications.add(.init(succeeded))
+        await terms.backend.authenticationEnded(username: username, mechanism: mechanism, succeeded: succeeded, connection: info)
         guard succeeded else {
             // Slows down whoever guesses; the connection counts against its network meanwhile.
-            try await Task.sleep(for: server.settings.failureDelay)
+            try await Task.sleep(for: terms.settings.failureDelay)
             return true
         }
         do {
-            account = try await server.backend.openAccount(ofUser: username, connection: info)
+            account = try await terms.backend.openAccount(ofUser: username, connection: info)
             return true
         } catch {
             server.logger.error("an account can't be opened", metadata: ["user": "\(username)", "error": "\(error)"])

@@ -5,6 +5,7 @@ public import Logging
 public import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternMetrics
 import Synchronization
 
 /// Accepts connections and runs an ``IMAP/IMAPSession`` on each. One server is one listener of the configuration.
@@ -37,9 +38,16 @@ public final class IMAPServer: Sendable {
         }
     }
 
+    /// What a connection is served by from its first word to its last, whatever is changed meanwhile.
+    struct Terms: Sendable {
+        let settings: Settings
+        let backend: any IMAPBackend
+    }
+
     let listenerName: String
-    let settings: Settings
-    let backend: any IMAPBackend
+    /// Connections from these networks begin with a header of the PROXY protocol.
+    private let proxies: [IPNetwork]
+    private let currentTerms: Mutex<Terms>
     let tls: TLSServerContext
     let group: any EventLoopGroup
     let budget: MemoryBudget
@@ -47,11 +55,14 @@ public final class IMAPServer: Sendable {
     let logger: Logger
 
     private struct State {
-        var listener: NIOAsyncChannel<IMAPConnection?, Never>?
+        var listener: NIOAsyncChannel<Void, Never>?
         var connections: [UInt64: IMAPConnection] = [:]
         var isShuttingDown = false
     }
     private let state = Mutex(State())
+    /// Connections that wait to be served.
+    private let arrivals: AsyncStream<IMAPConnection>
+    private let arrived: AsyncStream<IMAPConnection>.Continuation
     /// Connections of all listeners are counted together: an identity is unique within the process.
     private static let nextIdentity = Atomic<UInt64>(1)
 
@@ -62,6 +73,7 @@ public final class IMAPServer: Sendable {
     /// - Parameters:
     ///   - listenerName: the listener's name in the configuration.
     ///   - settings: how it speaks.
+    ///   - proxies: networks whose connections begin with a header of the PROXY protocol, which is believed.
     ///   - backend: who knows users and mailboxes.
     ///   - tls: certificate and key.
     ///   - group: where connections run.
@@ -69,17 +81,33 @@ public final class IMAPServer: Sendable {
     ///   - limiter: shared with the other servers of the process.
     ///   - logger: for what an operator may want to see.
     public init(
-        listenerName: String, settings: Settings, backend: any IMAPBackend, tls: TLSServerContext, group: any EventLoopGroup,
+        listenerName: String, settings: Settings, proxies: [IPNetwork] = [], backend: any IMAPBackend, tls: TLSServerContext, group: any EventLoopGroup,
         budget: MemoryBudget, limiter: ConnectionLimiter, logger: Logger
     ) {
         self.listenerName = listenerName
-        self.settings = settings
-        self.backend = backend
+        self.proxies = proxies
+        (arrivals, arrived) = AsyncStream.makeStream()
+        currentTerms = Mutex(Terms(settings: settings, backend: backend))
         self.tls = tls
         self.group = group
         self.budget = budget
         self.limiter = limiter
         self.logger = logger
+    }
+
+    /// The terms of connections that begin now.
+    var terms: Terms { currentTerms.withLock { $0 } }
+
+    /// How connections are secured.
+    public var security: IMAPSession.Security { terms.settings.session.security }
+
+    /// Serves connections that begin from now on in another way; those that are open go on as they began. The security stays as it is.
+    public func change(settings: Settings, backend: any IMAPBackend) {
+        var settings = settings
+        currentTerms.withLock { terms in
+            settings.session.security = terms.settings.session.security
+            terms = Terms(settings: settings, backend: backend)
+        }
     }
 
     /// Begins to listen; connections wait until ``run()``. To be called once.
@@ -98,7 +126,7 @@ public final class IMAPServer: Sendable {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .bind(to: SocketAddress(address, port: port)) { channel in
-                channel.eventLoop.makeCompletedFuture { try self.begin(channel) }
+                channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }
         state.withLock { $0.listener = listener }
         return listener.channel.localAddress?.port ?? port
@@ -108,14 +136,16 @@ public final class IMAPServer: Sendable {
     public func run() async {
         guard let listener = state.withLock({ $0.listener }) else { return }
         await withDiscardingTaskGroup { group in
-            do {
-                try await listener.executeThenClose { connections in
-                    for try await case let connection? in connections {
-                        group.addTask { await self.serve(connection) }
-                    }
+            group.addTask {
+                do {
+                    try await listener.executeThenClose { accepted in for try await _ in accepted {} }
+                } catch {
+                    self.logger.error("a listener failed", metadata: ["listener": "\(self.listenerName)", "error": "\(error)"])
                 }
-            } catch {
-                logger.error("a listener failed", metadata: ["listener": "\(listenerName)", "error": "\(error)"])
+                self.arrived.finish()
+            }
+            for await connection in arrivals {
+                group.addTask { await self.serve(connection) }
             }
         }
     }
@@ -143,21 +173,34 @@ public final class IMAPServer: Sendable {
         state.withLock { _ = $0.connections.removeValue(forKey: connection.info.id) }
     }
 
+    /// Waits for what a proxy says where the connection comes from one, and begins.
+    private func accept(_ channel: any Channel) throws {
+        guard let ends = ConnectionEnds(channel) else { return channel.close(promise: nil) }
+        guard proxies.contains(where: { $0.covers(ends.remote.address) }) else { return try begin(channel, ends) }
+        try channel.pipeline.syncOperations.addHandler(ProxyHeaderHandler(ends: ends, logger: logger) { try self.begin(channel, $0) })
+    }
+
     /// Puts the handlers in place, or turns the client away. Runs on the connection's event loop.
-    private func begin(_ channel: any Channel) throws -> IMAPConnection? {
-        guard let remote = channel.remoteAddress?.internetAddress else {
-            channel.close(promise: nil)
-            return nil
+    private func begin(_ channel: any Channel, _ ends: ConnectionEnds) throws {
+        let remote = ends.remote.address
+        guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else {
+            Metrics.refusedConnections.add(.imapBusy)
+            return turnAway(channel, "Too busy, try again later")
         }
-        guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else { return turnAway(channel, "Too busy, try again later") }
-        guard limiter.admit(remote) else { return turnAway(channel, "Too many connections from your network") }
+        guard limiter.admit(remote) else {
+            Metrics.refusedConnections.add(.imapNetwork)
+            return turnAway(channel, "Too many connections from your network")
+        }
         budget.add(Self.octetsPerConnection)
+        Metrics.connections.add(.imap)
+        Metrics.openConnections.add(.imap)
         channel.closeFuture.whenComplete { [limiter, budget] _ in
             limiter.release(remote)
             budget.remove(Self.octetsPerConnection)
+            Metrics.openConnections.add(.imap, -1)
         }
         var tlsHandler: NIOSSLServerHandler?
-        if settings.session.security == .implicit {
+        if terms.settings.session.security == .implicit {
             let handler = tls.makeHandler()
             try channel.pipeline.syncOperations.addHandler(handler)
             tlsHandler = handler
@@ -168,26 +211,24 @@ public final class IMAPServer: Sendable {
         let connection = IMAPConnection(
             channel: channel, handler: handler,
             info: IMAPConnectionInfo(
-                id: identity, listener: listenerName, remoteAddress: remote, remotePort: channel.remoteAddress?.port ?? 0,
+                id: identity, listener: listenerName, remoteAddress: remote, remotePort: ends.remote.port,
                 connectedAt: .now))
         let isLate = state.withLock { state in
             state.connections[identity] = connection
             return state.isShuttingDown
         }
         if isLate { handler.shutDown() }
-        return connection
+        arrived.yield(connection)
     }
 
     /// Says why there is no service, in clear where IMAP begins in clear, and closes.
-    private func turnAway(_ channel: any Channel, _ reason: String) -> IMAPConnection? {
-        guard settings.session.security == .startTLS else {
-            channel.close(promise: nil)
-            return nil
+    private func turnAway(_ channel: any Channel, _ reason: String) {
+        guard terms.settings.session.security == .startTLS else {
+            return channel.close(promise: nil)
         }
         // The channel isn't active before this returns.
         channel.eventLoop.execute {
             channel.writeAndFlush(ByteBuffer(string: "* BYE \(reason)\r\n")).whenComplete { _ in channel.close(promise: nil) }
         }
-        return nil
     }
 }

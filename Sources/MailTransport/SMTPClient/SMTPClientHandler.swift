@@ -2,6 +2,7 @@ import MailMessage
 import NIOCore
 import NIOSSL
 import NIOTLS
+import PosternMetrics
 import SASL
 import SMTP
 
@@ -26,14 +27,17 @@ struct SMTPSentMessage: Sendable {
 }
 
 /// Runs a client session on a channel: carries out its actions, reads the clock, keeps its timer.
-final class SMTPClientHandler: ChannelInboundHandler {
+final class SMTPClientHandler: ChannelInboundHandler, Expiring {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let plan: SMTPConnectionPlan
     private var session: SMTPClientSession
     private var context: ChannelHandlerContext?
-    private var timer: Scheduled<Void>?
+    private var wheel: DeadlineWheel?
+    private var expiry: DeadlineWheel.Place?
+    /// When what is waited for must have come.
+    private var deadline: NIODeadline?
     private var readiness: EventLoopPromise<Void>?
     private var isReadinessKnown = false
     private var sending: EventLoopPromise<SMTPSentMessage>?
@@ -89,6 +93,7 @@ final class SMTPClientHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        wheel = DeadlineWheel.current(of: context.eventLoop)
         readiness = context.eventLoop.makePromise()
         if context.channel.isActive { begin() }
     }
@@ -96,7 +101,8 @@ final class SMTPClientHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         perform(session.closed())
         if !isReadinessKnown { knowReadiness(.failure(Self.closedFailure)) }
-        timer?.cancel()
+        if let expiry { wheel?.cancel(self, expiry) }
+        expiry = nil
         self.context = nil
     }
 
@@ -157,6 +163,7 @@ final class SMTPClientHandler: ChannelInboundHandler {
         }
         let summary = TLSSummary(handler: handler, client: client, serverName: plan.serverName)
         tls = summary
+        Metrics.handshakes.add(.completed(isServer: false, version: summary.version))
         if let role = plan.requiredRole, !summary.peerRoles.contains(role) {
             let roles = summary.peerRoles.sorted().joined(separator: ", ")
             return failHandshake("the peer's certificate names the roles [\(roles)], but not \(role)")
@@ -175,6 +182,7 @@ final class SMTPClientHandler: ChannelInboundHandler {
     }
 
     private func failHandshake(_ reason: String) {
+        Metrics.handshakes.add(.clientFailed)
         perform(session.abort(SMTPReply(451, EnhancedStatusCode(4, 7, 5), "TLS failed: \(reason)")))
     }
 
@@ -269,8 +277,7 @@ final class SMTPClientHandler: ChannelInboundHandler {
 
     /// Every event begins the waiting anew, for as long as what is waited for now may take.
     private func rearm() {
-        timer?.cancel()
-        timer = nil
+        deadline = nil
         guard let context, context.channel.isActive else { return }
         let duration: Duration
         if awaitsImplicitTLS {
@@ -282,10 +289,20 @@ final class SMTPClientHandler: ChannelInboundHandler {
         } else {
             return
         }
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(duration)) { self.timeIsUp() }
+        let time = NIODeadline.now() + TimeAmount(duration)
+        deadline = time
+        // Called too early, it waits for the rest: that happens once in many messages.
+        if let expiry, expiry.isBefore(time) { return }
+        expiry = wheel?.expire(self, at: time, instead: expiry)
     }
 
-    private func timeIsUp() {
+    func timeIsUp() {
+        expiry = nil
+        guard let deadline else { return }
+        guard deadline <= .now() else {
+            expiry = wheel?.expire(self, at: deadline)
+            return
+        }
         if awaitsImplicitTLS || session.wait != nil {
             perform(session.timedOut())
         } else {

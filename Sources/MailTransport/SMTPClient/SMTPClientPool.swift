@@ -1,6 +1,7 @@
 public import Logging
 import MailMessage
 public import NIOCore
+import NIOPosix
 import SMTP
 import Synchronization
 
@@ -150,7 +151,8 @@ public final class SMTPClientPool: Sendable {
                 }
                 do {
                     let connection = try await SMTPClientConnection.open(
-                        address, port: target.port, from: configuration.localAddress, plan: plan, group: group)
+                        address, port: target.port, from: configuration.localAddress, plan: plan,
+                        group: MultiThreadedEventLoopGroup.currentEventLoop ?? group)
                     attempt.record(connection.opening.exchanges)
                     if let refusal = connection.opening.startTLSRefusal {
                         attempt.failures.append(
@@ -231,7 +233,14 @@ public final class SMTPClientPool: Sendable {
     }
 
     private func takeIdle(_ target: SMTPTarget) -> SMTPClientConnection? {
-        state.withLock { state in
+        let eventLoop = MultiThreadedEventLoopGroup.currentEventLoop
+        return state.withLock { state in
+            // One on the same event loop is the quickest.
+            if let eventLoop, let place = state.idle[target]?.lastIndex(where: { $0.channel.eventLoop === eventLoop }),
+                let connection = state.idle[target]?.remove(at: place), connection.isActive
+            {
+                return connection
+            }
             while let connection = state.idle[target]?.popLast() {
                 if connection.isActive { return connection }
             }

@@ -8,25 +8,33 @@ public final class ConnectionLimiter: Sendable {
         var networks: [IPNetwork: Int] = [:]
     }
 
-    private let total: Int
-    private let perNetwork: Int
-    private let trusted: [IPNetwork]
+    private struct Limits {
+        var total: Int
+        var perNetwork: Int
+        var trusted: [IPNetwork]
+    }
+
+    private let limits: Mutex<Limits>
     private let counts = Mutex(Counts())
 
     /// Makes a limiter; networks in `trusted` have the total limit only.
     public init(total: Int, perNetwork: Int, trusted: [IPNetwork] = []) {
-        self.total = total
-        self.perNetwork = perNetwork
-        self.trusted = trusted
+        limits = Mutex(Limits(total: total, perNetwork: perNetwork, trusted: trusted))
+    }
+
+    /// Sets other limits; connections that are open stay.
+    public func change(total: Int, perNetwork: Int, trusted: [IPNetwork]) {
+        limits.withLock { $0 = Limits(total: total, perNetwork: perNetwork, trusted: trusted) }
     }
 
     /// Counts a connection, or refuses it. Whoever was admitted must be released once.
     public func admit(_ address: IPAddress) -> Bool {
         let network = Self.network(of: address)
-        let isTrusted = trusted.contains { $0.covers(address) }
+        let limits = limits.withLock { $0 }
+        let isTrusted = limits.trusted.contains { $0.covers(address) }
         return counts.withLock { counts in
             let here = counts.networks[network, default: 0]
-            guard counts.total < total, isTrusted || here < perNetwork else { return false }
+            guard counts.total < limits.total, isTrusted || here < limits.perNetwork else { return false }
             counts.total += 1
             counts.networks[network] = here + 1
             return true

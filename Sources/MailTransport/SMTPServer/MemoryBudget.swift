@@ -2,12 +2,17 @@ import Synchronization
 
 /// What all sessions together may hold in memory. Over it nobody new is served: the house answers "later" rather than grow.
 public final class MemoryBudget: Sendable {
-    /// Octets.
-    public let limit: Int
+    private let octets: Atomic<Int>
     private let used = Atomic<Int>(0)
 
     /// Makes a budget of `limit` octets.
-    public init(limit: Int) { self.limit = limit }
+    public init(limit: Int) { octets = Atomic(limit) }
+
+    /// Octets. What is held already stays when the limit is lowered.
+    public var limit: Int {
+        get { octets.load(ordering: .relaxed) }
+        set { octets.store(newValue, ordering: .relaxed) }
+    }
 
     /// Octets in use.
     public var octetsInUse: Int { used.load(ordering: .relaxed) }

@@ -4,6 +4,7 @@ public import Logging
 public import MailMessage
 public import NIOCore
 import NIOPosix
+import PosternMetrics
 public import SMTP
 import Synchronization
 
@@ -33,11 +34,24 @@ public final class SMTPServer: Sendable {
         }
     }
 
+    /// What a session is served by from its first word to its last, whatever is changed meanwhile.
+    final class Terms: Sendable {
+        let settings: Settings
+        let service: any SMTPService
+
+        init(settings: Settings, service: any SMTPService) {
+            self.settings = settings
+            self.service = service
+        }
+    }
+
     let listenerName: String
-    let settings: Settings
-    let service: any SMTPService
+    /// Connections from these networks begin with a header of the PROXY protocol.
+    private let proxies: [IPNetwork]
+    private let currentTerms: Mutex<Terms>
     let tls: TLSServerContext?
     let group: any EventLoopGroup
+    let executors: EventLoopTaskExecutors
     let budget: MemoryBudget
     let limiter: ConnectionLimiter
     let makeIncomingFile: (@Sendable () async throws -> any IncomingFile)?
@@ -59,6 +73,7 @@ public final class SMTPServer: Sendable {
     /// - Parameters:
     ///   - listenerName: the listener's name in the configuration.
     ///   - settings: how it speaks.
+    ///   - proxies: networks whose connections begin with a header of the PROXY protocol, which is believed.
     ///   - service: who decides.
     ///   - tls: certificate and key; needed for every security but `.none`.
     ///   - group: where connections run.
@@ -67,20 +82,33 @@ public final class SMTPServer: Sendable {
     ///   - makeIncomingFile: where large messages go; without it they stay in memory.
     ///   - logger: for what an operator may want to see.
     public init(
-        listenerName: String, settings: Settings, service: any SMTPService, tls: TLSServerContext?, group: any EventLoopGroup,
+        listenerName: String, settings: Settings, proxies: [IPNetwork] = [], service: any SMTPService, tls: TLSServerContext?, group: any EventLoopGroup,
         budget: MemoryBudget, limiter: ConnectionLimiter, makeIncomingFile: (@Sendable () async throws -> any IncomingFile)?,
         logger: Logger
     ) {
         precondition(tls != nil || settings.session.security == .none, "a listener with TLS needs a TLS context")
         self.listenerName = listenerName
-        self.settings = settings
-        self.service = service
+        self.proxies = proxies
+        currentTerms = Mutex(Terms(settings: settings, service: service))
         self.tls = tls
         self.group = group
+        executors = EventLoopTaskExecutors(group)
         self.budget = budget
         self.limiter = limiter
         self.makeIncomingFile = makeIncomingFile
         self.logger = logger
+    }
+
+    /// The terms of sessions that begin now.
+    var terms: Terms { currentTerms.withLock { $0 } }
+
+    /// Serves sessions that begin from now on in another way; those that are open go on as they began. The security stays as it is.
+    public func change(settings: Settings, service: any SMTPService) {
+        var settings = settings
+        currentTerms.withLock { terms in
+            settings.session.security = terms.settings.session.security
+            terms = Terms(settings: settings, service: service)
+        }
     }
 
     /// Begins to listen. May be called for several addresses.
@@ -98,7 +126,7 @@ public final class SMTPServer: Sendable {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.begin(channel) } }
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
         let channel = try await bootstrap.bind(to: SocketAddress(address, port: port)).get()
         state.withLock { $0.listeners.append(channel) }
         let bound = channel.localAddress?.port ?? port
@@ -126,35 +154,47 @@ public final class SMTPServer: Sendable {
     /// Sessions that are open, or whose end the service doesn't know yet.
     public var openSessions: Int { state.withLock { $0.connections.count } }
 
+    /// Waits for what a proxy says where the connection comes from one, and begins.
+    private func accept(_ channel: any Channel) throws {
+        guard let ends = ConnectionEnds(channel) else { return channel.close(promise: nil) }
+        guard proxies.contains(where: { $0.covers(ends.remote.address) }) else { return try begin(channel, ends) }
+        try channel.pipeline.syncOperations.addHandler(ProxyHeaderHandler(ends: ends, logger: logger) { try self.begin(channel, $0) })
+    }
+
     /// Puts the handlers in place, or turns the client away. Runs on the connection's event loop.
-    private func begin(_ channel: any Channel) throws {
-        guard let remote = channel.remoteAddress?.internetAddress, let local = channel.localAddress?.internetAddress else {
-            return channel.close(promise: nil)
-        }
+    private func begin(_ channel: any Channel, _ ends: ConnectionEnds) throws {
+        let terms = terms
+        let settings = terms.settings
+        let remote = ends.remote.address
         guard !budget.isExhausted, !state.withLock({ $0.isShuttingDown }) else {
-            return try turnAway(channel, SMTPReply(421, EnhancedStatusCode(4, 3, 2), "\(settings.session.hostname) is too busy, try again later"))
+            Metrics.refusedConnections.add(.smtpBusy)
+            return try turnAway(channel, settings, SMTPReply(421, EnhancedStatusCode(4, 3, 2), "\(settings.session.hostname) is too busy, try again later"))
         }
         guard limiter.admit(remote) else {
+            Metrics.refusedConnections.add(.smtpNetwork)
             return try turnAway(
-                channel,
+                channel, settings,
                 SMTPReply(421, EnhancedStatusCode(4, 7, 0), "\(settings.session.hostname) Too many connections from your network"))
         }
         budget.add(Self.octetsPerSession)
+        Metrics.connections.add(.smtp)
+        Metrics.openConnections.add(.smtp)
         channel.closeFuture.whenComplete { [limiter, budget] _ in
             limiter.release(remote)
             budget.remove(Self.octetsPerSession)
+            Metrics.openConnections.add(.smtp, -1)
         }
         let identity = Self.nextIdentity.add(1, ordering: .relaxed).oldValue
         state.withLock { $0.connections[identity] = channel }
         let information = SMTPSessionInfo(
-            id: identity, listener: listenerName, localAddress: local, localPort: channel.localAddress?.port ?? 0,
-            remoteAddress: remote, remotePort: channel.remoteAddress?.port ?? 0, connectedAt: .now)
+            id: identity, listener: listenerName, localAddress: ends.local.address, localPort: ends.local.port, remoteAddress: remote,
+            remotePort: ends.remote.port, proxyAddress: ends.proxy, connectedAt: .now)
         if settings.session.security == .implicit, let tls { try channel.pipeline.syncOperations.addHandler(tls.makeHandler()) }
-        try channel.pipeline.syncOperations.addHandler(SMTPServerHandler(server: self, information: information))
+        try channel.pipeline.syncOperations.addHandler(SMTPServerHandler(server: self, terms: terms, information: information))
     }
 
     /// Says why there is no service, in clear where SMTP begins in clear, and closes.
-    private func turnAway(_ channel: any Channel, _ reply: SMTPReply) throws {
+    private func turnAway(_ channel: any Channel, _ settings: Settings, _ reply: SMTPReply) throws {
         guard settings.session.security != .implicit else { return channel.close(promise: nil) }
         try channel.pipeline.syncOperations.addHandler(SMTPTurnAwayHandler(reply: reply))
     }
@@ -174,7 +214,11 @@ final class SMTPTurnAwayHandler: ChannelInboundHandler {
 
     init(reply: SMTPReply) { self.reply = reply }
 
-    func channelActive(context: ChannelHandlerContext) {
+    func handlerAdded(context: ChannelHandlerContext) { if context.channel.isActive { say(context) } }
+
+    func channelActive(context: ChannelHandlerContext) { say(context) }
+
+    private func say(_ context: ChannelHandlerContext) {
         var buffer = ByteBuffer()
         reply.write(into: &buffer)
         let loopBound = NIOLoopBound(context, eventLoop: context.eventLoop)

@@ -3,6 +3,7 @@ import MailMessage
 import NIOCore
 import NIOSSL
 import NIOTLS
+import PosternMetrics
 import SASL
 import SMTP
 
@@ -10,7 +11,7 @@ import SMTP
 ///
 /// Everything happens on the connection's event loop but the calls of the service, which are made one after the other by a task.
 /// While one of them is awaited, nothing is read.
-final class SMTPServerHandler: ChannelDuplexHandler {
+final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -18,10 +19,13 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     /// How long a connection that we close may take to take notice.
     private static let lingering = TimeAmount.seconds(2)
+    /// While a call of the service is awaited, there is no limit to keep; one is looked for again after this time.
+    private static let recheck = TimeAmount.seconds(5)
     /// Replies are written when this many octets wait, or when nothing more is to be done.
     private static let outputThreshold = 16 * 1024
 
     let server: SMTPServer
+    private let terms: SMTPServer.Terms
     var session: SMTPServerSession
     private var information: SMTPSessionInfo
     private var context: ChannelHandlerContext?
@@ -40,7 +44,8 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private weak var tlsHandler: NIOSSLServerHandler?
 
     // Time.
-    private var timer: Scheduled<Void>?
+    private var wheel: DeadlineWheel?
+    private var expiry: DeadlineWheel.Place?
     private var lastProgress = NIODeadline.now()
     private var stepBegan = NIODeadline.now()
     private var messageDeadline: NIODeadline?
@@ -52,13 +57,14 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private var transferBegan = NIODeadline.now()
     private var refusals: [SMTPExchange] = []
 
-    init(server: SMTPServer, information: SMTPSessionInfo) {
+    init(server: SMTPServer, terms: SMTPServer.Terms, information: SMTPSessionInfo) {
         self.server = server
+        self.terms = terms
         self.information = information
         session = SMTPServerSession(
-            configuration: server.settings.session,
-            allowsBareLineFeeds: server.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
-            authenticationSecret: server.settings.authenticationSecret, makeNonce: Self.makeNonce)
+            configuration: terms.settings.session,
+            allowsBareLineFeeds: terms.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
+            authenticationSecret: terms.settings.authenticationSecret, makeNonce: Self.makeNonce)
     }
 
     /// 24 random octets as printable text (RFC 5802 §5.1).
@@ -71,10 +77,15 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        wheel = DeadlineWheel.current(of: context.eventLoop)
         if context.channel.isActive { channelBecameActive(context) }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        if let expiry { wheel?.cancel(self, expiry) }
+        expiry = nil
+        self.context = nil
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         channelBecameActive(context)
@@ -85,9 +96,9 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         guard !didBegin else { return }
         didBegin = true
         progress()
-        let isImplicit = server.settings.session.security == .implicit
+        let isImplicit = terms.settings.session.security == .implicit
         if isImplicit { tlsHandler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self) }
-        armTimer(context)
+        limitTime()
         if !isImplicit { open() }
     }
 
@@ -130,6 +141,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         let isTLS = error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError
+        if isTLS, information.tls == nil, !isClosing { Metrics.handshakes.add(.serverFailed) }
         lose(reason: isTLS && information.tls == nil ? "TLS handshake failed: \(error)" : "lost: \(error)")
         context.close(promise: nil)
     }
@@ -166,6 +178,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         case .requestVerifier(let username, let exchange): findVerifier(username, exchange)
         case .authenticationEnded(let username, let mechanism, let reply):
             if reply.isPositive { information.authenticationMechanism = mechanism }
+            Metrics.authentications.add(.init(reply.isPositive))
             let information = currentInformation()
             tell { service in await service.authenticationEnded(username: username, mechanism: mechanism, reply: reply, session: information) }
         case .requestReversePath(let envelope, let trace):
@@ -173,7 +186,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             log = ExchangeLog()
             let information = currentInformation()
             stepBegan = .now()
-            if let reply = server.service.reversePathNow(envelope, trace: trace, session: information) {
+            if let reply = terms.service.reversePathNow(envelope, trace: trace, session: information) {
                 return session.reversePathAnswered(reply)
             }
             ask { service in
@@ -184,7 +197,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         case .requestRecipient(let recipient, let envelope):
             let information = currentInformation()
             stepBegan = .now()
-            if let reply = server.service.recipientNow(recipient, envelope: envelope, session: information) {
+            if let reply = terms.service.recipientNow(recipient, envelope: envelope, session: information) {
                 return session.recipientAnswered(reply)
             }
             ask { service in
@@ -195,12 +208,14 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         case .contentBegan:
             collector = MessageCollector(budget: server.budget)
             transferBegan = .now()
-            messageDeadline = .now() + TimeAmount(server.settings.session.limits.messageTimeout)
+            messageDeadline = .now() + TimeAmount(terms.settings.session.limits.messageTimeout)
+            limitTime()
         case .content(let octets): collect(octets)
         case .contentRefused: dropContent()
         case .requestVerdict(let envelope, let trace, _): deliver(envelope, trace)
         case .transactionAbandoned(let envelope, let trace, let reason):
             messageDeadline = nil
+            Metrics.transactions.add(.abandoned)
             let transaction = makeTransaction(envelope, trace, BufferedContent(ByteBuffer()), duration: .zero)
             log = ExchangeLog()
             tell { service in await service.transactionAbandoned(transaction, reason: reason) }
@@ -233,7 +248,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     /// Asks the service whether the client is served, then greets. Reading goes on meanwhile: who speaks now speaks too early.
     private func open() {
         let information = currentInformation()
-        switch server.service.connectionOpenedNow(information) {
+        switch terms.service.connectionOpenedNow(information) {
         case .serve?: prepareGreeting(nil)
         case .refuse(let reply)?: prepareGreeting(reply)
         case nil:
@@ -246,7 +261,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     }
 
     private func prepareGreeting(_ refusal: SMTPReply?) {
-        let delay = TimeAmount(server.settings.greetingDelay)
+        let delay = TimeAmount(terms.settings.greetingDelay)
         guard delay > .zero, refusal == nil, let context else { return greet(refusal) }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: delay) { bound.value.greet(nil) }
@@ -265,17 +280,17 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         do { try context.pipeline.syncOperations.addHandler(handler, position: .before(self)) } catch {
             return lose(reason: "TLS cannot be started: \(error)")
         }
-        timer?.cancel()
-        armTimer(context)
+        limitTime()
     }
 
     private func secured() {
         guard let tlsHandler, let tls = server.tls else { return }
         let summary = TLSSummary(handler: tlsHandler, server: tls)
         information.tls = summary
+        Metrics.handshakes.add(.completed(isServer: true, version: summary.version))
         session.tlsEstablished(channelBinding: tls.endPointBinding, peerRoles: summary.peerRoles)
         progress()
-        if server.settings.session.security == .implicit { open() } else { run() }
+        if terms.settings.session.security == .implicit { open() } else { run() }
     }
 
     private func findVerifier(_ username: String, _ exchange: AuthenticationExchange) {
@@ -303,7 +318,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         guard collector != nil else { return }
         collector?.append(octets)
         let held = collector?.buffer.readableBytes ?? 0
-        let isFull = held > server.settings.memoryPerMessage
+        let isFull = held > terms.settings.memoryPerMessage
         guard isFull || (server.budget.isExhausted && held > 16 * 1024) else { return }
         if server.makeIncomingFile == nil, collector?.file == nil {
             if server.budget.isExhausted { failContent() }
@@ -368,6 +383,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         let draft = makeTransaction(envelope, trace, BufferedContent(buffer), duration: duration)
         log = ExchangeLog()
         let budget = server.budget
+        let began = ContinuousClock.now
         ask { service -> SMTPReply in
             defer { budget.remove(buffer.readableBytes) }
             var transaction = draft
@@ -383,6 +399,8 @@ final class SMTPServerHandler: ChannelDuplexHandler {
             }
             return await service.message(transaction)
         } then: { handler, reply in
+            Metrics.acceptance.observe(.now - began)
+            Metrics.transactions.add(reply.isPositive ? .accepted : reply.isTransientFailure ? .deferred : .refused)
             handler.session.verdictAnswered(reply)
         }
     }
@@ -459,9 +477,9 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     }
 
     private func enqueue(_ operation: @escaping @Sendable (any SMTPService) async -> Void) {
-        let service = server.service
+        let service = terms.service
         let earlier = calls
-        calls = Task {
+        calls = Task(executorPreference: context.flatMap { server.executors.executor(of: $0.eventLoop) }) {
             await earlier?.value
             await operation(service)
         }
@@ -471,17 +489,21 @@ final class SMTPServerHandler: ChannelDuplexHandler {
 
     private func progress() { lastProgress = .now() }
 
-    /// One timer for a connection: when it fires too early, it is set again for the rest.
-    private func armTimer(_ context: ChannelHandlerContext) {
+    /// Sees to it that ``timeIsUp()`` is called before the time limit is over: where that is early, it is set again for the rest, so that
+    /// a connection that says something needs nothing done.
+    private func limitTime() {
         guard !isClosing else { return }
-        let limit = patience.map { lastProgress + TimeAmount($0) } ?? .now() + .seconds(5)
-        let deadline = messageDeadline.map { min($0, limit) } ?? limit
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(deadline: max(deadline, .now() + .milliseconds(10))) { bound.value.timerFired() }
+        let limit = patience.map { lastProgress + TimeAmount($0) } ?? .now() + Self.recheck
+        // What is over already is looked at again soon, not at once for ever.
+        let deadline = max(messageDeadline.map { min($0, limit) } ?? limit, .now() + .milliseconds(10))
+        if let expiry, expiry.isBefore(deadline) { return }
+        expiry = wheel?.expire(self, at: deadline, instead: expiry)
     }
 
-    private func timerFired() {
-        guard let context, !isClosing else { return }
+    func timeIsUp() {
+        expiry = nil
+        guard let context else { return }
+        guard !isClosing else { return context.close(promise: nil) }
         if let timeout = patience, !isAwaitingService {
             let now = NIODeadline.now()
             let isLate = messageDeadline.map { $0 <= now } ?? false
@@ -491,14 +513,14 @@ final class SMTPServerHandler: ChannelDuplexHandler {
                 run()
             }
         }
-        armTimer(context)
+        limitTime()
     }
 
     private var isHandshaking: Bool { tlsHandler != nil && information.tls == nil }
 
     /// How long the client may be silent. A handshake is the work of programs, and takes no five minutes.
     private var patience: Duration? {
-        let handshake = server.settings.handshakeTimeout
+        let handshake = terms.settings.handshakeTimeout
         return isHandshaking ? min(session.timeout ?? handshake, handshake) : session.timeout
     }
 
@@ -523,14 +545,13 @@ final class SMTPServerHandler: ChannelDuplexHandler {
     private func finish(reason: String) {
         guard !isClosing, let context else { return }
         isClosing = true
-        timer?.cancel()
         dropContent()
         let information = currentInformation()
         let summary = SMTPSessionSummary(
             messagesAccepted: session.messagesAccepted, commandsRefused: session.commandsRefused,
             octetsReceived: session.octetsReceived, reason: reason, refusals: refusals)
         let server = server
-        if calls == nil, server.service.connectionClosedNow(information, summary: summary) {
+        if calls == nil, terms.service.connectionClosedNow(information, summary: summary) {
             server.ended(information.id)
         } else {
             tell { service in
@@ -542,7 +563,7 @@ final class SMTPServerHandler: ChannelDuplexHandler {
         // A plain close with octets unread would make the kernel reset the connection, and our last reply would be lost with it:
         // end our side, and wait a moment until the client has read.
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.lingering) { bound.value.context?.close(promise: nil) }
+        expiry = wheel?.expire(self, at: .now() + Self.lingering, instead: expiry)
         let isPlain = tlsHandler == nil
         let last = output
         output = ByteBuffer()

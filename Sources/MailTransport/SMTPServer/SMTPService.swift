@@ -85,6 +85,8 @@ public struct SMTPSessionInfo: Sendable {
     public var localPort: Int
     public var remoteAddress: IPAddress
     public var remotePort: Int
+    /// The proxy that handed the connection on, and whose word the addresses are; `nil` where the client connected itself.
+    public var proxyAddress: IPAddress?
     public var connectedAt: Date
     /// What HELO or EHLO said; `nil` before.
     public var helo: String?
@@ -98,7 +100,8 @@ public struct SMTPSessionInfo: Sendable {
 
     public init(
         id: UInt64, listener: String, localAddress: IPAddress, localPort: Int, remoteAddress: IPAddress, remotePort: Int,
-        connectedAt: Date, helo: String? = nil, usesExtensions: Bool = false, tls: TLSSummary? = nil, authenticatedUser: String? = nil
+        proxyAddress: IPAddress? = nil, connectedAt: Date, helo: String? = nil, usesExtensions: Bool = false, tls: TLSSummary? = nil,
+        authenticatedUser: String? = nil
     ) {
         self.id = id
         self.listener = listener
@@ -106,6 +109,7 @@ public struct SMTPSessionInfo: Sendable {
         self.localPort = localPort
         self.remoteAddress = remoteAddress
         self.remotePort = remotePort
+        self.proxyAddress = proxyAddress
         self.connectedAt = connectedAt
         self.helo = helo
         self.usesExtensions = usesExtensions

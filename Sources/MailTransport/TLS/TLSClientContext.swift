@@ -1,43 +1,63 @@
 public import NIOSSL
+import Synchronization
 
-/// The rules with which we open TLS sessions to others.
+/// The rules with which we open TLS sessions to others. Can be made again from its files while connections go on.
 public final class TLSClientContext: Sendable {
-    /// The library's context.
-    public let context: NIOSSLContext
     /// How a session that was established by this context judged the peer's certificate.
     public let verification: TLSSummary.Verification
     /// The peer's roles count: its certificate was verified against the internal authority.
     public let readsRoles: Bool
+    private let load: @Sendable () throws -> NIOSSLContext
+    private let loaded: Mutex<NIOSSLContext>
 
-    private init(_ configuration: TLSConfiguration, purpose: String, verification: TLSSummary.Verification, readsRoles: Bool) throws {
+    private init(verification: TLSSummary.Verification, readsRoles: Bool, load: @escaping @Sendable () throws -> NIOSSLContext) throws {
+        self.verification = verification
+        self.readsRoles = readsRoles
+        self.load = load
+        loaded = Mutex(try load())
+    }
+
+    /// The library's context.
+    public var context: NIOSSLContext { loaded.withLock { $0 } }
+
+    /// Reads the files again; sessions that begin later use what they hold now.
+    /// - Throws: ``TLSFailure``; then what was read before stays in use.
+    public func reload() throws {
+        let fresh = try load()
+        loaded.withLock { $0 = fresh }
+    }
+
+    private static func context(_ configuration: TLSConfiguration, purpose: String) throws -> NIOSSLContext {
         var configuration = configuration
         configuration.curves = TLSPolicy.curves
         configuration.renegotiationSupport = .none
-        context = try TLSPolicy.context(configuration, purpose)
-        self.verification = verification
-        self.readsRoles = readsRoles
+        return try TLSPolicy.context(configuration, purpose)
     }
 
     /// Encrypts without asking who the other one is (RFC 7435).
     /// - Throws: ``TLSFailure``.
     public static func opportunistic() throws -> TLSClientContext {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.cipherSuites = TLSPolicy.internetCiphers
-        configuration.certificateVerification = .none
-        return try TLSClientContext(configuration, purpose: "opportunistic TLS", verification: .unverified, readsRoles: false)
+        try TLSClientContext(verification: .unverified, readsRoles: false) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuites = TLSPolicy.internetCiphers
+            configuration.certificateVerification = .none
+            return try context(configuration, purpose: "opportunistic TLS")
+        }
     }
 
     /// Demands a certificate that is valid for the host's name, from an authority of the system or from one of these.
     /// - Parameter additionalAuthorityFiles: PEM files of further authorities.
     /// - Throws: ``TLSFailure`` that names the file.
     public static func verified(additionalAuthorityFiles: [String] = []) throws -> TLSClientContext {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.cipherSuites = TLSPolicy.strictCiphers
-        configuration.certificateVerification = .fullVerification
-        configuration.additionalTrustRoots = try additionalAuthorityFiles.map { .certificates(try TLSPolicy.chain($0)) }
-        return try TLSClientContext(configuration, purpose: "verified TLS", verification: .verified, readsRoles: false)
+        try TLSClientContext(verification: .verified, readsRoles: false) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuites = TLSPolicy.strictCiphers
+            configuration.certificateVerification = .fullVerification
+            configuration.additionalTrustRoots = try additionalAuthorityFiles.map { .certificates(try TLSPolicy.chain($0)) }
+            return try context(configuration, purpose: "verified TLS")
+        }
     }
 
     /// A link between our hosts: TLS 1.3 with our certificate; the peer's must come from the internal authority.
@@ -45,13 +65,15 @@ public final class TLSClientContext: Sendable {
     /// Deliberate: the host's name is not compared. The caller must check that ``TLSSummary/peerRoles`` holds the role it wants.
     /// - Throws: ``TLSFailure`` that names the file.
     public static func link(certificateFile: String, keyFile: String, authorityFile: String) throws -> TLSClientContext {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.minimumTLSVersion = .tlsv13
-        configuration.certificateChain = try TLSPolicy.chain(certificateFile).map { .certificate($0) }
-        configuration.privateKey = .privateKey(try TLSPolicy.key(keyFile))
-        configuration.trustRoots = .certificates(try TLSPolicy.chain(authorityFile))
-        configuration.certificateVerification = .noHostnameVerification
-        return try TLSClientContext(configuration, purpose: "links", verification: .verified, readsRoles: true)
+        try TLSClientContext(verification: .verified, readsRoles: true) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv13
+            configuration.certificateChain = try TLSPolicy.chain(certificateFile).map { .certificate($0) }
+            configuration.privateKey = .privateKey(try TLSPolicy.key(keyFile))
+            configuration.trustRoots = .certificates(try TLSPolicy.chain(authorityFile))
+            configuration.certificateVerification = .noHostnameVerification
+            return try context(configuration, purpose: "links")
+        }
     }
 
     /// A handler for one connection.

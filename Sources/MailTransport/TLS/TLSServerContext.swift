@@ -1,4 +1,5 @@
 import Crypto
+public import FoundationEssentials
 public import NIOSSL
 import SwiftASN1
 import Synchronization
@@ -20,6 +21,7 @@ public final class TLSServerContext: Sendable {
     private struct Loaded {
         let context: NIOSSLContext
         let endPointBinding: [UInt8]
+        let expiry: Date?
     }
 
     /// Who connects.
@@ -57,6 +59,9 @@ public final class TLSServerContext: Sendable {
     /// The channel binding `tls-server-end-point` of the leaf certificate (RFC 5929 §4.1).
     public var endPointBinding: [UInt8] { loaded.withLock { $0.endPointBinding } }
 
+    /// When the leaf certificate expires; `nil` where it can't be read.
+    public var expiry: Date? { loaded.withLock { $0.expiry } }
+
     private static func load(_ certificateFile: String, _ keyFile: String, _ audience: Audience) throws -> Loaded {
         let chain = try TLSPolicy.chain(certificateFile)
         var configuration = TLSConfiguration.makeServerConfiguration(
@@ -78,7 +83,9 @@ public final class TLSServerContext: Sendable {
         }
         let context = try TLSPolicy.context(configuration, "certificate \(certificateFile) with key \(keyFile)")
         guard let leaf = chain.first else { throw TLSFailure(code: .unusableFile, description: "\(certificateFile) is empty") }
-        return Loaded(context: context, endPointBinding: try endPointBinding(derBytes: leaf.toDERBytes()))
+        return Loaded(
+            context: context, endPointBinding: try endPointBinding(derBytes: leaf.toDERBytes()),
+            expiry: (try? Certificate(derEncoded: leaf.toDERBytes()))?.notValidAfter)
     }
 
     /// The hash of a certificate as RFC 5929 §4.1 wants it: by the hash of the certificate's own signature, SHA-256 instead of MD5

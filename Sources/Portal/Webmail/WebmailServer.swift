@@ -46,7 +46,7 @@ public struct WebmailServer: Sendable {
         let limits = configuration.limits
         let limiter = ConnectionLimiter(
             total: min(limits.connections, 2000), perNetwork: min(limits.connectionsPerNetwork, 100), trusted: limits.trustedNetworks)
-        var services: [any Service] = [SessionSweep(sessions: sessions)]
+        var services: [any Service] = [SessionSweep(sessions: sessions), CertificateReload(tls: tls, logger: logger)]
         for listener in configuration.listeners where listener.kind == .https {
             services.append(Self.application(responder, on: listener, tls: tls, limiter: limiter, logger: logger))
         }

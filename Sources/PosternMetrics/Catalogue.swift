@@ -1,0 +1,122 @@
+/// Everything that a Postern process counts and measures. Each stands here once, with its name, its labels and what it means;
+/// Documentation/metrics.md is compared with it.
+///
+/// The counters belong to the process: all its listeners and roles count together.
+public enum Metrics {
+    /// Connections by protocol.
+    public enum Service: Int, MetricLabel {
+        case smtp, imap
+        public var labels: [(name: String, value: String)] { [("protocol", "\(self)")] }
+    }
+
+    /// Why a connection was turned away.
+    public enum Refusal: Int, MetricLabel {
+        case smtpBusy, smtpNetwork, imapBusy, imapNetwork
+        public var labels: [(name: String, value: String)] {
+            switch self {
+            case .smtpBusy: [("protocol", "smtp"), ("reason", "busy")]
+            case .smtpNetwork: [("protocol", "smtp"), ("reason", "connections")]
+            case .imapBusy: [("protocol", "imap"), ("reason", "busy")]
+            case .imapNetwork: [("protocol", "imap"), ("reason", "connections")]
+            }
+        }
+    }
+
+    /// What became of a transaction that a client began.
+    public enum TransactionOutcome: Int, MetricLabel {
+        case accepted, refused, deferred, abandoned
+        public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
+    }
+
+    /// What became of something that can fail.
+    public enum Outcome: Int, MetricLabel {
+        case succeeded, failed
+        public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
+        /// From a condition.
+        public init(_ succeeded: Bool) { self = succeeded ? .succeeded : .failed }
+    }
+
+    /// What became of an attempt to deliver to one recipient.
+    public enum DeliveryOutcome: Int, MetricLabel {
+        case delivered, deferred, failed
+        public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
+    }
+
+    /// What the DNS answered.
+    public enum LookupResult: Int, MetricLabel {
+        case records, noData, noSuchName, bogus, timeout, failure
+        public var labels: [(name: String, value: String)] { [("result", "\(self)")] }
+    }
+
+    /// TLS handshakes.
+    public enum Handshake: Int, MetricLabel {
+        case serverTLS12, serverTLS13, serverFailed, clientTLS12, clientTLS13, clientFailed
+        public var labels: [(name: String, value: String)] {
+            switch self {
+            case .serverTLS12: [("side", "server"), ("result", "TLSv1.2")]
+            case .serverTLS13: [("side", "server"), ("result", "TLSv1.3")]
+            case .serverFailed: [("side", "server"), ("result", "failed")]
+            case .clientTLS12: [("side", "client"), ("result", "TLSv1.2")]
+            case .clientTLS13: [("side", "client"), ("result", "TLSv1.3")]
+            case .clientFailed: [("side", "client"), ("result", "failed")]
+            }
+        }
+
+        /// One that was completed with a version, as ``TLSSummary`` names it.
+        public static func completed(isServer: Bool, version: String) -> Handshake {
+            let isLatest = version.hasSuffix("1.3")
+            return isServer ? (isLatest ? .serverTLS13 : .serverTLS12) : (isLatest ? .clientTLS13 : .clientTLS12)
+        }
+    }
+
+    public static let connections = Count<Service>("postern_connections_total", "Connections that were served.")
+    public static let openConnections = Count<Service>("postern_connections_open", isGauge: true, "Connections that are open.")
+    public static let refusedConnections = Count<Refusal>(
+        "postern_connections_refused_total", "Connections turned away: the process is busy or stops, or there are too many connections.")
+    public static let authentications = Count<Outcome>("postern_authentications_total", "Logins by SMTP and IMAP.")
+    public static let transactions = Count<TransactionOutcome>(
+        "postern_smtp_transactions_total", "Messages that clients sent, by what they were told; abandoned: the transaction ended before the message did.")
+    public static let acceptance = Histogram(
+        "postern_smtp_accept_seconds", "From the last octet of a message to the reply: checks, and the commit to disk.")
+    public static let deliveries = Count<DeliveryOutcome>("postern_deliveries_total", "Attempts to deliver, one for each recipient.")
+    public static let deliverySeconds = Histogram("postern_delivery_seconds", "How long an attempt took, DNS and connection included.")
+    public static let lookups = Count<LookupResult>("postern_dns_lookups_total", "Questions to the DNS, cache included.")
+    public static let lookupSeconds = Histogram("postern_dns_lookup_seconds", "How long an answer of the DNS took, cache included.")
+    public static let handshakes = Count<Handshake>("postern_tls_handshakes_total", "TLS handshakes of SMTP and IMAP.")
+    public static let commits = Count<Outcome>("postern_store_commits_total", "Transactions of the stores.")
+    public static let commitSeconds = Histogram("postern_store_commit_seconds", "How long a transaction took, with its sync to disk.")
+    public static let commitJobs = Histogram(
+        "postern_store_commit_jobs", bounds: Histogram.jobs, scale: 1, "How many changes went into one transaction.")
+    public static let commands = Count<Outcome>("postern_imap_commands_total", "IMAP commands of logged-in users; failed: NO or BAD.")
+    public static let commandSeconds = Histogram("postern_imap_command_seconds", "How long an IMAP command took, its answer written.")
+    public static let reloads = Count<Outcome>("postern_reloads_total", "Reloads of the configuration.")
+
+    public static let build = Reading("postern_build_info", "1; the label says which Postern this is.")
+    public static let queueRecipients = Reading("postern_queue_recipients", "Recipients in the queue, by state.")
+    public static let queueOldest = Reading("postern_queue_oldest_seconds", "Age of the oldest message that waits; 0 when none does.")
+    public static let storageAlarm = Reading("postern_storage_alarm", "1 while nothing can be stored.")
+    public static let storageFailures = Reading("postern_storage_failures_total", isCounter: true, "Changes that could not be stored.")
+    public static let storageFree = Reading("postern_storage_free_bytes", "Space that is left on the data folder's file system.")
+    public static let storageLog = Reading("postern_storage_log_bytes", "Size of the databases' write-ahead logs.")
+    public static let memoryUsed = Reading("postern_memory_budget_used_bytes", "What sessions and messages hold of the memory budget.")
+    public static let memoryLimit = Reading("postern_memory_budget_bytes", "limits.memoryBudget.")
+    public static let certificateExpiry = Reading("postern_certificate_expiry_seconds", "When a certificate in use expires, as seconds since 1970.")
+    public static let resident = Reading("process_resident_memory_bytes", "Resident memory of the process.")
+    public static let descriptors = Reading("process_open_fds", "Open file descriptors.")
+    public static let descriptorLimit = Reading("process_max_fds", "File descriptors that the process may have.")
+    public static let cpu = Reading("process_cpu_seconds_total", isCounter: true, "CPU time of the process.")
+    public static let start = Reading("process_start_time_seconds", "When the process began, as seconds since 1970.")
+
+    /// What keeps its own values.
+    public static let counted: [any Instrument] = [
+        connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, lookups,
+        lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads,
+    ]
+    /// What is asked for.
+    public static let read: [Reading] = [
+        build, queueRecipients, queueOldest, storageAlarm, storageFailures, storageFree, storageLog, memoryUsed, memoryLimit, certificateExpiry,
+        resident, descriptors, descriptorLimit, cpu, start,
+    ]
+    /// All of them.
+    public static var all: [any Instrument] { counted + read }
+}
