@@ -87,10 +87,13 @@ enum MessageTarget {
         message.writeFetch(items, includesUID: true, into: &answer)
         var reader = IMAPResponseReader()
         reader.receive(answer)
+        // A message may nest deeper than our own client follows.
+        var limits = IMAPClientLimits()
+        limits.nestingDepth = 1_000
         do {
             guard let text = try reader.next() else { return require(false, "FETCH wrote no whole response") }
             require(try reader.next() == nil, "FETCH wrote more than one response")
-            guard case .fetch(let read) = try IMAPServerResponse(parsing: text) else { return require(false, "FETCH wrote something else") }
+            guard case .fetch(let read) = try IMAPServerResponse(parsing: text, limits: limits) else { return require(false, "FETCH wrote something else") }
             require(read.uid == 7 && read.size == octets.readableBytes, "FETCH's answer is read otherwise")
         } catch {
             require(false, "FETCH's answer can't be read: \(error)")
