@@ -4,13 +4,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUITES ?= ../shared/suites
 SWIFT ?= swift
-LINTED := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+LINTED := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources/fuzz
+# Which targets `make fuzz` runs (nothing: all).
+TARGETS ?=
 # What `make bench` measures (nothing: everything), for how long each time, and how often.
 ONLY ?=
 BENCH_SECONDS ?= 4
 BENCH_RUNS ?= 3
 
-.PHONY: help install run test conformance interop faults zones bench format lint arrows clean
+.PHONY: help install run test test-tsan conformance interop faults fuzz zones bench format lint arrows clean
 
 help:
 	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it;"
@@ -19,6 +21,8 @@ help:
 	@echo "make conformance    run third-party data through Postern (SUITES=folder)"
 	@echo "make interop        install further servers and mail programs below .build-peers, and run the tests with real clients and peers"
 	@echo "make faults         the tests of faults in their long form: hundreds of kills, thousands of connections (as root; about an hour)"
+	@echo "make fuzz           let libFuzzer loose on everything that reads hostile octets (FUZZ_SECONDS=600 FUZZ_JOBS=2 TARGETS=\"smtp-server dns\")"
+	@echo "make test-tsan      every test that needs no further process under the thread sanitizer (about an hour)"
 	@echo "make bench          measure Postern beside Postfix and Dovecot, into bench.json (ONLY=relay,accept BENCH_SECONDS=4 BENCH_RUNS=3)"
 	@echo "make zones          try every flow between the zones, and the systemd units' restrictions, only"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
@@ -55,6 +59,15 @@ interop: install
 faults: install
 	@$(SWIFT) build --build-tests
 	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
+
+# Everything that is read from strangers, in a package of its own; Documentation/fuzzing.md.
+fuzz: install
+	@scripts/fuzz.sh $(TARGETS)
+
+# The sanitizer makes everything five to fifteen times slower: a build folder of its own, and the tests that start a built postern stay out.
+test-tsan: install
+	@$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-tsan
+	@$(SWIFT) test --skip-build --no-parallel --sanitize thread --scratch-path .build-tsan --skip 'LabTests|FaultTests'
 
 # The package of the benchmarks builds into the same folder as Postern, so that what both use is compiled once.
 bench:

@@ -20,6 +20,8 @@ build=("$swift" build -c release --package-path Fuzz --scratch-path "$scratch" -
 fuzz="$("${build[@]}" --show-bin-path)/fuzz"
 
 # The runtime of Swift keeps what it has allocated once; an allocator that says "no" is no finding of ours.
+# Its own crash handler reads the stack in ways that the sanitizer takes for errors.
+export SWIFT_BACKTRACE=enable=no
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 
 if [ "${1:-}" = --replay ]; then
@@ -39,7 +41,7 @@ run() {
     mkdir -p "$folder" "$findings/corpus/$target"
     if ! "$fuzz" --target="$target" "--lengths=Fuzz/Dictionaries/$target.dict" >"$findings/$target.lengths.log" 2>&1; then status=1; fi
     # What libFuzzer adds to the corpus goes into the first folder; the one in the repository is only read.
-    "$fuzz" --target="$target" -max_total_time="$seconds" -max_len="$(largest "$target")" -timeout=5 -rss_limit_mb=1024 -report_slow_units=2 \
+    "$fuzz" --target="$target" -max_total_time="$seconds" -max_len="$(largest "$target")" -timeout=5 -rss_limit_mb=1024 -report_slow_units=10 \
         -use_value_profile=1 -print_final_stats=1 -dict="Fuzz/Dictionaries/$target.dict" -artifact_prefix="$folder/" \
         "$findings/corpus/$target" "Fuzz/Corpus/$target" >"$findings/$target.log" 2>&1 || status=1
     local executions

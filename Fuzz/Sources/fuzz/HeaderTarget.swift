@@ -67,6 +67,8 @@ enum HeaderTarget {
     }
 
     private static func text(_ input: Input) {
+        // Longer fields are cut where they are read.
+        guard input.octets.count <= 4_096 else { return }
         let decoded = EncodedWord.decode(input.octets)
         var writer = HeaderWriter(allowsUTF8: input.has(0))
         writer.unstructured("Subject", decoded)

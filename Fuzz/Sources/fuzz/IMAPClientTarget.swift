@@ -48,7 +48,8 @@ enum IMAPClientTarget {
     private static func commands(_ input: Input) {
         let text = String(decoding: input.octets.prefix(200), as: UTF8.self)
         guard !text.isEmpty else { return }
-        guard !text.utf8.contains(0) else { return }
+        // A mailbox's name with control characters is refused, by us too.
+        guard text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else { return }
         switch parsed(.select(mailbox: text)) {
         case .select(let name)?: require(name == text || text.uppercased() == "INBOX", "SELECT “\(text)” is read as “\(name)”")
         case let other: require(false, "SELECT “\(text)” is read as \(String(describing: other))")

@@ -21,10 +21,16 @@ enum IMAPServerTarget {
     }
 }
 
+/// What the session asked for. Flags are a set, whose description has them in any order: commands are compared as values.
+private struct Asked: Equatable {
+    var text: String
+    var command: IMAPCommand?
+}
+
 private struct IMAPRun {
     private var session: IMAPSession
     private var written = ByteBuffer()
-    private var asked: [String] = []
+    private var asked: [Asked] = []
     private var appended: [UInt8]?
     private var announced = 0
     private var closed = false
@@ -71,15 +77,15 @@ private struct IMAPRun {
                 written.writeImmutableBuffer(reply)
                 session.tlsEstablished(channelBinding: [4])
             case .findVerifier: session.provide(verifier: Self.verifier)
-            case .authenticationEnded(let username, let mechanism, let succeeded): asked.append("\(mechanism) \(username) \(succeeded)")
+            case .authenticationEnded(let username, let mechanism, let succeeded): asked.append(Asked(text: "\(mechanism) \(username) \(succeeded)"))
             case .perform(let tag, let command):
-                asked.append("\(tag) \(command)")
+                asked.append(Asked(text: tag, command: command))
                 list(command)
                 performed += 1
                 let effect: IMAPCompletion.Effect = if case .select = command { .selected } else { .none }
                 session.complete(performed % 5 == 4 ? .no("Not this\r\ntime", code: "NONEXISTENT") : .ok("Done", effect: effect))
             case .beginAppend(let request):
-                asked.append("append \(request)")
+                asked.append(Asked(text: "append \(request)"))
                 require(request.length <= 1_000, "a message of \(request.length) octets was let in")
                 announced = request.length
                 if request.length % 2 == 1 {
@@ -93,14 +99,14 @@ private struct IMAPRun {
                 appended? += octets.readableBytesView
             case .endAppend:
                 require(appended?.count == announced, "a message of \(appended?.count ?? -1) instead of \(announced) octets")
-                asked.append("appended \(appended ?? [])")
+                asked.append(Asked(text: "appended \(appended ?? [])"))
                 appended = nil
                 session.complete(.ok("Appended"))
             case .abandonAppend: appended = nil
-            case .idle: asked.append("idle")
+            case .idle: asked.append(Asked(text: "idle"))
             case .idleEnded: session.complete(.ok("Idle no more"))
             case .close(let reason):
-                asked.append("close \(reason)")
+                asked.append(Asked(text: "close \(reason)"))
                 closed = true
             }
         }
