@@ -46,7 +46,8 @@ enum HeaderTarget {
             again.mailboxes.map { $0.address } == mailboxes.map { $0.address },
             "the addresses \(mailboxes.map(\.address)) are read back as \(again.mailboxes.map(\.address))")
         for (first, second) in zip(mailboxes, again.mailboxes) {
-            require(words(first.displayName) == words(second.displayName), "the name “\(first.displayName ?? "")” is read back as “\(second.displayName ?? "")”")
+            require(
+                words(first.displayName) == words(second.displayName), "the name “\(first.displayName ?? "")” is read back as “\(second.displayName ?? "")”")
         }
     }
 

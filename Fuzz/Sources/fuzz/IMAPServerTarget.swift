@@ -63,7 +63,8 @@ private struct IMAPRun {
         for piece in pieces where !closed {
             session.receive(ByteBuffer(bytes: piece))
             perform()
-            require(session.octetsHeld <= 8 * (limits.commandLength + limits.literalLength + piece.count) + 4_096, "the session holds \(session.octetsHeld) octets")
+            require(
+                session.octetsHeld <= 8 * (limits.commandLength + limits.literalLength + piece.count) + 4_096, "the session holds \(session.octetsHeld) octets")
         }
         require(written.readableBytesView.hasWholeLineEnds, "a bare CR or LF in what the server says")
     }

@@ -73,7 +73,9 @@ struct LongInputs {
                 }
             }
         }
-        print("\(target.name): \(dictionary.contexts.count * dictionary.words.count * 2) long inputs; the slowest, \(slowest.name): \(Self.text(slowest.seconds)) s")
+        print(
+            "\(target.name): \(dictionary.contexts.count * dictionary.words.count * 2) long inputs; the slowest, \(slowest.name): \(Self.text(slowest.seconds)) s"
+        )
         return isWell
     }
 

@@ -58,6 +58,8 @@ enum SASLTarget {
         require(Base64.decode(Base64.encode(octets)) == octets, "Base64 isn't read as it was written")
         if let decoded = Base64.decode(text) { require(Base64.encode(decoded) == text, "two spellings of one Base64") }
         if let verifier = SCRAMVerifier(text) { require(SCRAMVerifier(verifier.encoded) == verifier, "a verifier is read otherwise") }
-        if let prepared = try? SCRAM.prepare(text) { require((try? SCRAM.prepare(prepared)) == prepared, "“\(prepared)” is prepared otherwise the second time") }
+        if let prepared = try? SCRAM.prepare(text) {
+            require((try? SCRAM.prepare(prepared)) == prepared, "“\(prepared)” is prepared otherwise the second time")
+        }
     }
 }
