@@ -144,8 +144,9 @@ public struct SMTPServerSession: Sendable {
     public mutating func next() -> SMTPServerAction? {
         while pending.isEmpty {
             guard advance() else {
-                // An idle session holds no buffer.
+                // An idle session holds no buffer, and no room for actions.
                 if input.readableBytes == 0 { input = ByteBuffer() }
+                pending = []
                 return nil
             }
         }
