@@ -1,3 +1,4 @@
+import MailTesting
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -36,7 +37,7 @@ import Testing
             }
             return NIOLoopBound(waiters, eventLoop: loop)
         }.get()
-        try await Task.sleep(for: .milliseconds(400))
+        #expect(try await eventually { try await loop.submit { waiters.value.allSatisfy { !$0.calls.isEmpty } }.get() })
         let calls = try await loop.submit { waiters.value.map { $0.calls } }.get()
         for (called, milliseconds) in zip(calls, [120, 10, 60] as [Int64]) {
             #expect(called.count == 1)
@@ -56,7 +57,8 @@ import Testing
             _ = wheel.expire(moved, at: .now() + .milliseconds(60), instead: place)
             return NIOLoopBound([cancelled, moved], eventLoop: loop)
         }.get()
-        try await Task.sleep(for: .milliseconds(300))
+        // Both waited for the same time: when the one was called, the other would have been.
+        #expect(try await eventually { try await loop.submit { waiters.value.last?.calls.isEmpty == false }.get() })
         #expect(try await loop.submit { waiters.value.map(\.calls.count) }.get() == [0, 1])
     }
 
@@ -68,8 +70,7 @@ import Testing
             _ = waiter.wheel.expire(waiter, at: .now())
             return NIOLoopBound(waiter, eventLoop: loop)
         }.get()
-        try await Task.sleep(for: .milliseconds(400))
-        #expect(try await loop.submit { waiter.value.calls.count }.get() == 3)
+        #expect(try await eventually { try await loop.submit { waiter.value.calls.count }.get() == 3 })
     }
 
     @Test func aTaskRunsOnTheLoopOfItsExecutor() async throws {

@@ -89,12 +89,11 @@ struct Host: Sendable {
     }
 
     /// Reads certificates, keys and authorities again, where they are.
-    /// - Throws: ``TLSFailure`` that names the file. What is read before it is in use then, what comes after it stays as it was.
+    /// - Throws: ``TLSFailure`` that names the file; then all stay as they were.
     func reloadCertificates() throws {
-        try publicTLS?.reload()
-        try linkTLS?.reload()
-        try clientTLS.verified.reload()
-        try clientTLS.link?.reload()
+        let servers = try [publicTLS, linkTLS].compactMap { try $0?.reading() }
+        let clients = try [clientTLS.verified, clientTLS.link].compactMap { try $0?.reading() }
+        for use in servers + clients { use() }
     }
 
     /// A client for the control listener of a peer; `nil` where none is configured.

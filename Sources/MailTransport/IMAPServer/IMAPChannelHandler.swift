@@ -35,6 +35,8 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     private var timer: Scheduled<Void>?
     private var pending = ByteBuffer()
     private var summary: TLSSummary?
+    /// TLS was established; ``summary`` is there only until it is handed over.
+    private var isSecured = false
     private var isOpened = false
     private var isReadWanted = false
     private var isWoken = false
@@ -176,6 +178,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
             guard let tlsHandler, let tls else { return }
             let session = TLSSummary(handler: tlsHandler, server: tls)
             Metrics.handshakes.add(.completed(isServer: true, version: session.version))
+            isSecured = true
             summary = session
             deliver()
         case ChannelEvent.inputClosed:
@@ -186,7 +189,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if tlsHandler != nil, summary == nil, !isEnded { Metrics.handshakes.add(.serverFailed) }
+        if tlsHandler != nil, !isSecured, !isEnded { Metrics.handshakes.add(.serverFailed) }
         isEnded = true
         deliver()
         context.close(promise: nil)

@@ -22,9 +22,14 @@ public final class TLSClientContext: Sendable {
 
     /// Reads the files again; sessions that begin later use what they hold now.
     /// - Throws: ``TLSFailure``; then what was read before stays in use.
-    public func reload() throws {
+    public func reload() throws { try reading()() }
+
+    /// Reads the files again without using what they hold: several contexts change together, or none.
+    /// - Returns: what puts it into use.
+    /// - Throws: ``TLSFailure``.
+    public func reading() throws -> () -> Void {
         let fresh = try load()
-        loaded.withLock { $0 = fresh }
+        return { self.loaded.withLock { $0 = fresh } }
     }
 
     private static func context(_ configuration: TLSConfiguration, purpose: String) throws -> NIOSSLContext {

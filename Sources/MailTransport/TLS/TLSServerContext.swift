@@ -45,9 +45,14 @@ public final class TLSServerContext: Sendable {
 
     /// Reads the files again; sessions that begin later use what they hold now.
     /// - Throws: ``TLSFailure``; then the old certificate stays in use.
-    public func reload() throws {
+    public func reload() throws { try reading()() }
+
+    /// Reads the files again without using what they hold: several contexts change together, or none.
+    /// - Returns: what puts it into use.
+    /// - Throws: ``TLSFailure``.
+    public func reading() throws -> () -> Void {
         let fresh = try Self.load(certificateFile, keyFile, audience)
-        loaded.withLock { $0 = fresh }
+        return { self.loaded.withLock { $0 = fresh } }
     }
 
     /// A handler for one connection.
