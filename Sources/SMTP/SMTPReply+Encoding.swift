@@ -20,8 +20,9 @@ extension SMTPReply {
             SMTPReply(451, EnhancedStatusCode(4, 3, 0), lines: lines).write(into: &buffer, allowsUTF8: allowsUTF8)
             return
         }
-        if lines.count == 1, let line = lines.first, line.utf8.count <= SMTPReply.plainLength, line.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) {
-            return writePlain(line, into: &buffer)
+        if lines.count <= SMTPReply.maximumLines, lines.allSatisfy(SMTPReply.isPlain) {
+            for (index, line) in lines.enumerated() { writePlain(line, isLast: index == lines.count - 1, into: &buffer) }
+            return
         }
         let prefix = enhancedStatus.map { "\($0) " } ?? ""
         // Code, separator and CRLF take six octets.
@@ -40,10 +41,14 @@ extension SMTPReply {
         }
     }
 
-    /// A line that needs neither folding nor cleaning: most replies are such.
-    private func writePlain(_ line: String, into buffer: inout ByteBuffer) {
+    /// Whether a line needs neither folding nor cleaning: most do not.
+    private static func isPlain(_ line: String) -> Bool {
+        line.utf8.count <= plainLength && line.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+    }
+
+    private func writePlain(_ line: String, isLast: Bool, into buffer: inout ByteBuffer) {
         SMTPReply.write(Int(code), into: &buffer)
-        buffer.writeInteger(UInt8(ascii: " "))
+        buffer.writeInteger(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
         if let status = enhancedStatus {
             SMTPReply.write(Int(status.statusClass), into: &buffer)
             buffer.writeInteger(UInt8(ascii: "."))

@@ -120,15 +120,15 @@ struct JourneyTable: Sendable {
             bind: {
                 $0.bind(bucket << bucketBits)
                 $0.bind((bucket + 1) << bucketBits)
-            }
-        ) { row in
-            let octets = row.octets(1)
-            let place = UInt16(truncatingIfNeeded: row.integer(0) & (1 << bucketBits - 1))
-            for start in stride(from: 0, to: octets.count - 7, by: 8) {
-                entries.append((UInt64(bitPattern: JourneyHashes.number(octets.span, at: start)), place))
-            }
-            return true
-        }
+            },
+            { row in
+                let octets = row.octets(1)
+                let place = UInt16(truncatingIfNeeded: row.integer(0) & (1 << bucketBits - 1))
+                for start in stride(from: 0, to: octets.count - 7, by: 8) {
+                    entries.append((UInt64(bitPattern: JourneyHashes.number(octets.span, at: start)), place))
+                }
+                return true
+            })
         entries.sort { ($0.hash, $0.place) < ($1.hash, $1.place) }
         var rest = entries[...]
         while let first = rest.first {
@@ -153,18 +153,22 @@ struct JourneyTable: Sendable {
     static func search(_ hash: Int64, _ db: Database, _ body: (Int64) throws -> Bool) throws {
         let unsorted = try firstUnsorted(db)
         var goesOn = true
-        try db.rows("SELECT sequence, hashes FROM journey WHERE sequence >= ? ORDER BY sequence DESC", bind: { $0.bind(unsorted) }) { row in
-            if JourneyHashes.contains(hash, in: row.octets(1).span) { goesOn = try body(row.integer(0)) }
-            return goesOn
-        }
+        try db.rows(
+            "SELECT sequence, hashes FROM journey WHERE sequence >= ? ORDER BY sequence DESC", bind: { $0.bind(unsorted) },
+            { row in
+                if JourneyHashes.contains(hash, in: row.octets(1).span) { goesOn = try body(row.integer(0)) }
+                return goesOn
+            })
         guard goesOn, unsorted > 0, let first = try db.value("SELECT id FROM journeyIndex ORDER BY id LIMIT 1", bind: { _ in }) else { return }
         let part = Int64(bitPattern: UInt64(bitPattern: hash) >> UInt64(64 - partBits))
         var bucket = unsorted >> bucketBits - 1
         while bucket >= first >> partBits {
-            try db.rows("SELECT entries FROM journeyIndex WHERE id = ?", bind: { $0.bind(bucket << partBits | part) }) { row in
-                for place in places(of: hash, in: row.octets(0)).reversed() where goesOn { goesOn = try body(bucket << bucketBits | place) }
-                return false
-            }
+            try db.rows(
+                "SELECT entries FROM journeyIndex WHERE id = ?", bind: { $0.bind(bucket << partBits | part) },
+                { row in
+                    for place in places(of: hash, in: row.octets(0)).reversed() where goesOn { goesOn = try body(bucket << bucketBits | place) }
+                    return false
+                })
             if !goesOn { return }
             bucket -= 1
         }

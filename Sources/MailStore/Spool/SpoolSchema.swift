@@ -56,10 +56,12 @@ enum SpoolSchema {
             }
             for bucket in try Int64.fetchAll(db, sql: "SELECT DISTINCT bucket FROM journeyKey") {
                 var hashes: [Int64: [Int64]] = [:]
-                try db.rows("SELECT sequence, hash FROM journeyKey WHERE bucket = ?", bind: { $0.bind(bucket) }) { row in
-                    hashes[row.integer(0), default: []].append(row.integer(1))
-                    return true
-                }
+                try db.rows(
+                    "SELECT sequence, hash FROM journeyKey WHERE bucket = ?", bind: { $0.bind(bucket) },
+                    { row in
+                        hashes[row.integer(0), default: []].append(row.integer(1))
+                        return true
+                    })
                 for (sequence, list) in hashes {
                     try db.run("UPDATE journeyRecord SET hashes = ? WHERE sequence = ?") {
                         $0.bind(JourneyHashes.octets(of: list))
