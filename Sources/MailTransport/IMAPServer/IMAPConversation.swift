@@ -54,11 +54,15 @@ final class IMAPConversation: @unchecked Sendable {
         guard await awaitReadiness() else { return }
         session.greet()
         while true {
-            // A task keeps the memory of its deepest call as long as it lives. Most of their time connections wait: this one calls nothing
-            // that is deep, and what the client asked for has a task of its own.
-            async let isOpen = act()
-            guard try await isOpen, await receive() else { return }
+            guard try await actApart(), await receive() else { return }
         }
+    }
+
+    /// As ``act()``. A task keeps the memory of its deepest call as long as it lives, and most of their time connections wait: so the one that
+    /// waits calls nothing that is deep, and what the client asked for has a task of its own, which is gone when this returns.
+    private func actApart() async throws -> Bool {
+        async let isOpen = act()
+        return try await isOpen
     }
 
     /// Does all that the session asks for; `false` when the connection is to be closed.

@@ -127,6 +127,8 @@ public final class IMAPServer: Sendable {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // A connection keeps the last buffer that it read into: commands are short, and what is long makes it grow.
+            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 65_536))
             .bind(to: SocketAddress(address, port: port)) { channel in
                 channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }
