@@ -121,6 +121,19 @@ public protocol MailStore: Sendable {
     /// What changed after `modSeq`: messages that are new or have new flags, and UIDs that vanished. Not for ever is every removal
     /// remembered: after long they are all UIDs that aren't there, also those that were gone before (RFC 7162 §5.3).
     func changes(in mailbox: Int64, after modSeq: UInt64) async throws -> (changed: [StoredMessage], vanished: [UInt32], highestModSeq: UInt64, exists: Int)
+    /// The messages of a mailbox in memory, as the database has them now.
+    func table(of mailbox: Int64) async throws -> MailboxTable
+    /// Brings a table up to date with what this process has changed; what others have is found by ``changes(in:after:lookedWithin:)``.
+    func refresh(_ table: MailboxTable) async throws
+    /// As ``changes(in:after:)``, and brings the table up to date. `nil` when there is nothing new.
+    /// - Parameter age: changes that other processes made so short a time ago may be missing.
+    func changes(
+        in table: MailboxTable, after modSeq: UInt64, lookedWithin age: Duration
+    ) async throws -> (changed: [StoredMessage], vanished: [UInt32], highestModSeq: UInt64, exists: Int)?
+    /// What a `HeaderSummary` keeps of messages' headers; those of which none was kept are missing.
+    func summaries(_ contentIDs: [Int64]) async throws -> [Int64: ByteBuffer]
+    /// Keeps summaries that were made later, of contents that are there still.
+    func keepSummaries(_ summaries: [Int64: ByteBuffer]) async throws
     /// The octets of a message; `nil` when it is gone.
     func content(_ id: Int64) async throws -> (any MessageContent)?
     /// The octets of several messages, read at once; those that are gone, or can't be read, are missing. For short ones: what stands in

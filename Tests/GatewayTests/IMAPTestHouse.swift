@@ -18,6 +18,8 @@ struct IMAPTestHouse: Sendable {
     static let bob = EmailAddress(localPart: "bob", domain: "kartapuce.test")
 
     let store: MailboxStore
+    /// Where the store is: whoever opens it a second time is to the server what another process is.
+    let folder: String
     let server: IMAPServer
     let port: Int
     let clearPort: Int
@@ -61,7 +63,7 @@ struct IMAPTestHouse: Sendable {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .file(files.authority)
         let house = IMAPTestHouse(
-            store: store, server: servers[0], port: ports[0], clearPort: ports[1], budget: budget,
+            store: store, folder: folder, server: servers[0], port: ports[0], clearPort: ports[1], budget: budget,
             clientTLS: try NIOSSLContext(configuration: configuration))
         let result = await withDiscardingTaskGroup(returning: Result<Void, any Error>.self) { group in
             for server in servers { group.addTask { await server.run() } }

@@ -82,7 +82,7 @@ struct CommandGrammarTests {
     @Test("FETCH: what sets \\Seen") func seen() {
         #expect(Self.part([], .all, "BODY[]").setsSeen)
         #expect(!Self.part([], .all, "BODY[]", peek: true).setsSeen)
-        #expect(!FetchItem.envelope.setsSeen && FetchItem.envelope.needsContent && !FetchItem.size.needsContent)
+        #expect(!FetchItem.envelope.setsSeen && FetchItem.envelope.need == .summary && FetchItem.size.need == .row)
     }
 
     static let searches: [(String, SearchQuery)] = [

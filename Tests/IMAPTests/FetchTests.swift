@@ -79,7 +79,7 @@ struct FetchTests {
                 continue
             }
             #expect(items.map(\.setsSeen) == [isSeen], "\(text)")
-            #expect(items.map(\.needsContent) == [true], "\(text)")
+            #expect(items.map(\.need) == [.content], "\(text)")
         }
         for text in ["BINARY", "BINARY[HEADER]", "BINARY[1.MIME]", "BINARY[1", "BINARY.SIZE[1]<0.1>", "BINARY[0]", "BINARY[1.]"] {
             #expect(command("FETCH 1 \(text)") == nil, "\(text)")

@@ -6,7 +6,7 @@ import Testing
 @Suite struct MailboxViewTests {
     private func view(_ uids: UInt32...) -> MailboxView {
         var view = MailboxView(modSeq: 10)
-        view.load(uids.map { MailboxView.Message(uid: $0, modSeq: 1, flags: []) })
+        view.load(uids: uids, flagSets: [])
         return view
     }
 
@@ -74,6 +74,20 @@ import Testing
         // Somebody else changed it again before the client looked.
         open.tell([change(1, 12)])
         #expect(told(&open, [change(1, 13, ["\\Flagged"])], modSeq: 13) == ["* 1 FETCH (UID 1 FLAGS (\\Flagged))"])
+    }
+
+    @Test func sharesOnlyWhatTheClientKnows() {
+        var open = view(1, 2, 3)
+        open.share([4, 5, 6], upTo: 9)
+        open.share([1, 2], upTo: 10)
+        #expect(open.uids == [1, 2, 3])
+        open.share([4, 5, 6], upTo: 10)
+        #expect(open.uids == [4, 5, 6])
+        // A removal that the client has not been told: others know one less, and later one more.
+        #expect(told(&open, [change(7, 12)], vanished: [5], modSeq: 12, mayExpunge: false) == ["* 4 EXISTS"])
+        open.share([4, 6, 7, 8], upTo: 12)
+        #expect(open.uids == [4, 5, 6, 7])
+        #expect(open.sequenceNumbers(of: [4, 5, 9, 7]) == [1, 2, 4])
     }
 
     @Test func savedResultLosesWhatIsGone() {

@@ -13,7 +13,7 @@ struct SearchTests {
         let octets = ByteBuffer(string: lines.joined(separator: "\r\n"))
         let message = IMAPMessage(
             sequenceNumber: 3, uid: 42, flags: flags, internalDate: Date(timeIntervalSince1970: 86_400 * 10 + 86_399), size: 100,
-            content: query.key.needsContent ? octets : nil)
+            content: query.key.need == .row ? nil : octets)
         return message.matches(query.key, in: context)
     }
 
@@ -31,7 +31,7 @@ struct SearchTests {
             Issue.record("not read")
             return
         }
-        #expect(!query.key.needsContent)
+        #expect(query.key.need == .row)
         #expect(Self.found(key, in: [], flags: ["\\seen", "$Junk"]) == expected)
     }
 

@@ -9,67 +9,130 @@ extension MailboxAccount {
     func fetch(_ set: SequenceSet, _ items: [FetchItem], isUID: Bool, into output: IMAPOutput) async throws -> IMAPCompletion {
         guard let open = selection else { return Self.nothingSelected }
         guard let uids = resolve(set, isUID: isUID) else { return Self.noSuchMessage }
-        let setsSeen = !open.isReadOnly && items.contains(where: \.setsSeen)
+        try await store.refresh(open.table)
+        let answered = FetchItem.answered(items, includesUID: isUID)
+        let found =
+            if var writer = FetchRowWriter(answered) {
+                try await fetchRows(uids, of: open, by: &writer, into: output)
+            } else {
+                try await fetchMessages(uids, of: open, answered, into: output)
+            }
+        // RFC 9051 §6.4.9: UIDs that don't exist are no fault.
+        return found < uids.count && !isUID ? Self.someAreGone : .ok("Fetched")
+    }
+
+    /// Answers for so many messages at once where nothing is read for them.
+    private static let rowsAtOnce = 1024
+
+    /// Writes what is known without looking at messages; returns for how many.
+    private func fetchRows(_ uids: [UInt32], of open: Selection, by writer: inout FetchRowWriter, into output: IMAPOutput) async throws -> Int {
         var found = 0
+        var (number, place) = (0, 0)
+        for piece in uids.pieces(of: Self.rowsAtOnce) {
+            let messages = open.table.snapshot
+            writer.use(messages.flagSets, generation: messages.flagGeneration)
+            for uid in piece {
+                guard let here = messages.place(of: uid, hint: place), let known = open.view.sequenceNumber(of: uid, hint: number + 1) else { continue }
+                (place, number) = (here + 1, known)
+                writer.add(
+                    number: number, uid: uid, flags: messages.flagPlace(at: here), internalDate: messages.internalDate(at: here),
+                    size: messages.size(at: here))
+                found += 1
+            }
+            writer.flush(into: &output.buffer)
+            try await output.drain()
+        }
+        return found
+    }
+
+    /// Writes what must be read, of messages or of what is kept of their headers; returns for how many.
+    private func fetchMessages(_ uids: [UInt32], of open: Selection, _ items: [FetchItem], into output: IMAPOutput) async throws -> Int {
+        let setsSeen = !open.isReadOnly && items.contains(where: \.setsSeen)
+        let isSummary = items.allSatisfy { $0.need <= .summary }
+        let itemsWithFlags = FetchItem.answered(items + [.flags], includesUID: false)
+        var found = 0
+        var number = 0
         // Messages that are marked as seen are marked shortly before they are sent.
-        let needsContent = items.contains(where: \.needsContent)
         for piece in uids.pieces(of: setsSeen ? 16 : 256) {
-            var messages = try await messages(piece, in: open.mailbox)
+            var messages = open.table.snapshot.messages(piece)
             let seen = setsSeen ? try await markSeen(&messages, in: open.mailbox) : []
-            for group in needsContent ? groups(messages) : [messages] {
-                try await withContents(of: group, isNeeded: needsContent) { contents in
+            let summaries = isSummary ? try await summaries(of: messages) : [:]
+            let octets = summaries.values.reduce(0) { $0 + $1.readableBytes }
+            backend.budget.add(octets)
+            defer { backend.budget.remove(octets) }
+            for group in groups(messages, without: summaries) {
+                try await withContents(of: group.filter { summaries[$0.contentID] == nil }) { contents in
                     for message in group {
-                        guard let number = open.view.sequenceNumber(of: message.uid) else { continue }
+                        guard let known = open.view.sequenceNumber(of: message.uid, hint: number + 1) else { continue }
+                        number = known
                         // RFC 9051 §6.4.5: a flag that FETCH sets is told with it.
-                        let tellsFlags = seen.contains(message.uid) && !items.contains(.flags)
-                        let told = tellsFlags ? items + [.flags] : items
-                        if try await write(message, contents[message.contentID], number, told, isUID: isUID, into: output) { found += 1 }
+                        let told = seen.contains(message.uid) ? itemsWithFlags : items
+                        if let summary = summaries[message.contentID] {
+                            described(message, number, content: summary).writeFetch(told, into: &output.buffer)
+                            found += 1
+                        } else if try await write(message, contents[message.contentID], number, told, into: output) {
+                            found += 1
+                        }
                         try await output.drain()
                     }
                 }
             }
         }
-        // RFC 9051 §6.4.9: UIDs that don't exist are no fault.
-        return found < uids.count && !isUID ? Self.someAreGone : .ok("Fetched")
+        return found
     }
 
-    /// The messages of ascending UIDs that are there still.
-    private func messages(_ uids: [UInt32], in mailbox: Int64) async throws -> [StoredMessage] {
-        guard let first = uids.first, let last = uids.last else { return [] }
-        // Wide gaps would fetch what nobody asked for.
-        guard Int(last - first) <= uids.count * 4 else {
-            var messages: [StoredMessage] = []
-            for uid in uids { messages += try await store.messages(in: mailbox, uids: uid...uid) }
-            return messages
+    /// In so many octets at the beginning of a message its header is looked for.
+    private static let headerOctets = 64 * 1024
+
+    /// What is kept of the messages' headers. Of messages that came before that was done it is kept now; of few, whose header is too long,
+    /// it never is.
+    private func summaries(of messages: [StoredMessage]) async throws -> [Int64: ByteBuffer] {
+        let known = try await store.summaries(messages.map(\.contentID))
+        let others = messages.filter { known[$0.contentID] == nil }
+        guard !others.isEmpty else { return known }
+        var made: [Int64: ByteBuffer] = [:]
+        for group in groups(others) {
+            try await withContents(of: group) { contents in
+                for message in group {
+                    guard let content = try await content(of: message, contents[message.contentID]) else { continue }
+                    let beginning = try await content.read(0..<min(content.byteCount, Self.headerOctets))
+                    made[message.contentID] = HeaderSummary.octets(of: beginning, isWhole: beginning.readableBytes == content.byteCount)
+                }
+            }
         }
-        let wanted = Set(uids)
-        return try await store.messages(in: mailbox, uids: first...last).filter { wanted.contains($0.uid) }
+        // A store that can't write now can still be read.
+        try? await store.keepSummaries(made)
+        return known.merging(made) { first, _ in first }
     }
 
     /// What is read at once, in octets: short messages come together, a long one comes alone.
     private static let octetsReadAtOnce = 512 * 1024
 
-    private func groups(_ messages: [StoredMessage]) -> [[StoredMessage]] {
+    /// Messages that are read at once.
+    /// - Parameter summaries: messages that are here are not read.
+    private func groups(_ messages: [StoredMessage], without summaries: [Int64: ByteBuffer] = [:]) -> [[StoredMessage]] {
         var groups: [[StoredMessage]] = []
         var octets = 0
         for message in messages {
-            if groups.isEmpty || octets + message.size > Self.octetsReadAtOnce {
+            let size = summaries[message.contentID] == nil ? message.size : 0
+            if groups.isEmpty || octets + size > Self.octetsReadAtOnce {
                 groups.append([])
                 octets = 0
             }
             groups[groups.count - 1].append(message)
-            octets += message.size
+            octets += size
         }
         return groups
     }
 
     /// Reads the octets of a group, counted for all connections as long as they are needed.
     private func withContents(
-        of group: [StoredMessage], isNeeded: Bool = true, _ body: ([Int64: any MessageContent]) async throws -> Void
+        of group: [StoredMessage], _ body: ([Int64: any MessageContent]) async throws -> Void
     ) async throws {
-        guard isNeeded, group.count > 1 else { return try await body([:]) }
-        guard !backend.budget.isExhausted else { throw StoreError(.busy, "all memory that connections may use is in use") }
         let octets = group.reduce(0) { $0 + $1.size }
+        // A long one is read piece by piece.
+        guard !group.isEmpty, octets <= Self.octetsReadAtOnce else { return try await body([:]) }
+        guard !backend.budget.isExhausted else { throw StoreError(.busy, "all memory that connections may use is in use") }
         backend.budget.add(octets)
         defer { backend.budget.remove(octets) }
         try await body(store.contents(group.map(\.contentID)))
@@ -94,20 +157,16 @@ extension MailboxAccount {
 
     /// Writes one message; `false` when it is gone.
     private func write(
-        _ message: StoredMessage, _ known: (any MessageContent)?, _ number: Int, _ items: [FetchItem], isUID: Bool, into output: IMAPOutput
+        _ message: StoredMessage, _ known: (any MessageContent)?, _ number: Int, _ items: [FetchItem], into output: IMAPOutput
     ) async throws -> Bool {
-        guard items.contains(where: \.needsContent) else {
-            described(message, number, content: nil).writeFetch(items, includesUID: isUID, into: &output.buffer)
-            return true
-        }
         guard let content = try await content(of: message, known) else { return false }
-        if items.allSatisfy({ !$0.needsContent || $0.isWholeMessage }) {
-            try await stream(content, of: message, number, items, isUID: isUID, into: output)
+        if items.allSatisfy({ $0.need == .row || $0.isWholeMessage }) {
+            try await stream(content, of: message, number, items, into: output)
             return true
         }
         // A part of a message is found by reading all of it.
         try await withOctets(of: content) { octets in
-            described(message, number, content: octets).writeFetch(items, includesUID: isUID, into: &output.buffer)
+            described(message, number, content: octets).writeFetch(items, into: &output.buffer)
             try await output.drain()
         }
         return true
@@ -129,11 +188,11 @@ extension MailboxAccount {
 
     /// Writes a message whose octets are wanted as they are, piece by piece.
     private func stream(
-        _ content: any MessageContent, of message: StoredMessage, _ number: Int, _ items: [FetchItem], isUID: Bool, into output: IMAPOutput
+        _ content: any MessageContent, of message: StoredMessage, _ number: Int, _ items: [FetchItem], into output: IMAPOutput
     ) async throws {
         var needsSpace = IMAPResponse.beginFetch(
             sequenceNumber: number, uid: message.uid, flags: message.flags, internalDate: message.internalDate, size: message.size,
-            items: items, includesUID: isUID, into: &output.buffer)
+            items: items, includesUID: false, into: &output.buffer)
         for case .section(_, let partial, _, let name) in items {
             let first = min(Int(partial?.first ?? 0), content.byteCount)
             let end = min(first + Int(partial?.count ?? .max), content.byteCount)
@@ -176,37 +235,39 @@ extension MailboxAccount {
         let saves = query.returns?.contains(.save) == true
         // RFC 9051 §6.4.4.1: a search that fails leaves nothing saved.
         if saves { selection?.view.save([]) }
+        try await store.refresh(open.table)
         let context = SearchContext(
-            lastSequenceNumber: open.view.uids.count, lastUID: open.view.uids.last ?? 0, saved: Set(open.view.saved))
-        let (cheap, costly) = query.key.byCost
+            lastSequenceNumber: open.view.uids.count, lastUID: open.view.uids.last ?? 0, saved: Set(open.view.saved), key: query.key)
+        let (rows, summaries, contents) = query.key.byNeed
         var found: [UInt32] = []
-        for piece in candidates(for: cheap, in: open.view).pieces(of: 1024) {
-            let likely = try await messages(piece, in: open.mailbox).filter { message in
-                guard let number = open.view.sequenceNumber(of: message.uid) else { return false }
-                let known = described(message, number, content: nil)
-                return cheap.allSatisfy { known.matches($0, in: context) }
+        var search = RowSearch(rows, in: context)
+        var (number, place) = (0, 0)
+        // What must be read is looked for in pieces, so that no more than those are in memory.
+        let isRead = !summaries.isEmpty || !contents.isEmpty
+        for piece in candidates(for: rows, in: open.view).pieces(of: isRead ? 1024 : 16_384) {
+            let messages = open.table.snapshot
+            search.use(messages.flagSets, generation: messages.flagGeneration)
+            var likely: [UInt32] = []
+            for uid in piece {
+                guard let here = messages.place(of: uid, hint: place), let known = open.view.sequenceNumber(of: uid, hint: number + 1) else { continue }
+                (place, number) = (here + 1, known)
+                let matches = search.matches(
+                    number: number, uid: uid, flags: messages.flagPlace(at: here), internalDate: messages.internalDate(at: here),
+                    size: messages.size(at: here))
+                if matches { likely.append(uid) }
             }
-            guard !costly.isEmpty else {
-                found += likely.map(\.uid)
-                continue
-            }
-            for group in groups(likely) {
-                try await withContents(of: group) { contents in
-                    for message in group {
-                        guard let number = open.view.sequenceNumber(of: message.uid),
-                            let content = try await content(of: message, contents[message.contentID])
-                        else { continue }
-                        let matches = try await withOctets(of: content) { octets in
-                            let whole = described(message, number, content: octets)
-                            return costly.allSatisfy { whole.matches($0, in: context) }
-                        }
-                        if matches { found.append(message.uid) }
-                    }
-                }
+            if !isRead {
+                found += likely
+                // Others want to be served, too.
+                await Task.yield()
+            } else if !likely.isEmpty {
+                var read = messages.messages(likely)
+                read = try await matching(read, summaries, need: .summary, of: open, in: context)
+                found += try await matching(read, contents, need: .content, of: open, in: context).map(\.uid)
             }
         }
         if saves, let returns = query.returns { selection?.view.save(SearchResult.saved(found, returns: returns)) }
-        let numbers = isUID ? found : found.compactMap { open.view.sequenceNumber(of: $0).map { UInt32(clamping: $0) } }
+        let numbers = isUID ? found : open.view.sequenceNumbers(of: found)
         // RFC 9051 §6.4.4: IMAP4rev2 has no SEARCH response any more.
         guard isRev2 || query.returns != nil else {
             IMAPResponse.search(numbers).write(into: &output.buffer, isRev2: isRev2)
@@ -218,6 +279,37 @@ extension MailboxAccount {
         }
         return .ok("Searched")
     }
+
+    /// The messages for which keys hold that need something to be read.
+    private func matching(
+        _ messages: [StoredMessage], _ keys: [SearchKey], need: MessageNeed, of open: Selection, in context: SearchContext
+    ) async throws -> [StoredMessage] {
+        guard !keys.isEmpty else { return messages }
+        let summaries = need == .summary ? try await summaries(of: messages) : [:]
+        let octets = summaries.values.reduce(0) { $0 + $1.readableBytes }
+        backend.budget.add(octets)
+        defer { backend.budget.remove(octets) }
+        var matching: [StoredMessage] = []
+        var number = 0
+        for group in groups(messages, without: summaries) {
+            try await withContents(of: group.filter { summaries[$0.contentID] == nil }) { contents in
+                for message in group {
+                    guard let known = open.view.sequenceNumber(of: message.uid, hint: number + 1) else { continue }
+                    number = known
+                    func holds(_ octets: ByteBuffer) -> Bool {
+                        let whole = described(message, known, content: octets)
+                        return keys.allSatisfy { whole.matches($0, in: context) }
+                    }
+                    if let summary = summaries[message.contentID] {
+                        if holds(summary) { matching.append(message) }
+                    } else if let content = try await content(of: message, contents[message.contentID]) {
+                        if try await withOctets(of: content, { holds($0) }) { matching.append(message) }
+                    }
+                }
+            }
+        }
+        return matching
+    }
 }
 
 /// A message can't be read to its end, though its length was told: the connection is worth nothing any more.
@@ -226,17 +318,10 @@ struct InterruptedLiteral: Error, CustomStringConvertible {
     var description: String { "a message could not be read to its end: \(reason)" }
 }
 
-extension FetchItem {
-    /// The octets of the message as they are, or a range of them.
-    fileprivate var isWholeMessage: Bool {
-        if case .section(let section, _, _, _) = self { section.path.isEmpty && section.content == .all } else { false }
-    }
-}
-
 extension SearchKey {
-    /// The conditions that must all hold: those that need no octets of the message, and those that do.
-    fileprivate var byCost: (cheap: [SearchKey], costly: [SearchKey]) {
+    /// The conditions that must all hold, by what must be read for them.
+    fileprivate var byNeed: (rows: [SearchKey], summaries: [SearchKey], contents: [SearchKey]) {
         let keys = if case .and(let keys) = self { keys } else { [self] }
-        return (keys.filter { !$0.needsContent }, keys.filter(\.needsContent))
+        return (keys.filter { $0.need == .row }, keys.filter { $0.need == .summary }, keys.filter { $0.need == .content })
     }
 }

@@ -13,10 +13,13 @@ import NIOCore
 final class MailboxAccount: IMAPAccount {
     /// The mailbox that is selected.
     struct Selection {
-        let mailbox: Int64
+        /// What is known of its messages, in common with all other sessions.
+        let table: MailboxTable
         let name: String
         let isReadOnly: Bool
         var view: MailboxView
+
+        var mailbox: Int64 { table.mailbox }
     }
 
     /// A message on its way in.
@@ -43,7 +46,9 @@ final class MailboxAccount: IMAPAccount {
         do {
             var completion = try await run(command, tag: tag, isRev2: isRev2, into: output)
             guard !command.closesSelection else { return completion }
-            if let ending = try await synchronize(mayExpunge: command.letsNumbersChange, isRev2: isRev2, into: output) { completion = ending }
+            let age = command.asksForNews ? .zero : Self.newsAge
+            let ending = try await synchronize(mayExpunge: command.letsNumbersChange, lookedWithin: age, isRev2: isRev2, into: output)
+            if let ending { completion = ending }
             return completion
         } catch let error as StoreError {
             return completion(for: error, of: command)
@@ -103,27 +108,41 @@ final class MailboxAccount: IMAPAccount {
     func changes() -> AsyncStream<Void>? { selection.map { store.changes(of: $0.mailbox) } }
 
     func synchronize(isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion? {
-        do { return try await synchronize(mayExpunge: true, isRev2: isRev2, into: output) } catch let error as StoreError {
+        do {
+            return try await synchronize(mayExpunge: true, lookedWithin: .zero, isRev2: isRev2, into: output)
+        } catch let error as StoreError {
             var ending = completion(for: error, of: .noop)
             ending.effect = .ended
             return ending
         }
     }
 
+    /// For so long a command that doesn't ask for news is answered without looking for what other processes changed. What this process
+    /// changes is always told.
+    private static let newsAge = Duration.seconds(1)
+
     /// Tells what changed in the selected mailbox; returns how the connection ends when the mailbox is gone.
-    private func synchronize(mayExpunge: Bool, isRev2: Bool, into output: IMAPOutput) async throws -> IMAPCompletion? {
+    private func synchronize(
+        mayExpunge: Bool, lookedWithin age: Duration, isRev2: Bool, into output: IMAPOutput
+    ) async throws -> IMAPCompletion? {
         guard let open = selection else { return nil }
         do {
-            let delta = try await store.changes(in: open.mailbox, after: open.view.modSeq)
+            let delta = try await store.changes(in: open.table, after: open.view.modSeq, lookedWithin: age)
             selection?.view.apply(
-                changed: delta.changed.map(MailboxView.Message.init), vanished: delta.vanished, modSeq: delta.highestModSeq,
-                mayExpunge: mayExpunge, isRev2: isRev2, into: &output.buffer)
+                changed: delta?.changed.map(MailboxView.Message.init) ?? [], vanished: delta?.vanished ?? [],
+                modSeq: delta?.highestModSeq ?? open.view.modSeq, mayExpunge: mayExpunge, isRev2: isRev2, into: &output.buffer)
+            if delta != nil { shareUIDs() }
         } catch let error as StoreError where error.code == .notFound {
             selection = nil
             return .no("The selected mailbox is gone", effect: .ended)
         }
         try await output.drain()
         return nil
+    }
+
+    private func shareUIDs() {
+        guard let messages = selection?.table.snapshot else { return }
+        selection?.view.share(messages.uids, upTo: messages.modSeq)
     }
 
     /// SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3).
@@ -136,8 +155,13 @@ final class MailboxAccount: IMAPAccount {
             guard let mailbox = try await store.mailbox(named: name, of: user) else {
                 return .no("There is no mailbox of this name", code: "NONEXISTENT", effect: .unselected)
             }
-            var open = Selection(mailbox: mailbox.id, name: mailbox.name, isReadOnly: isReadOnly, view: MailboxView(modSeq: mailbox.highestModSeq))
-            let firstUnseen = try await load(&open.view, of: mailbox)
+            let table = try await store.table(of: mailbox.id)
+            let messages = table.snapshot
+            var open = Selection(table: table, name: mailbox.name, isReadOnly: isReadOnly, view: MailboxView(modSeq: messages.modSeq))
+            open.view.load(uids: messages.uids, flagSets: messages.flagSetsInUse)
+            let firstUnseen = messages.firstPlace(without: "\\Seen").map { $0 + 1 }
+            // It may be younger than what was read of the mailbox.
+            let uidNext = max(mailbox.uidNext, (messages.uids.last ?? 0).addingReportingOverflow(1).partialValue)
             selection = open
             func say(_ response: IMAPResponse) { response.write(into: &output.buffer, isRev2: isRev2) }
             say(.flags(open.view.flags))
@@ -146,7 +170,7 @@ final class MailboxAccount: IMAPAccount {
             if !isRev2, let firstUnseen { say(.ok(code: "UNSEEN \(firstUnseen)", "The first unseen message")) }
             let permanent = isReadOnly ? "" : (open.view.flags + ["\\*"]).joined(separator: " ")
             say(.ok(code: "PERMANENTFLAGS (\(permanent))", "These flags are kept"))
-            say(.ok(code: "UIDNEXT \(mailbox.uidNext)", "The next UID"))
+            say(.ok(code: "UIDNEXT \(uidNext)", "The next UID"))
             say(.ok(code: "UIDVALIDITY \(mailbox.uidValidity)", "UIDs are valid"))
             if isRev2 { say(.list(MailboxListing(name: mailbox.name, attributes: try await mailboxList().attributes(of: mailbox.name)))) }
             return .ok(
@@ -158,26 +182,6 @@ final class MailboxAccount: IMAPAccount {
             refusal.effect = .unselected
             return refusal
         }
-    }
-
-    /// Reads the UIDs piece by piece; returns the sequence number of the first unseen message.
-    private func load(_ view: inout MailboxView, of mailbox: MailboxInfo) async throws -> Int? {
-        var firstUnseen: Int?
-        var first: UInt32 = 1
-        var width: UInt32 = 2048
-        while first < mailbox.uidNext {
-            let last = min(mailbox.uidNext - 1, first.addingReportingOverflow(width - 1).overflow ? .max : first + (width - 1))
-            let messages = try await store.messages(in: mailbox.id, uids: first...last)
-            if firstUnseen == nil, let index = messages.firstIndex(where: { !$0.flags.contains("\\Seen") }) {
-                firstUnseen = view.uids.count + index + 1
-            }
-            view.load(messages.map(MailboxView.Message.init))
-            // Where UIDs stand far apart, wider pieces are no larger.
-            if messages.count < Int(width) / 4, width < 1 << 30 { width *= 2 }
-            guard last < .max else { break }
-            first = last + 1
-        }
-        return firstUnseen
     }
 
     /// CLOSE (RFC 9051 §6.4.1): removes what is marked, without a word.
@@ -205,6 +209,14 @@ extension IMAPCommand {
         switch self {
         case .fetch(_, _, let isUID), .store(_, _, let isUID), .search(_, let isUID): isUID
         default: true
+        }
+    }
+
+    /// Whether a client gives it to hear what is new (RFC 9051 §6.1.2).
+    fileprivate var asksForNews: Bool {
+        switch self {
+        case .noop, .check, .expunge: true
+        default: false
         }
     }
 

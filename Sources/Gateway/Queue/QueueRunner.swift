@@ -35,6 +35,8 @@ actor QueueRunner: Service {
     private var rate: DestinationRate
     /// There may be recipients in the spool that are due and not known here.
     private var mustLook = true
+    /// Something did not fit into what is ready: the spool is looked at again when there is room, and not for each message that leaves.
+    private var isOverflowing = false
     /// The spool's version when what is ready was read.
     private var version: SpoolVersion?
     /// What the runner is told from outside, until it takes notice.
@@ -146,6 +148,7 @@ actor QueueRunner: Service {
     /// What can be started now within the limits.
     private func nextJobs() async -> [ReadyQueue.Entry] {
         takeOffers()
+        if isOverflowing, ready.hasAmpleRoom { mustLook = true }
         if mustLook { await readSpool() }
         let time = now()
         let closed = backOff.closed(at: time).union(rate.exhausted(at: time))
@@ -175,13 +178,14 @@ actor QueueRunner: Service {
         if taken.isSpoolChanged { mustLook = true }
         for offer in taken.offers {
             let new = offer.recipients.filter { $0.state == .queued && !found.contains($0.id) && !recipientsUnderWay.contains($0.id) }
-            if !ready.add(offer.message, new) { mustLook = true }
+            if !ready.add(offer.message, new) { isOverflowing = true }
         }
     }
 
     /// Fills what is ready with what is due in the spool.
     private func readSpool() async {
         mustLook = false
+        isOverflowing = false
         finishedMeanwhile = []
         do {
             let current = try await spool.version()
@@ -197,7 +201,7 @@ actor QueueRunner: Service {
             let new = due.filter { !recipientsUnderWay.contains($0.id) && !finishedMeanwhile.contains($0.id) }
             for group in Self.byMessage(new) where ready.add(nil, group) { found.insert(group.map(\.id), at: time) }
             // A full answer: there may be more.
-            if room > 0, due.count >= room { mustLook = true }
+            if due.count >= room { isOverflowing = true }
         } catch {
             logger.error("the queue can't be read; the next look is in a second", metadata: ["error": "\(error)"])
         }

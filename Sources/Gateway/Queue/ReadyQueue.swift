@@ -39,6 +39,9 @@ struct ReadyQueue: Sendable {
     /// How many recipients may still be added.
     var room: Int { max(0, capacity - recipients.count) }
 
+    /// Whether so many may be added that looking for them is worth while.
+    var hasAmpleRoom: Bool { room >= capacity / 4 }
+
     /// Adds recipients of one message; those that wait here already are passed over.
     /// - Returns: whether there was room.
     mutating func add(_ message: SpooledMessage?, _ added: [QueuedRecipient]) -> Bool {

@@ -1,4 +1,5 @@
 public import FoundationEssentials
+import MailMessage
 
 /// What a client wants (RFC 9051 §6), without its tag. Mailbox names are decoded but not normalised.
 public enum IMAPCommand: Hashable, Sendable {
@@ -92,13 +93,36 @@ public enum FetchItem: Hashable, Sendable {
     public var setsSeen: Bool {
         if case .section(_, _, let isPeek, _) = self { !isPeek } else { false }
     }
-    /// Whether the octets of the message are needed.
-    public var needsContent: Bool {
+    /// Whether it is the octets of the message as they are, or a range of them.
+    public var isWholeMessage: Bool {
+        if case .section(let section, _, _, _) = self { section.path.isEmpty && section.content == .all } else { false }
+    }
+    /// What must be read of the message.
+    public var need: MessageNeed {
         switch self {
-        case .flags, .uid, .internalDate, .size: false
-        case .envelope, .body, .bodyStructure, .section, .binarySize: true
+        case .flags, .uid, .internalDate, .size: .row
+        case .envelope: .summary
+        case .section(let section, _, _, _):
+            if section.path.isEmpty, case .headerFields(let names) = section.content, names.allSatisfy({ HeaderSummary.keeps($0) }) {
+                .summary
+            } else {
+                .content
+            }
+        case .body, .bodyStructure, .binarySize: .content
         }
     }
+}
+
+/// What must be read of a message to answer: each includes those before.
+public enum MessageNeed: Int, Hashable, Comparable, Sendable {
+    /// UID, flags, date and size.
+    case row
+    /// The header fields that a `HeaderSummary` keeps.
+    case summary
+    /// All octets.
+    case content
+
+    public static func < (left: MessageNeed, right: MessageNeed) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// A part of BODY[…] (RFC 9051 §6.4.5.1).

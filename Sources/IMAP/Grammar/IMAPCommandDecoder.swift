@@ -67,6 +67,7 @@ public struct IMAPCommandDecoder: Sendable {
 
     /// The next event; `nil` when more octets are needed.
     public mutating func next() -> Event? {
+        defer { releaseBuffer() }
         while true {
             switch state {
             case .line:
@@ -113,6 +114,7 @@ public struct IMAPCommandDecoder: Sendable {
     /// The next line as it is, without its end: a response of SASL, or DONE. `nil` when more octets are needed. A line that is too long is
     /// given as `*`, with which a client ends AUTHENTICATE (RFC 9051 §6.2.2) and nobody ends IDLE.
     public mutating func nextLine() -> [UInt8]? {
+        defer { releaseBuffer() }
         guard let line = takeLine() else { return nil }
         defer { skips = false }
         guard !skips, line.count <= limits.commandLength else {
@@ -120,6 +122,11 @@ public struct IMAPCommandDecoder: Sendable {
             return [UInt8(ascii: "*")]
         }
         return line
+    }
+
+    /// What was read to its end may be a small part of a large piece of memory, which others would like to have.
+    private mutating func releaseBuffer() {
+        if buffer.readableBytes == 0, buffer.capacity > 0 { buffer = ByteBuffer() }
     }
 
     /// The octets of the message will be given out. For a synchronising literal, say `+` first.

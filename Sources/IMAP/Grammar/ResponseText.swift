@@ -18,17 +18,31 @@ package enum ResponseText {
     /// `string`: quoted where it is short printable ASCII, otherwise a literal. Deliberate: NUL, which neither form may contain
     /// (RFC 9051 §9, `CHAR8`), becomes a space.
     package static func string(_ octets: [UInt8], into out: inout ByteBuffer) {
-        guard octets.count <= quotedLimit, octets.allSatisfy({ (0x20...0x7e).contains($0) }) else {
+        var isPrintable = octets.count <= quotedLimit
+        var isPlain = true
+        for octet in octets where isPrintable {
+            if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { isPlain = false }
+            isPrintable = octet >= 0x20 && octet <= 0x7e
+        }
+        guard isPrintable else {
             out.writeString("{\(octets.count)}\r\n")
-            out.writeBytes(octets.lazy.map { $0 == 0 ? 0x20 : $0 })
+            out.writeBytes(octets.map { $0 == 0 ? 0x20 : $0 })
             return
         }
-        out.writeInteger(UInt8(ascii: "\""))
-        for octet in octets {
-            if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { out.writeInteger(UInt8(ascii: "\\")) }
-            out.writeInteger(octet)
+        // In one piece: each write into a buffer costs many times what an octet does.
+        var quoted: [UInt8] = []
+        quoted.reserveCapacity(octets.count + (isPlain ? 2 : 2 + octets.count))
+        quoted.append(UInt8(ascii: "\""))
+        if isPlain {
+            quoted += octets
+        } else {
+            for octet in octets {
+                if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { quoted.append(UInt8(ascii: "\\")) }
+                quoted.append(octet)
+            }
         }
-        out.writeInteger(UInt8(ascii: "\""))
+        quoted.append(UInt8(ascii: "\""))
+        out.writeBytes(quoted)
     }
 
     /// `string` of a text's UTF-8.

@@ -23,7 +23,7 @@ extension HeaderSection {
     }
 
     private func addresses(_ name: String) -> [AddressList.Entry] {
-        first(named: name).map { AddressList(parsing: $0.unfoldedOctets).entries } ?? []
+        first(named: name).map { AddressList.entries(of: $0.unfoldedOctets) } ?? []
     }
 
     private static func write(_ entries: [AddressList.Entry], into out: inout ByteBuffer) {

@@ -37,18 +37,22 @@ public struct IMAPMessage: Sendable {
     ///   - includesUID: The answer to UID FETCH always says the UID (RFC 9051 §6.4.9).
     ///   - out: Where the answer is appended.
     public func writeFetch(_ items: [FetchItem], includesUID: Bool, into out: inout ByteBuffer) {
+        writeFetch(FetchItem.answered(items, includesUID: includesUID), into: &out)
+    }
+
+    /// Writes the answer to FETCH.
+    /// - Parameters:
+    ///   - items: What is answered, by `FetchItem.answered(_:includesUID:)`, which one FETCH asks once.
+    ///   - out: Where the answer is appended.
+    public func writeFetch(_ items: [FetchItem], into out: inout ByteBuffer) {
         var reader = MessageReader(octets: content ?? ByteBuffer())
         out.writeStaticString("* ")
         out.writeString(String(sequenceNumber))
         out.writeStaticString(" FETCH (")
-        if items.count == 1, let only = items.first, !includesUID {
-            write(only, reader: &reader, into: &out)
-            out.writeStaticString(")\r\n")
-            return
-        }
-        var written: Set<FetchAnswer> = []
-        for item in (includesUID ? [.uid] : []) + items where written.insert(FetchAnswer(item)).inserted {
-            if written.count > 1 { out.writeStaticString(" ") }
+        var isFirst = true
+        for item in items {
+            if !isFirst { out.writeStaticString(" ") }
+            isFirst = false
             write(item, reader: &reader, into: &out)
         }
         out.writeStaticString(")\r\n")
@@ -56,7 +60,7 @@ public struct IMAPMessage: Sendable {
 
     private func write(_ item: FetchItem, reader: inout MessageReader, into out: inout ByteBuffer) {
         switch item {
-        case .flags: writeFlags(into: &out)
+        case .flags: out.writeString(FlagText.text(flags))
         case .uid: out.writeString("UID \(uid)")
         case .internalDate: out.writeString("INTERNALDATE \"\(IMAPDate.text(internalDate))\"")
         case .size: out.writeString("RFC822.SIZE \(size)")
@@ -84,26 +88,25 @@ public struct IMAPMessage: Sendable {
             out.writeString("BINARY.SIZE[\(section.text)] \(section.octets(of: &reader)?.readableBytes ?? 0)")
         }
     }
+}
 
+extension FetchItem {
+    /// What one FETCH answers for each message: each item once however often it is asked for, and the UID where it must be told.
+    public static func answered(_ items: [FetchItem], includesUID: Bool) -> [FetchItem] {
+        var known: Set<FetchAnswer> = []
+        return ((includesUID ? [.uid] : []) + items).filter { known.insert(FetchAnswer($0)).inserted }
+    }
+}
+
+/// FLAGS of FETCH (RFC 9051 §7.5.2).
+enum FlagText {
     private static let systemFlags = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"]
 
     /// The flags of RFC 9051 §2.3.2 in its order, then the others by their names.
-    private func writeFlags(into out: inout ByteBuffer) {
-        out.writeStaticString("FLAGS (")
-        var count = 0
-        for flag in Self.systemFlags where flags.contains(flag) {
-            if count > 0 { out.writeStaticString(" ") }
-            out.writeString(flag)
-            count += 1
-        }
-        if count < flags.count {
-            for keyword in flags.subtracting(Self.systemFlags).sorted() {
-                if count > 0 { out.writeStaticString(" ") }
-                out.writeString(keyword)
-                count += 1
-            }
-        }
-        out.writeStaticString(")")
+    static func text(_ flags: Set<String>) -> String {
+        let known = systemFlags.filter(flags.contains)
+        let others = known.count < flags.count ? flags.subtracting(systemFlags).sorted() : []
+        return "FLAGS (\((known + others).joined(separator: " ")))"
     }
 }
 
@@ -132,7 +135,7 @@ struct MessageReader {
     mutating func header() -> HeaderSection {
         if let parsed { return parsed.header }
         if let parsedHeader { return parsedHeader }
-        let header = HeaderSection(parsing: octets)
+        let header = HeaderSection(reading: octets)
         parsedHeader = header
         return header
     }

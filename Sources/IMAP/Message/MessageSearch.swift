@@ -7,28 +7,47 @@ public struct SearchContext: Sendable {
     let lastSequenceNumber: Int
     let lastUID: UInt32
     let saved: Set<UInt32>
+    /// The patterns of the texts that are looked for, made once for all messages.
+    private let patterns: [String: TextPattern]
 
     /// Makes a context.
     /// - Parameters:
     ///   - lastSequenceNumber: `*` among sequence numbers.
     ///   - lastUID: `*` among UIDs.
     ///   - saved: The UIDs that `$` means (RFC 9051 §6.4.4.1).
-    public init(lastSequenceNumber: Int, lastUID: UInt32, saved: Set<UInt32>) {
+    ///   - key: What is looked for.
+    public init(lastSequenceNumber: Int, lastUID: UInt32, saved: Set<UInt32>, key: SearchKey = .all) {
+        patterns = Dictionary(key.texts.map { ($0, TextPattern($0)) }) { first, _ in first }
         self.lastSequenceNumber = lastSequenceNumber
         self.lastUID = lastUID
         self.saved = saved
     }
+
+    func pattern(_ text: String) -> TextPattern { patterns[text] ?? TextPattern(text) }
 }
 
 extension SearchKey {
-    /// Whether the octets of the message are needed to answer.
-    public var needsContent: Bool {
+    /// What must be read of the message to answer.
+    public var need: MessageNeed {
         switch self {
-        case .all, .sequence, .uid, .flag, .recent, .before, .on, .since, .larger, .smaller: false
-        case .sentBefore, .sentOn, .sentSince, .header, .body, .text: true
-        case .not(let key): key.needsContent
-        case .or(let first, let second): first.needsContent || second.needsContent
-        case .and(let keys): keys.contains(where: \.needsContent)
+        case .all, .sequence, .uid, .flag, .recent, .before, .on, .since, .larger, .smaller: .row
+        case .sentBefore, .sentOn, .sentSince: .summary
+        case .header(let name, _): HeaderSummary.keeps(name) ? .summary : .content
+        case .body, .text: .content
+        case .not(let key): key.need
+        case .or(let first, let second): max(first.need, second.need)
+        case .and(let keys): keys.map(\.need).max() ?? .row
+        }
+    }
+
+    /// The texts that are looked for.
+    fileprivate var texts: [String] {
+        switch self {
+        case .header(_, let text), .body(let text), .text(let text): [text]
+        case .not(let key): key.texts
+        case .or(let first, let second): first.texts + second.texts
+        case .and(let keys): keys.flatMap(\.texts)
+        case .all, .sequence, .uid, .flag, .recent, .before, .on, .since, .larger, .smaller, .sentBefore, .sentOn, .sentSince: []
         }
     }
 }
@@ -41,6 +60,16 @@ extension IMAPMessage {
     public func matches(_ key: SearchKey, in context: SearchContext) -> Bool {
         var search = MessageSearch(message: self, context: context)
         return search.matches(key)
+    }
+}
+
+extension Set<String> {
+    /// Whether a flag is among them, in whatever letters.
+    func has(_ flag: String) -> Bool {
+        // Nearly always they are written as they are kept.
+        if contains(flag) { return true }
+        let name = flag.lowercased()
+        return contains { $0.lowercased() == name }
     }
 }
 
@@ -71,10 +100,7 @@ private struct MessageSearch {
             return contains(set, UInt32(clamping: message.sequenceNumber), largest: UInt32(clamping: context.lastSequenceNumber))
         case .uid(let set): return contains(set, message.uid, largest: context.lastUID)
         case .flag(let name, let isSet):
-            // Nearly always they are written as they are kept.
-            if message.flags.contains(name) { return isSet }
-            let name = name.lowercased()
-            return message.flags.contains { $0.lowercased() == name } == isSet
+            return message.flags.has(name) == isSet
         case .recent(let isRecent): return !isRecent
         case .before(let day): return IMAPDate.day(message.internalDate) < day
         case .on(let day): return IMAPDate.day(message.internalDate) == day
@@ -85,13 +111,13 @@ private struct MessageSearch {
         case .larger(let size): return message.size > Int(size)
         case .smaller(let size): return message.size < Int(size)
         case .header(let name, let text):
-            let pattern = TextPattern(text)
+            let pattern = context.pattern(text)
             return reader.header().all(named: name).contains { pattern.occurs(in: FoldedText($0.decodedText)) }
         case .body(let text):
-            let pattern = TextPattern(text)
+            let pattern = context.pattern(text)
             return pattern.isEmpty || texts().body.contains(where: pattern.occurs)
         case .text(let text):
-            let pattern = TextPattern(text)
+            let pattern = context.pattern(text)
             if pattern.isEmpty { return true }
             let texts = texts()
             return texts.header.contains(where: pattern.occurs) || texts.body.contains(where: pattern.occurs)
@@ -99,8 +125,9 @@ private struct MessageSearch {
         case .or(let first, let second): return matches(first) || matches(second)
         case .and(let keys):
             // What costs nothing first.
-            for key in keys where !key.needsContent && !matches(key) { return false }
-            for key in keys where key.needsContent && !matches(key) { return false }
+            for key in keys where key.need == .row && !matches(key) { return false }
+            for key in keys where key.need == .summary && !matches(key) { return false }
+            for key in keys where key.need == .content && !matches(key) { return false }
             return true
         }
     }

@@ -10,7 +10,8 @@ extension BodySection {
             switch content {
             case .headerFields(let names): return reader.header().octets(ofFieldsNamed: names)
             case .headerFieldsNot(let names): return reader.header().octets(ofFieldsNotNamed: names)
-            case .all, .binary, .mime, .header, .text: break
+            case .header: return reader.octets.cut(reader.header().range)
+            case .all, .binary, .mime, .text: break
             }
         }
         let message = reader.message()

@@ -59,8 +59,12 @@ public enum IMAPResponse: Hashable, Sendable {
             let written = values.map { "\($0.item.rawValue) \($0.value)" }.joined(separator: " ")
             buffer.writeString("STATUS \(Self.name(mailbox, isRev2: isRev2)) (\(written))")
         case .search(let numbers):
-            buffer.writeString("SEARCH")
-            for number in numbers { buffer.writeString(" \(number)") }
+            var text = Array("SEARCH".utf8)
+            for number in numbers {
+                text.append(UInt8(ascii: " "))
+                text.append(decimal: Int(number))
+            }
+            buffer.writeBytes(text)
         case .extendedSearch(let tag, let isUID, let result):
             buffer.writeString("ESEARCH (TAG \(ResponseText.quoted(tag)))\(isUID ? " UID" : "")\(result.text)")
         case .fetchFlags(let number, let uid, let flags):

@@ -186,7 +186,12 @@ public struct IMAPSession: Sendable {
     /// What to do next; `nil` when octets or an answer are needed.
     public mutating func next() -> Action? {
         while true {
-            if !actions.isEmpty { return actions.removeFirst() }
+            if !actions.isEmpty {
+                let action = actions.removeFirst()
+                // A session that waits keeps no room for them.
+                if actions.isEmpty { actions = [] }
+                return action
+            }
             switch state {
             case .unopened, .startingTLS, .awaitingVerifier, .performing, .decidingAppend, .closed: return nil
             case .commands, .appending:

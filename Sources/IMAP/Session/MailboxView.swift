@@ -36,12 +36,17 @@ public struct MailboxView: Sendable {
     /// A view of an empty mailbox whose changes up to `modSeq` are known.
     public init(modSeq: UInt64) { self.modSeq = modSeq }
 
-    /// Takes messages while the mailbox is opened, in ascending order of their UIDs.
-    public mutating func load(_ messages: some Sequence<Message>) {
-        for message in messages where message.uid > uids.last ?? 0 {
-            uids.append(message.uid)
-            note(message.flags)
-        }
+    /// Takes all messages at once while the mailbox is opened: UIDs, ascending, and the combinations of flags that they have. The UIDs are
+    /// shared with whoever has the same ones.
+    public mutating func load(uids: [UInt32], flagSets: some Sequence<Set<String>>) {
+        self.uids = uids
+        for flags in flagSets { note(flags) }
+    }
+
+    /// Shares UIDs with others who know the same messages, so that many views of one mailbox need no more memory than one.
+    public mutating func share(_ others: [UInt32], upTo otherModSeq: UInt64) {
+        // As of the same modification both know the same messages, but for those that the client has not been told are gone.
+        if modSeq == otherModSeq, vanished.isEmpty, others.count == uids.count { uids = others }
     }
 
     /// The flags that exist here, as FLAGS tells them.
@@ -71,9 +76,21 @@ public struct MailboxView: Sendable {
     }
 
     /// The sequence number of a message; `nil` when the client doesn't know it.
-    public func sequenceNumber(of uid: UInt32) -> Int? {
+    /// - Parameter hint: a sequence number that is looked at first.
+    public func sequenceNumber(of uid: UInt32, hint: Int = 0) -> Int? {
+        if uids.indices.contains(hint - 1), uids[hint - 1] == uid { return hint }
         let index = index(of: uid)
         return index < uids.count && uids[index] == uid ? index + 1 : nil
+    }
+
+    /// The sequence numbers of messages, as far as the client knows them.
+    public func sequenceNumbers(of uids: [UInt32]) -> [UInt32] {
+        var last = 0
+        return uids.compactMap { uid in
+            guard let number = sequenceNumber(of: uid, hint: last + 1) else { return nil }
+            last = number
+            return UInt32(clamping: number)
+        }
     }
 
     /// The UIDs that a command means, ascending; `nil` when it names a sequence number that doesn't exist. UIDs that don't exist are
@@ -127,7 +144,7 @@ public struct MailboxView: Sendable {
             guard !vanished.contains(message.uid), let number = sequenceNumber(of: message.uid) else { continue }
             IMAPResponse.fetchFlags(sequenceNumber: number, uid: message.uid, message.flags).write(into: &buffer, isRev2: isRev2)
         }
-        told = told.filter { $0.value > self.modSeq }
+        if !told.isEmpty { told = told.filter { $0.value > self.modSeq } }
     }
 
     private mutating func writeExpunges(isRev2: Bool, into buffer: inout ByteBuffer) {

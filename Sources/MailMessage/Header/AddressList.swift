@@ -59,6 +59,14 @@ public struct AddressList: Hashable, Sendable {
         self.init(entries: parser.entries, isWellFormed: parser.isWellFormed)
     }
 
+    /// The entries of a field's unfolded value, for who doesn't ask whether it is well formed: to judge addresses takes longer than to read
+    /// them.
+    package static func entries(of octets: [UInt8]) -> [Entry] {
+        var parser = AddressListParser(octets, judgesAddresses: false)
+        parser.run()
+        return parser.entries
+    }
+
     /// Reads a text.
     public init(parsing text: some StringProtocol) { self.init(parsing: Array(text.utf8)) }
 
@@ -94,7 +102,12 @@ struct AddressListParser {
     private var group: (name: String, members: [HeaderMailbox])?
     private var count = 0
 
-    init(_ octets: [UInt8]) { scanner = StructuredFieldScanner(octets) }
+    private let judgesAddresses: Bool
+
+    init(_ octets: [UInt8], judgesAddresses: Bool = true) {
+        scanner = StructuredFieldScanner(octets)
+        self.judgesAddresses = judgesAddresses
+    }
 
     mutating func run() {
         var tokens = [Token]()
@@ -251,7 +264,7 @@ struct AddressListParser {
             return
         }
         let mailbox = HeaderMailbox(writtenDisplayName: name, route: route, localPart: local, domain: domain)
-        if mailbox.address == nil { isWellFormed = false }
+        if judgesAddresses, mailbox.address == nil { isWellFormed = false }
         count += 1
         if group != nil { group?.members.append(mailbox) } else { entries.append(.mailbox(mailbox)) }
     }

@@ -33,6 +33,12 @@ public struct HeaderField: Sendable {
 
     /// Removes line ends and the blanks at both ends.
     static func unfold(_ octets: [UInt8]) -> [UInt8] {
+        guard octets.contains(0x0A) else {
+            // Most fields are one line.
+            let start = octets.firstIndex { !$0.isBlank } ?? octets.count
+            let end = (octets.lastIndex { !$0.isBlank } ?? start - 1) + 1
+            return start == 0 && end == octets.count ? octets : Array(octets[start..<max(start, end)])
+        }
         var result = [UInt8]()
         result.reserveCapacity(octets.count)
         for (index, octet) in octets.enumerated() {

@@ -14,6 +14,7 @@ struct HeaderScan {
         _ range: Range<Int>,
         limits: MessageLimits,
         boundaries: [[UInt8]],
+        notesDeviations: Bool = true,
         log: inout DeviationLog
     ) -> HeaderScan {
         var scan = HeaderScan()
@@ -30,7 +31,7 @@ struct HeaderScan {
             }
             if MultipartDelimiter.match(octets, line, boundaries) != nil { break lines }
             switch scan.take(line, octets, limits: limits, log: &log) {
-            case .field: examine(line, octets, limits: limits, log: &log)
+            case .field: if notesDeviations { examine(line, octets, limits: limits, log: &log) }
             case .notAField: break lines
             }
             position = line.next

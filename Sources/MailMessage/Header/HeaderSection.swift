@@ -31,6 +31,15 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         self.init(message: message, scan: scan, deviations: log.deviations)
     }
 
+    /// Reads the header section without looking for what deviates from the grammar, for who only wants its fields.
+    package init(reading message: ByteBuffer) {
+        let message = message.slice()
+        let octets = message.readableBytesUInt8Span
+        var log = DeviationLog()
+        let scan = HeaderScan.run(octets, 0..<octets.count, limits: MessageLimits(), boundaries: [], notesDeviations: false, log: &log)
+        self.init(message: message, scan: scan, deviations: [])
+    }
+
     init(message: ByteBuffer, scan: HeaderScan, deviations: [MessageDeviation]) {
         self.message = message
         self.entries = scan.entries
@@ -99,9 +108,9 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         for index in entries.indices {
             let start = Int(entries[index].start)
             guard Int(entries[index].nameEnd) - start == wanted.count else { continue }
-            guard wanted.indices.allSatisfy({ octets[start + $0].asciiLowercased == wanted[$0].asciiLowercased }) else {
-                continue
-            }
+            var place = 0
+            while place < wanted.count, octets[start + place].asciiLowercased == wanted[place].asciiLowercased { place += 1 }
+            guard place == wanted.count else { continue }
             found.append(index)
             if found.count == limit { break }
         }

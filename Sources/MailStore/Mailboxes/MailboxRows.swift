@@ -1,6 +1,7 @@
 import FoundationEssentials
 import GRDB
 import MailMessage
+import NIOCore
 
 /// What the mailbox methods do inside a transaction.
 enum MailboxRows {
@@ -77,7 +78,16 @@ enum MailboxRows {
         try db.run(
             "INSERT INTO content (references_, prefix, size, file, body) VALUES (?, ?, ?, ?, ?)",
             [references, body.prefix, body.body.size, body.body.fileName, body.body.data])
-        return db.lastInsertedRowID
+        let id = db.lastInsertedRowID
+        if let summary = body.summary { try addSummary(summary, of: id, db) }
+        return id
+    }
+
+    static func addSummary(_ summary: ByteBuffer, of content: Int64, _ db: Database) throws {
+        try db.run("INSERT OR REPLACE INTO summary (content, octets) VALUES (?, ?)") {
+            $0.bind(content)
+            $0.bind(summary)
+        }
     }
 
     /// Takes messages out of a mailbox. Moved ones keep their octets referenced by the new place, which counts for itself.
@@ -204,6 +214,8 @@ enum MailboxRows {
 struct KeptContent: Sendable {
     var prefix: Data
     var body: StoredBody
+    /// What lists of messages show of its header, where it was found.
+    var summary: ByteBuffer?
 
     var size: Int { prefix.count + body.size }
 }

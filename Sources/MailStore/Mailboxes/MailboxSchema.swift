@@ -47,6 +47,13 @@ enum MailboxSchema {
                     UPDATE mailbox SET vanishedCount = (SELECT count(*) FROM vanished WHERE vanished.mailbox = mailbox.id);
                     """)
         }
+        // What lists of messages show of a header, so that they need not read whole messages. Those that were stored before have none.
+        migrator.registerMigration("mail-3") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE summary (content INTEGER PRIMARY KEY REFERENCES content(id) ON DELETE CASCADE, octets BLOB NOT NULL);
+                    """)
+        }
         return migrator
     }
 }

@@ -73,7 +73,16 @@ extension MailboxStore {
 
     private func keep(_ content: any MessageContent, prefix: ByteBuffer) async throws -> KeptContent {
         let (front, base) = content.separatingPrefix(after: prefix)
-        return KeptContent(prefix: Data(front.readableBytesView), body: try await bodies.keep(base))
+        let summary = try await Self.summary(of: front.readableBytes == 0 ? base : PrefixedContent(prefix: front, base: base))
+        return KeptContent(prefix: Data(front.readableBytesView), body: try await bodies.keep(base), summary: summary)
+    }
+
+    /// In so many octets at the beginning of a message its header is looked for.
+    private static let headerOctets = 64 * 1024
+
+    private static func summary(of content: any MessageContent) async throws -> ByteBuffer? {
+        let beginning = try await content.read(0..<min(content.byteCount, headerOctets))
+        return HeaderSummary.octets(of: beginning, isWhole: beginning.readableBytes == content.byteCount)
     }
 
     private static func insert(

@@ -8,6 +8,7 @@ public struct MailboxStore: Sendable {
     let database: StoreDatabase
     let bodies: BodyFolder
     let changeHub: MailboxChanges
+    let tables = MailboxTables()
     let subaddressSeparator: String
 
     /// Opens the mailboxes, making what is missing.
@@ -63,6 +64,9 @@ extension MailboxStore {
             let result = try body(db, &effects)
             return (result, effects)
         }
+        // First of all: whoever is woken, or hears that it was done, must see it.
+        tables.noteChange(of: effects.changed)
+        tables.forget(effects.deleted)
         changeHub.wake(effects.changed)
         changeHub.finish(effects.deleted)
         await bodies.remove(effects.freedFiles)

@@ -75,6 +75,11 @@ import NIOCore
         guard count > 0, let start = unsafe sqlite3_column_blob(statement, column) else { return ByteBuffer() }
         return unsafe ByteBuffer(bytes: UnsafeRawBufferPointer(start: start, count: count))
     }
+    func write(_ column: Int32, into buffer: inout ByteBuffer) {
+        let count = Int(unsafe sqlite3_column_bytes(statement, column))
+        guard count > 0, let start = unsafe sqlite3_column_blob(statement, column) else { return }
+        unsafe buffer.writeBytes(UnsafeRawBufferPointer(start: start, count: count))
+    }
     func octets(_ column: Int32) -> [UInt8] {
         let count = Int(unsafe sqlite3_column_bytes(statement, column))
         guard count > 0, let start = unsafe sqlite3_column_blob(statement, column) else { return [] }

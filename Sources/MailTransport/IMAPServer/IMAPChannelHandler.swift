@@ -4,7 +4,7 @@ import NIOTLS
 import PosternMetrics
 
 /// Hands a channel's events to the one task that serves the connection, one at a time. Nothing is read while nobody waits for it.
-final class IMAPChannelHandler: ChannelDuplexHandler {
+final class IMAPChannelHandler: ChannelDuplexHandler, Expiring {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -32,7 +32,10 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     private var context: ChannelHandlerContext?
     private weak var tlsHandler: NIOSSLServerHandler?
     private var waiter: CheckedContinuation<Received, Never>?
-    private var timer: Scheduled<Void>?
+    private var wheel: DeadlineWheel?
+    /// Where the task's waiting ends: for the client's words, or until it has taken ours.
+    private var expiry: DeadlineWheel.Place?
+    private var isWriting = false
     private var pending = ByteBuffer()
     private var summary: TLSSummary?
     /// TLS was established; ``summary`` is there only until it is handed over.
@@ -55,10 +58,38 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     func receive(until deadline: NIODeadline, _ continuation: CheckedContinuation<Received, Never>) {
         waiter = continuation
         deliver()
-        guard waiter != nil, let context else { return }
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(deadline: deadline) { bound.value.resume(.timedOut) }
+        guard waiter != nil, context != nil else { return }
+        expire(at: deadline)
         readIfWanted()
+    }
+
+    /// Writes; the promise is kept when the octets have left. A client that takes nothing for `timeout` loses its connection.
+    func write(_ buffer: ByteBuffer, timeout: TimeAmount, _ promise: EventLoopPromise<Void>) {
+        guard let context else { return promise.fail(ChannelError.ioOnClosedChannel) }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
+        isWriting = true
+        expire(at: .now() + timeout)
+        promise.futureResult.whenComplete { _ in bound.value.written() }
+    }
+
+    private func written() {
+        isWriting = false
+        cancelExpiry()
+    }
+
+    private func expire(at deadline: NIODeadline) {
+        expiry = wheel?.expire(self, at: deadline, instead: expiry)
+    }
+
+    private func cancelExpiry() {
+        if let expiry { wheel?.cancel(self, expiry) }
+        expiry = nil
+    }
+
+    func timeIsUp() {
+        expiry = nil
+        if isWriting { context?.close(promise: nil) } else { resume(.timedOut) }
     }
 
     func wake() {
@@ -118,8 +149,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
     }
 
     private func resume(_ received: Received) {
-        timer?.cancel()
-        timer = nil
+        if !isWriting { cancelExpiry() }
         let resumed = waiter
         waiter = nil
         resumed?.resume(returning: received)
@@ -129,6 +159,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        wheel = DeadlineWheel.current(of: context.eventLoop)
         // Behind a proxy the connection began before.
         if context.channel.isActive { opened() }
     }
@@ -146,6 +177,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        cancelExpiry()
         isEnded = true
         deliver()
     }
@@ -211,16 +243,20 @@ final class IMAPConnection: Sendable {
 
     func receive(until deadline: NIODeadline) async -> IMAPChannelHandler.Received {
         await withCheckedContinuation { continuation in
-            channel.eventLoop.execute { self.handler.value.receive(until: deadline, continuation) }
+            onLoop { self.handler.value.receive(until: deadline, continuation) }
         }
     }
 
     /// Returns when the octets have left. A client that takes nothing for `timeout` loses its connection.
     func write(_ buffer: ByteBuffer, timeout: TimeAmount) async throws {
-        let channel = channel
-        let timer = channel.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
-        defer { timer.cancel() }
-        try await channel.writeAndFlush(buffer).get()
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        onLoop { self.handler.value.write(buffer, timeout: timeout, promise) }
+        try await promise.futureResult.get()
+    }
+
+    /// The task is on the event loop already, most of the time.
+    private func onLoop(_ body: @escaping @Sendable () -> Void) {
+        if channel.eventLoop.inEventLoop { body() } else { channel.eventLoop.execute(body) }
     }
 
     func startTLS(reply: ByteBuffer) async throws {

@@ -6,7 +6,9 @@ import PosternMetrics
 import SASL
 
 /// Serves one connection from its greeting to its end: does what the session asks for, in the order in which it asks.
-final class IMAPConversation {
+///
+/// Safe to send: one task at a time uses it, as the task that serves the connection waits for each that it begins.
+final class IMAPConversation: @unchecked Sendable {
     private let server: IMAPServer
     private let terms: IMAPServer.Terms
     private let connection: IMAPConnection
@@ -52,13 +54,28 @@ final class IMAPConversation {
         guard await awaitReadiness() else { return }
         session.greet()
         while true {
-            while let action = session.next() {
-                guard try await perform(action) else { return try await output.flush() }
-                lastCommand = .now()
-            }
-            try await output.flush()
-            guard await receive() else { return }
+            guard try await actApart(), await receive() else { return }
         }
+    }
+
+    /// As ``act()``. A task keeps the memory of its deepest call as long as it lives, and most of their time connections wait: so the one that
+    /// waits calls nothing that is deep, and what the client asked for has a task of its own, which is gone when this returns.
+    private func actApart() async throws -> Bool {
+        async let isOpen = act()
+        return try await isOpen
+    }
+
+    /// Does all that the session asks for; `false` when the connection is to be closed.
+    private func act() async throws -> Bool {
+        while let action = session.next() {
+            guard try await perform(action) else {
+                try await output.flush()
+                return false
+            }
+            lastCommand = .now()
+        }
+        try await output.flush()
+        return true
     }
 
     /// Waits for the client and tells the session; `false` when nothing more comes.
@@ -113,7 +130,15 @@ final class IMAPConversation {
         case .perform(let tag, let command):
             guard let account else { return false }
             let began = ContinuousClock.now
-            let ending = try await account.perform(command, tag: tag, isRev2: session.isRev2, into: output)
+            let isRev2 = session.isRev2
+            let ending =
+                if command.takesLong {
+                    try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                        try await account.perform(command, tag: tag, isRev2: isRev2, into: output)
+                    }
+                } else {
+                    try await account.perform(command, tag: tag, isRev2: isRev2, into: output)
+                }
             Metrics.commandSeconds.observe(.now - began)
             Metrics.commands.add(.init(ending.status == .ok))
             session.complete(ending)
@@ -139,7 +164,9 @@ final class IMAPConversation {
         do {
             let verifier = try await terms.backend.verifier(forUser: username)
             if isPlain {
-                session = await PasswordCheck.any(for: info).provide(verifier, to: session)
+                session = await withTaskExecutorPreference(globalConcurrentExecutor) {
+                    await PasswordCheck.any(for: info).provide(verifier, to: session)
+                }
             } else {
                 session.provide(verifier: verifier)
             }
@@ -191,6 +218,17 @@ final class IMAPConversation {
                 try await output.flush()
                 guard await receive() else { throw ChannelError.eof }
             }
+        }
+    }
+}
+
+extension IMAPCommand {
+    /// Whether messages may have to be taken apart: away from the event loop, on which all its connections would wait.
+    fileprivate var takesLong: Bool {
+        switch self {
+        case .fetch(_, let items, _): items.contains { $0.need > .row && !$0.isWholeMessage }
+        case .search(let query, _): query.key.need > .row
+        default: false
         }
     }
 }

@@ -50,6 +50,7 @@ public final class IMAPServer: Sendable {
     private let currentTerms: Mutex<Terms>
     let tls: TLSServerContext
     let group: any EventLoopGroup
+    private let executors: EventLoopTaskExecutors
     let budget: MemoryBudget
     let limiter: ConnectionLimiter
     let logger: Logger
@@ -90,6 +91,7 @@ public final class IMAPServer: Sendable {
         currentTerms = Mutex(Terms(settings: settings, backend: backend))
         self.tls = tls
         self.group = group
+        executors = EventLoopTaskExecutors(group)
         self.budget = budget
         self.limiter = limiter
         self.logger = logger
@@ -125,6 +127,8 @@ public final class IMAPServer: Sendable {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // A connection keeps the last buffer that it read into: commands are short, and what is long makes it grow.
+            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 65_536))
             .bind(to: SocketAddress(address, port: port)) { channel in
                 channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }
@@ -145,7 +149,7 @@ public final class IMAPServer: Sendable {
                 self.arrived.finish()
             }
             for await connection in arrivals {
-                group.addTask { await self.serve(connection) }
+                group.addTask(executorPreference: executors.executor(of: connection.channel.eventLoop)) { await self.serve(connection) }
             }
         }
     }
