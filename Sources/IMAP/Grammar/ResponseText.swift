@@ -18,6 +18,14 @@ package enum ResponseText {
     /// `string`: quoted where it is short printable ASCII, otherwise a literal. Deliberate: NUL, which neither form may contain
     /// (RFC 9051 §9, `CHAR8`), becomes a space.
     package static func string(_ octets: [UInt8], into out: inout ByteBuffer) {
+        var written: [UInt8] = []
+        string(octets, into: &written)
+        // In one piece: each write into a buffer costs many times what an octet does.
+        out.writeBytes(written)
+    }
+
+    /// The same into octets that are written together.
+    static func string(_ octets: [UInt8], into out: inout [UInt8]) {
         var isPrintable = octets.count <= quotedLimit
         var isPlain = true
         for octet in octets where isPrintable {
@@ -25,25 +33,31 @@ package enum ResponseText {
             isPrintable = octet >= 0x20 && octet <= 0x7e
         }
         guard isPrintable else {
-            out.writeString("{\(octets.count)}\r\n")
-            out.writeBytes(octets.map { $0 == 0 ? 0x20 : $0 })
+            out.append(UInt8(ascii: "{"))
+            out.append(decimal: octets.count)
+            out += [UInt8(ascii: "}"), 0x0d, 0x0a]
+            for octet in octets { out.append(octet == 0 ? 0x20 : octet) }
             return
         }
-        // In one piece: each write into a buffer costs many times what an octet does.
-        var quoted: [UInt8] = []
-        quoted.reserveCapacity(octets.count + (isPlain ? 2 : 2 + octets.count))
-        quoted.append(UInt8(ascii: "\""))
+        out.append(UInt8(ascii: "\""))
         if isPlain {
-            quoted += octets
+            out += octets
         } else {
             for octet in octets {
-                if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { quoted.append(UInt8(ascii: "\\")) }
-                quoted.append(octet)
+                if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { out.append(UInt8(ascii: "\\")) }
+                out.append(octet)
             }
         }
-        quoted.append(UInt8(ascii: "\""))
-        out.writeBytes(quoted)
+        out.append(UInt8(ascii: "\""))
     }
+
+    /// `nstring`, into octets that are written together.
+    static func nstring(_ octets: [UInt8]?, into out: inout [UInt8]) {
+        if let octets { string(octets, into: &out) } else { out += nilOctets }
+    }
+
+    /// NIL.
+    static let nilOctets = Array("NIL".utf8)
 
     /// `string` of a text's UTF-8.
     package static func string(_ text: String, into out: inout ByteBuffer) { string(Array(text.utf8), into: &out) }

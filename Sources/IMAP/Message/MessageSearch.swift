@@ -58,8 +58,19 @@ extension IMAPMessage {
     /// Texts are compared without the case of letters, after transfer encodings, character sets and encoded-words (RFC 2047) are decoded;
     /// composed and decomposed letters are not the same.
     public func matches(_ key: SearchKey, in context: SearchContext) -> Bool {
+        if case .header(let name, let text) = key {
+            // What lists of messages are searched for, nearly always by itself.
+            return HeaderSection(reading: content ?? ByteBuffer()).contains(named: name, text: context.pattern(text))
+        }
         var search = MessageSearch(message: self, context: context)
         return search.matches(key)
+    }
+}
+
+extension HeaderSection {
+    /// Whether a field of this name contains a text.
+    fileprivate func contains(named name: String, text pattern: TextPattern) -> Bool {
+        contains(named: name) { pattern.occurs(in: FoldedText(utf8: $0.decodedOctets)) }
     }
 }
 
@@ -111,8 +122,7 @@ private struct MessageSearch {
         case .larger(let size): return message.size > Int(size)
         case .smaller(let size): return message.size < Int(size)
         case .header(let name, let text):
-            let pattern = context.pattern(text)
-            return reader.header().all(named: name).contains { pattern.occurs(in: FoldedText($0.decodedText)) }
+            return reader.header().contains(named: name, text: context.pattern(text))
         case .body(let text):
             let pattern = context.pattern(text)
             return pattern.isEmpty || texts().body.contains(where: pattern.occurs)

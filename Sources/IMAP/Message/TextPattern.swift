@@ -2,8 +2,10 @@
 struct FoldedText: Sendable {
     let octets: [UInt8]
 
-    init(_ text: String) {
-        let source = Array(text.utf8)
+    init(_ text: String) { self.init(utf8: Array(text.utf8)) }
+
+    /// Folds a text of valid UTF-8.
+    init(utf8 source: [UInt8]) {
         // Up to the first octet that isn't ASCII, where there is one, nothing changes its length.
         let ascii = source.firstIndex { $0 >= 0x80 } ?? source.count
         var octets = source

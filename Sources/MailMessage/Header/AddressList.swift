@@ -62,6 +62,7 @@ public struct AddressList: Hashable, Sendable {
     /// The entries of a field's unfolded value, for who doesn't ask whether it is well formed: to judge addresses takes longer than to read
     /// them.
     package static func entries(of octets: [UInt8]) -> [Entry] {
+        if let plain = PlainAddressList.entries(of: octets) { return plain }
         var parser = AddressListParser(octets, judgesAddresses: false)
         parser.run()
         return parser.entries

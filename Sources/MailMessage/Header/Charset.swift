@@ -7,6 +7,11 @@ enum Charset: Hashable, Sendable {
 
     /// Finds a set by its name or an alias (IANA character sets registry).
     init?(name: some StringProtocol) {
+        // Most by far.
+        if name == "utf-8" || name == "UTF-8" {
+            self = .utf8
+            return
+        }
         switch name.lowercased() {
         case "utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968", "unicode-1-1-utf-8": self = .utf8
         // Deliberate: Latin 1 is read as Windows-1252, as all mail programs and browsers do; they differ only in octets
@@ -39,6 +44,16 @@ enum Charset: Hashable, Sendable {
         }
     }
 
+    /// Decodes octets as ``decode(_:)``, to UTF-8.
+    func decode(_ octets: [UInt8], into result: inout [UInt8]) {
+        // Nearly all words are UTF-8, and most are valid.
+        if self == .utf8, (try? UTF8Span(validating: octets.span)) != nil {
+            result += octets
+        } else {
+            result += decode(octets).utf8
+        }
+    }
+
     private func scalar(_ octet: UInt8) -> Unicode.Scalar {
         if self == .latin9 {
             switch octet {
@@ -68,5 +83,10 @@ enum Charset: Hashable, Sendable {
     /// Header octets as text: UTF-8 (RFC 6532 §3), or Windows-1252 where they are not.
     static func headerText(_ octets: [UInt8]) -> String {
         String(validating: octets, as: UTF8.self) ?? Charset.windows1252.decode(octets)
+    }
+
+    /// ``headerText(_:)`` as UTF-8.
+    static func headerText(_ octets: ArraySlice<UInt8>, into result: inout [UInt8]) {
+        if octets.allSatisfy({ $0 < 0x80 }) { result += octets } else { result += headerText(Array(octets)).utf8 }
     }
 }

@@ -5,24 +5,29 @@ public enum EncodedWord {
     /// written.
     public static func decode(_ octets: [UInt8]) -> String {
         guard octets.contains(UInt8(ascii: "=")) else { return Charset.headerText(octets) }
-        var result = ""
+        return String(decoding: decodedOctets(octets), as: UTF8.self)
+    }
+
+    /// As ``decode(_:)``, as valid UTF-8.
+    package static func decodedOctets(_ octets: [UInt8]) -> [UInt8] {
+        var result = [UInt8]()
+        result.reserveCapacity(octets.count)
         var pending: (charset: Charset, octets: [UInt8])?
-        var plain = [UInt8]()
+        var plain = 0..<0
         var index = 0
         func flush() {
-            if let word = pending { result += word.charset.decode(word.octets) }
+            if let word = pending { word.charset.decode(word.octets, into: &result) }
             pending = nil
         }
         while index < octets.count {
             if octets[index] == UInt8(ascii: "="), let word = parse(octets, at: index),
                 let charset = Charset(name: word.charset) ?? Charset(name: word.charset, ofASCII: word.octets)
             {
-                let onlyBlanksBefore = plain.allSatisfy(\.isBlank)
+                let onlyBlanksBefore = octets[plain].allSatisfy(\.isBlank)
                 if pending == nil || !onlyBlanksBefore {
                     flush()
-                    result += Charset.headerText(plain)
+                    Charset.headerText(octets[plain], into: &result)
                 }
-                plain.removeAll(keepingCapacity: true)
                 if pending?.charset == charset {
                     pending?.octets += word.octets
                 } else {
@@ -30,13 +35,15 @@ public enum EncodedWord {
                     pending = (charset, word.octets)
                 }
                 index = word.end
+                plain = index..<index
             } else {
-                plain.append(octets[index])
                 index += 1
+                plain = plain.lowerBound..<index
             }
         }
         flush()
-        return result + Charset.headerText(plain)
+        Charset.headerText(octets[plain], into: &result)
+        return result
     }
 
     /// Decodes the encoded-words of a text.

@@ -28,6 +28,9 @@ public struct HeaderField: Sendable {
     /// The unfolded value with its encoded-words decoded (RFC 2047): for unstructured fields such as Subject.
     public var decodedText: String { EncodedWord.decode(unfoldedOctets) }
 
+    /// ``decodedText`` as UTF-8.
+    package var decodedOctets: [UInt8] { EncodedWord.decodedOctets(unfoldedOctets) }
+
     /// Whether the field has this name; the case of letters does not count (RFC 5322 §1.2.2).
     public func isNamed(_ other: some StringProtocol) -> Bool { name.equalsIgnoringASCIICase(other) }
 

@@ -19,6 +19,7 @@ struct HeaderScan {
     ) -> HeaderScan {
         var scan = HeaderScan()
         scan.start = range.lowerBound
+        scan.entries.reserveCapacity(16)
         var position = range.lowerBound
         let end = min(range.upperBound, octets.count)
         lines: while position < end {

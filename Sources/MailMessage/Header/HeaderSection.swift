@@ -74,6 +74,27 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         indices(named: name, limit: .max).map { self[$0] }
     }
 
+    /// For each of these names the first field that has it, found in one look at the header; the case of letters does not count.
+    package func firstFields(named names: [[UInt8]]) -> [HeaderField?] {
+        let octets = message.readableBytesUInt8Span
+        var found = [HeaderField?](repeating: nil, count: names.count)
+        for index in entries.indices {
+            let start = Int(entries[index].start)
+            let count = Int(entries[index].nameEnd) - start
+            for name in names.indices where found[name] == nil && names[name].count == count {
+                var place = 0
+                while place < count, octets[start + place].asciiLowercased == names[name][place].asciiLowercased { place += 1 }
+                if place == count { found[name] = self[index] }
+            }
+        }
+        return found
+    }
+
+    /// Whether a field of this name is as `body` says; the case of letters does not count.
+    package func contains(named name: String, where body: (HeaderField) -> Bool) -> Bool {
+        indices(named: name, limit: .max).contains { body(self[$0]) }
+    }
+
     /// How many fields have this name.
     public func count(named name: some StringProtocol) -> Int { indices(named: name, limit: .max).count }
 
