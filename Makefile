@@ -60,7 +60,7 @@ interop: install
 # FILTER=Kill runs one suite of them; POSTERN_FAULTS_SEED replays a run.
 faults: install
 	@$(SWIFT) build --build-tests
-	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
+	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter '(FaultTests|SimulationTests).*$(FILTER)'
 
 # Everything that is read from strangers, in a package of its own; Documentation/fuzzing.md.
 fuzz: install
