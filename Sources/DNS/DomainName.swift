@@ -20,16 +20,24 @@ public struct DomainName: Hashable, Sendable {
     ///
     /// U-labels are mapped and checked. A-labels are taken as they stand: the DNS has names that no U-label leads to.
     /// - Throws: ``DomainNameError`` for what can't be a name (RFC 1035 §2.3.4, RFC 5891 §4).
-    public init(_ text: some StringProtocol) throws(DomainNameError) {
+    public init(_ text: some StringProtocol) throws(DomainNameError) { try self.init(String(text)) }
+
+    /// As ``init(_:)-(StringProtocol)``.
+    public init(_ text: String) throws(DomainNameError) {
+        // Most names come in their final form.
+        if Self.isFinal(text) {
+            ascii = text
+            return
+        }
         guard text.utf8.count <= Self.textLimit else {
             throw DomainNameError(.tooLong, String(decoding: text.utf8.prefix(64), as: UTF8.self) + "…")
         }
-        var name = String(text)
+        var name = text
         // A NUL would end the text early for the C library.
         guard !name.utf8.contains(0) else { throw DomainNameError(.invalidCharacter, name) }
         if !name.utf8.allSatisfy({ $0 < 0x80 }) { name = try Self.convert(name) }
         if name.hasSuffix(".") { name.removeLast() }
-        guard !name.isEmpty else { throw DomainNameError(.empty, String(text)) }
+        guard !name.isEmpty else { throw DomainNameError(.empty, text) }
         let ascii = name.lowercased()
         guard ascii.utf8.count <= 253 else { throw DomainNameError(.tooLong, ascii) }
         for label in ascii.split(separator: ".", omittingEmptySubsequences: false) {
@@ -40,6 +48,25 @@ public struct DomainName: Hashable, Sendable {
             }
         }
         self.ascii = ascii
+    }
+
+    /// Whether a text is a valid name in lower case, without a final dot.
+    private static func isFinal(_ text: String) -> Bool {
+        var count = 0
+        var label = 0
+        var last = UInt8(ascii: ".")
+        for octet in text.utf8 {
+            count += 1
+            if octet == UInt8(ascii: ".") {
+                guard label > 0, last != UInt8(ascii: "-") else { return false }
+                label = 0
+            } else {
+                guard isLabelOctet(octet), label < 63, label > 0 || octet != UInt8(ascii: "-") else { return false }
+                label += 1
+            }
+            last = octet
+        }
+        return count <= 253 && label > 0 && last != UInt8(ascii: "-")
     }
 
     private static func isLabelOctet(_ octet: UInt8) -> Bool {

@@ -6,17 +6,65 @@ import MailMessage
 /// Two forms, both read by ``decode(_:)``: the journey log holds times as seconds since 1970, exact and cheap to write; people and programs
 /// that ask for JSON get ISO 8601 in UTC with milliseconds.
 public enum JourneyCoding {
-    /// The events of a step for the journey log, as a JSON array.
+    /// The events of a step for the journey log, as JSON: an object with what they have in common (trace, host, role) and their array, or
+    /// an array of whole events where they have not.
     public static func encode(_ events: [JourneyEvent]) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.array(events) { $1.write(into: &$0) }
+        var writer = JSONWriter(reserving: 256 * (events.count + 1))
+        guard let first = events.first, events.allSatisfy({ $0.trace == first.trace && $0.host == first.host && $0.role == first.role }) else {
+            writer.array { writer in
+                for event in events { event.write(into: &writer) }
+            }
+            return writer.octets
+        }
+        writer.object {
+            $0.field("trace", first.trace.description)
+            $0.field("host", first.host)
+            $0.field("role", first.role)
+            $0.array("events") { writer in
+                for event in events { event.write(into: &writer, isWhole: false) }
+            }
+        }
         return writer.octets
     }
 
-    /// Reads the events of a step, in either form of times. What isn't an event that is known here (a newer Postern wrote it) is passed over.
-    /// - Throws: `DecodingError` where it is no JSON array.
+    /// Reads the events of a step, in either form and with either form of times. What isn't an event that is known here (a newer Postern wrote
+    /// it) is passed over.
+    /// - Throws: `DecodingError` where it is no JSON array and no step.
     public static func decode(_ bytes: some Sequence<UInt8>) throws -> [JourneyEvent] {
-        try decoder().decode([Tolerated].self, from: Data(bytes)).compactMap(\.event)
+        let data = Data(bytes)
+        let isStep = data.first { $0 > 0x20 } == UInt8(ascii: "{")
+        return isStep ? try decoder().decode(Step.self, from: data).whole : try decoder().decode([Tolerated].self, from: data).compactMap(\.event)
+    }
+
+    /// Events with what they have in common said once.
+    private struct Step: Decodable {
+        var trace: TraceID
+        var host: String
+        var role: String
+        var events: [Part]
+
+        /// An event without what the step says, or something that isn't one.
+        struct Part: Decodable {
+            var time: Date?
+            var seconds: Double?
+            var operation: JourneyEvent.Operation?
+
+            private enum Key: CodingKey { case time, seconds, operation }
+
+            init(from decoder: any Decoder) throws {
+                let container = try? decoder.container(keyedBy: Key.self)
+                time = try? container?.decode(Date.self, forKey: .time)
+                seconds = try? container?.decodeIfPresent(Double.self, forKey: .seconds)
+                operation = try? container?.decode(JourneyEvent.Operation.self, forKey: .operation)
+            }
+        }
+
+        var whole: [JourneyEvent] {
+            events.compactMap { part in
+                guard let time = part.time, let operation = part.operation else { return nil }
+                return JourneyEvent(trace: trace, time: time, host: host, role: role, seconds: part.seconds, operation: operation)
+            }
+        }
     }
 
     /// An event, or something that isn't one.

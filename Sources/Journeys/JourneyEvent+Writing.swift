@@ -6,14 +6,18 @@ import SMTP
 // hand because every message brings a dozen of events; a field that is added to a type is added here too, and a test compares.
 
 extension JourneyEvent {
-    func write(into writer: inout JSONWriter) {
+    /// - Parameter isWhole: with what the events of one step have in common: trace, host and role.
+    func write(into writer: inout JSONWriter, isWhole: Bool = true) {
         writer.object {
-            $0.field("trace", trace.description)
+            if isWhole { $0.field("trace", trace.description) }
             $0.field("time", time.timeIntervalSince1970)
-            $0.field("host", host)
-            $0.field("role", role)
+            if isWhole {
+                $0.field("host", host)
+                $0.field("role", role)
+            }
             $0.field("seconds", seconds)
-            $0.object("operation") { writer in writer.object(operation.kind) { operation.writeFields(into: &$0) } }
+            $0.key("operation")
+            $0.object { writer in writer.object(named: operation.kind) { operation.writeFields(into: &$0) } }
         }
     }
 }
@@ -78,8 +82,8 @@ extension JourneyEvent.Operation {
             writer.field("recipient", value.recipient)
             writer.field("user", value.user)
             writer.field("mailbox", value.mailbox)
-            writer.field("uid", value.uid)
-            writer.field("uidValidity", value.uidValidity)
+            writer.field("uid", Int(value.uid))
+            writer.field("uidValidity", Int(value.uidValidity))
             writer.field("isDuplicate", value.isDuplicate)
         case .notified(let value):
             writer.field("kind", value.kind)
@@ -111,15 +115,15 @@ extension JourneyEvent.Operation {
 }
 
 extension JSONWriter {
-    fileprivate mutating func field(_ name: String, _ reply: SMTPReply?) {
+    fileprivate mutating func field(_ name: StaticString, _ reply: SMTPReply?) {
         guard let reply else { return }
         object(name) {
-            $0.field("code", reply.code)
+            $0.field("code", Int(reply.code))
             if let status = reply.enhancedStatus {
                 $0.object("enhancedStatus") {
-                    $0.field("statusClass", status.statusClass)
-                    $0.field("subject", status.subject)
-                    $0.field("detail", status.detail)
+                    $0.field("statusClass", Int(status.statusClass))
+                    $0.field("subject", Int(status.subject))
+                    $0.field("detail", Int(status.detail))
                 }
             }
             $0.field("lines", reply.lines)

@@ -7,36 +7,66 @@ public enum JourneySearchKeys {
 
     /// The words of an event, each once, in the order of the event.
     public static func keys(of event: JourneyEvent) -> [String] {
-        var words: [String] = []
-        switch event.operation {
-        case .connected, .secured, .resolved, .checked, .queued, .abandoned: break
-        case .authenticated(let value): words = [normalise(value.user)]
-        case .exchanged(let value): if let path = JourneyPath(command: value.command) { words = [normalise(path.address)] }
-        case .described(let value):
-            if let identity = value.messageID { words.append(messageID(identity)) }
-            if let from = value.from { words += addresses(in: from) }
-        case .decided(let value): if let recipient = value.recipient { words = [normalise(recipient)] }
-        case .committed(let value): words = value.recipients.prefix(countLimit).map(normalise)
-        case .routed(let value): words = [normalise(value.recipient)]
-        case .attempted(let value): words = [normalise(value.recipient)]
-        case .delivered(let value): words = [normalise(value.recipient), normalise(value.user)]
-        case .notified(let value):
-            words = [normalise(value.recipient)]
-            if let notified = value.notified { words.append(normalise(notified)) }
-        }
-        var seen: Set<String> = []
-        return words.filter { !$0.isEmpty && $0.utf8.count <= wordLimit && seen.insert($0).inserted }
+        var words = Words()
+        words.add(event)
+        return words.list
     }
 
     /// The words of events that are kept together, each once.
     public static func keys(of events: [JourneyEvent]) -> [String] {
-        var seen: Set<String> = []
-        return events.flatMap { keys(of: $0) }.filter { seen.insert($0).inserted }
+        var words = Words()
+        for event in events { words.add(event) }
+        return words.list
+    }
+
+    /// Words, each once. Most steps have three or four, which are compared; only many of them are worth a set.
+    private struct Words {
+        private(set) var list: [String] = []
+        private var set: Set<String> = []
+        private static let fewWords = 16
+
+        mutating func add(_ word: String) {
+            guard !word.isEmpty, word.utf8.count <= wordLimit else { return }
+            if list.count < Self.fewWords {
+                guard !list.contains(word) else { return }
+            } else {
+                if set.isEmpty { set = Set(list) }
+                guard set.insert(word).inserted else { return }
+            }
+            list.append(word)
+        }
+
+        mutating func add(_ event: JourneyEvent) {
+            switch event.operation {
+            case .connected, .secured, .resolved, .checked, .queued, .abandoned: break
+            case .authenticated(let value): add(normalise(value.user))
+            case .exchanged(let value): if let path = JourneyPath(command: value.command) { add(normalise(path.address)) }
+            case .described(let value):
+                if let identity = value.messageID { add(messageID(identity)) }
+                if let from = value.from { for address in addresses(in: from) { add(address) } }
+            case .decided(let value): if let recipient = value.recipient { add(normalise(recipient)) }
+            case .committed(let value): for recipient in value.recipients.prefix(countLimit) { add(normalise(recipient)) }
+            case .routed(let value): add(normalise(value.recipient))
+            case .attempted(let value): add(normalise(value.recipient))
+            case .delivered(let value):
+                add(normalise(value.recipient))
+                add(normalise(value.user))
+            case .notified(let value):
+                add(normalise(value.recipient))
+                if let notified = value.notified { add(normalise(notified)) }
+            }
+        }
     }
 
     /// An address as it is searched for, with or without angle brackets around it.
     public static func normalise(_ address: String) -> String {
-        trim(address, first: "<", last: ">").lowercased()
+        // Most addresses are plain already, and stay the text that they are.
+        var isPlain = true
+        for octet in address.utf8 where !(0x21..<0x7F).contains(octet) || (0x41...0x5A).contains(octet) || octet == UInt8(ascii: "<") {
+            isPlain = false
+            break
+        }
+        return isPlain ? address : trim(address, first: "<", last: ">").lowercased()
     }
 
     /// A Message-ID as it is searched for: with its angle brackets, which people leave out.
@@ -47,18 +77,35 @@ public enum JourneySearchKeys {
 
     private static func trim(_ text: String, first: Unicode.Scalar, last: Unicode.Scalar) -> String {
         var text = text.unicodeScalars[...]
-        while let scalar = text.first, scalar.properties.isWhitespace { text.removeFirst() }
-        while let scalar = text.last, scalar.properties.isWhitespace { text.removeLast() }
-        if text.first == first, text.last == last, text.count >= 2 { text = text.dropFirst().dropLast() }
+        while let scalar = text.first, isBlank(scalar) { text.removeFirst() }
+        while let scalar = text.last, isBlank(scalar) { text.removeLast() }
+        if text.first == first, text.last == last, text.utf8Count >= 2 { text = text.dropFirst().dropLast() }
         return String(text)
+    }
+
+    private static func isBlank(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.isASCII ? scalar == " " || (9...13).contains(scalar.value) : scalar.properties.isWhitespace
     }
 
     /// The addresses of a From field's value, found by their `@`: evidence to search by, not a parser of RFC 5322.
     private static func addresses(in text: String) -> [String] {
-        let separators: Set<Unicode.Scalar> = ["<", ">", ",", ";", " ", "\t", "\"", "(", ")"]
-        return text.unicodeScalars.split(whereSeparator: separators.contains).prefix(100)
-            .map { String($0) }.filter { $0.contains("@") }.map(normalise)
+        text.utf8.split(whereSeparator: isSeparator).prefix(100)
+            .filter { $0.contains(UInt8(ascii: "@")) }.map { normalise(String(Substring($0))) }
     }
+
+    /// All of them are ASCII, so that what stands between two is whole text.
+    private static func isSeparator(_ octet: UInt8) -> Bool {
+        switch octet {
+        case UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: " "), UInt8(ascii: "\t"),
+            UInt8(ascii: "\""), UInt8(ascii: "("), UInt8(ascii: ")"):
+            true
+        default: false
+        }
+    }
+}
+
+extension Substring.UnicodeScalarView {
+    fileprivate var utf8Count: Int { Substring(self).utf8.count }
 }
 
 /// The path of a MAIL or RCPT command (RFC 5321 §4.1.1.2, §4.1.1.3), read from the text that a journey keeps of it.
@@ -69,15 +116,29 @@ struct JourneyPath {
     var address: String
 
     init?(command: String) {
-        let upper = command.prefix(10).uppercased()
-        if upper.hasPrefix("MAIL FROM:") {
+        let octets = command.utf8
+        switch octets.first {
+        case UInt8(ascii: "M"), UInt8(ascii: "m"):
+            guard Self.begins(octets, with: "MAIL FROM:") else { return nil }
             kind = .reverse
-        } else if upper.hasPrefix("RCPT TO:") {
+        case UInt8(ascii: "R"), UInt8(ascii: "r"):
+            guard Self.begins(octets, with: "RCPT TO:") else { return nil }
             kind = .forward
-        } else {
-            return nil
+        default: return nil
         }
-        guard let open = command.firstIndex(of: "<"), let close = command[open...].firstIndex(of: ">") else { return nil }
-        address = String(command[command.index(after: open)..<close])
+        guard let open = octets.firstIndex(of: UInt8(ascii: "<")), let close = octets[open...].firstIndex(of: UInt8(ascii: ">")) else { return nil }
+        address = String(command[octets.index(after: open)..<close])
+    }
+
+    /// Whether the text begins with a word in upper case, in whatever case it is written.
+    private static func begins(_ octets: String.UTF8View, with word: String) -> Bool {
+        var place = octets.startIndex
+        for expected in word.utf8 {
+            guard place < octets.endIndex else { return false }
+            let octet = octets[place]
+            guard octet == expected || ((0x61...0x7A).contains(octet) && octet - 0x20 == expected) else { return false }
+            place = octets.index(after: place)
+        }
+        return true
     }
 }

@@ -20,6 +20,10 @@ extension SMTPReply {
             SMTPReply(451, EnhancedStatusCode(4, 3, 0), lines: lines).write(into: &buffer, allowsUTF8: allowsUTF8)
             return
         }
+        if lines.count <= SMTPReply.maximumLines, lines.allSatisfy(SMTPReply.isPlain) {
+            for (index, line) in lines.enumerated() { writePlain(line, isLast: index == lines.count - 1, into: &buffer) }
+            return
+        }
         let prefix = enhancedStatus.map { "\($0) " } ?? ""
         // Code, separator and CRLF take six octets.
         let room = SMTPReply.maximumLineLength - 6 - prefix.utf8.count
@@ -35,6 +39,34 @@ extension SMTPReply {
             buffer.writeBytes(line)
             buffer.writeString("\r\n")
         }
+    }
+
+    /// Whether a line needs neither folding nor cleaning: most do not.
+    private static func isPlain(_ line: String) -> Bool {
+        line.utf8.count <= plainLength && line.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+    }
+
+    private func writePlain(_ line: String, isLast: Bool, into buffer: inout ByteBuffer) {
+        SMTPReply.write(Int(code), into: &buffer)
+        buffer.writeInteger(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
+        if let status = enhancedStatus {
+            SMTPReply.write(Int(status.statusClass), into: &buffer)
+            buffer.writeInteger(UInt8(ascii: "."))
+            SMTPReply.write(Int(status.subject), into: &buffer)
+            buffer.writeInteger(UInt8(ascii: "."))
+            SMTPReply.write(Int(status.detail), into: &buffer)
+            buffer.writeInteger(UInt8(ascii: " "))
+        }
+        buffer.writeString(line)
+        buffer.writeStaticString("\r\n")
+    }
+
+    /// With code, status (of at most three and two times five digits) and CRLF this is shorter than the longest line.
+    private static let plainLength = maximumLineLength - 32
+
+    private static func write(_ number: Int, into buffer: inout ByteBuffer) {
+        if number >= 10 { write(number / 10, into: &buffer) }
+        buffer.writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
     }
 
     private static func sanitised(_ text: String, allowsUTF8: Bool) -> [UInt8] {

@@ -11,32 +11,47 @@ extension FaultTests {
             number % 10 == 0 ? 300_000 : number % 3 == 0 ? 20_000 : 3000
         }
 
-        @Test(.timeLimit(.minutes(30))) func nothingThatGotItsReplyIsLostOnTheWayOut() async throws {
+        @Test(.timeLimit(.minutes(60))) func nothingThatGotItsReplyIsLostOnTheWayOut() async throws {
             try await withTemporaryFolder { folder in
-                try await withSink { sink in
-                    let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
-                    let load = FaultLoad(recipient: "out")
-                    try await host.run {
-                        let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 1)
-                        let record = load.record
-                        #expect(record.acknowledged.count > 5)
-                        #expect(record.refused.isEmpty, "\(record.refused.prefix(3))")
-                        #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
-                        let contents = SinkContents(sink)
-                        #expect(contents.lacks(record.acknowledged) == [], "seed \(FaultRun.seed)")
-                        #expect(contents.damaged == 0)
-                        let unexplained = contents.repeated.filter { !Self.isExplained($0.value, by: kills) }
-                        #expect(unexplained.isEmpty, "seed \(FaultRun.seed): \(unexplained), kills \(kills)")
-                        let copies = contents.repeated.values.reduce(0) { $0 + $1.count - 1 }
-                        FaultRun.tell(
-                            "SIGKILL, \(kills.count) times, mail to a peer: \(record.acknowledged.count) acknowledged, all arrived; \(record.unknown.count) "
-                                + "without a reply; \(copies) duplicates, each taken by the peer just before a kill")
+                try await StandStill.watched { standStill in
+                    try await withSink { sink in
+                        let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
+                        let load = FaultLoad(recipient: "out")
+                        try await host.run {
+                            let kills = try await killAgainAndAgain(host, load, times: FaultRun.count(short: 5, long: 200), salt: 1)
+                            #expect(try await host.emptied(within: 240), "\(host.log.suffix(2000))")
+                            judge(SinkContents(sink), load.record, kills, standStill)
+                        }
                     }
                 }
             }
         }
 
-        @Test(.timeLimit(.minutes(30))) func nothingThatGotItsReplyIsLostOnTheWayToTheMailbox() async throws {
+        private func judge(
+            _ contents: SinkContents, _ record: FaultLoad.Record, _ kills: [ClosedRange<ContinuousClock.Instant>], _ standStill: StandStill
+        ) {
+            #expect(record.acknowledged.count > 5)
+            #expect(record.refused.isEmpty, "\(record.refused.prefix(3))")
+            #expect(contents.lacks(record.acknowledged) == [], "seed \(FaultRun.seed)")
+            #expect(contents.damaged == 0)
+            let byKills = contents.repeated.filter { Self.isExplained($0.value, by: kills) }
+            let others = contents.repeated.filter { byKills[$0.key] == nil }
+            let unexplained = others.filter { !Self.isExplained($0.value, by: kills, or: standStill) }
+            // The instants themselves tell nobody anything: what matters is how far they are from the nearest kill and from each other.
+            let told = unexplained.map { identity, arrivals in
+                let nearest = kills.map { $0.lowerBound - (arrivals.first ?? .now) }.min { abs($0 / .seconds(1)) < abs($1 / .seconds(1)) }
+                return "\(identity): the nearest kill after \(nearest.map { "\($0)" } ?? "-"), copies after "
+                    + zip(arrivals, arrivals.dropFirst()).map { "\($1 - $0)" }.joined(separator: ", ")
+            }
+            #expect(unexplained.isEmpty, "seed \(FaultRun.seed): \(told.prefix(10))")
+            let copies = { (found: [String: [ContinuousClock.Instant]]) in found.values.reduce(0) { $0 + $1.count - 1 } }
+            FaultRun.tell(
+                "SIGKILL, \(kills.count) times, mail to a peer: \(record.acknowledged.count) acknowledged, "
+                    + "\(contents.lacks(record.acknowledged).count) lost; \(record.unknown.count) without a reply; \(copies(byKills)) duplicates taken by "
+                    + "the peer just before a kill, \(copies(others)) others; the machine stood still \(standStill.spans.count) times")
+        }
+
+        @Test(.timeLimit(.minutes(60))) func nothingThatGotItsReplyIsLostOnTheWayToTheMailbox() async throws {
             try await withTemporaryFolder { folder in
                 let host = try await FaultHost(folder: folder, options: .init(limits: ["memoryPerMessageBytes: 16KiB"]))
                 let load = FaultLoad(recipient: "bob")
@@ -80,10 +95,36 @@ extension FaultTests {
         /// A copy follows one that the peer had taken within the moment of a kill: its 250, or what was to be noted because of it, was lost
         /// with the process (RFC 1047). The peer may take note of it after the kill, when the process has sent it all before. Within the life
         /// of one process nothing is sent twice.
-        static func isExplained(_ arrivals: [ContinuousClock.Instant], by kills: [ClosedRange<ContinuousClock.Instant>]) -> Bool {
+        static func isExplained(
+            _ arrivals: [ContinuousClock.Instant], by kills: [ClosedRange<ContinuousClock.Instant>], or standStill: StandStill = StandStill()
+        ) -> Bool {
             zip(arrivals, arrivals.dropFirst()).allSatisfy { earlier, later in
                 kills.contains { $0.upperBound >= earlier && $0.lowerBound <= later && $0.lowerBound - earlier < .seconds(10) }
+                    || standStill.explains(earlier)
             }
+        }
+    }
+    /// What counts as a reason for a duplicate, and what doesn't.
+    @Suite struct Explanations {
+        @Test func aStandStillExplainsOnlyWhatHappensAroundIt() {
+            let start = ContinuousClock.now
+            let standStill = StandStill()
+            standStill.note(from: start, to: start + .milliseconds(900))
+            #expect(standStill.spans.isEmpty)
+            standStill.note(from: start, to: start + .seconds(60))
+            #expect(standStill.explains(start - .seconds(1)))
+            #expect(standStill.explains(start + .milliseconds(60_500)))
+            #expect(!standStill.explains(start - .seconds(3)))
+            #expect(!standStill.explains(start + .seconds(62)))
+        }
+
+        @Test func aKillExplainsOnlyWhatWasTakenJustBeforeIt() {
+            let start = ContinuousClock.now
+            let kills = [start + .seconds(20)...start + .seconds(21)]
+            #expect(Kill.isExplained([start + .seconds(19), start + .seconds(22)], by: kills))
+            #expect(!Kill.isExplained([start + .seconds(5), start + .seconds(22)], by: kills))
+            #expect(!Kill.isExplained([start + .seconds(22), start + .seconds(24)], by: kills))
+            #expect(!Kill.isExplained([start + .seconds(17), start + .seconds(18)], by: kills))
         }
     }
 }

@@ -33,9 +33,25 @@ struct JourneyCodingTests {
         ])
     func invalid(_ json: String) throws {
         let known = try #require(Self.all.first)
-        let text = "[" + String(decoding: JourneyCoding.encode([known]).dropFirst().dropLast(), as: UTF8.self) + "," + json + "]"
-        #expect(try JourneyCoding.decode(text.utf8) == [known])
+        // Two that have nothing in common make an array of whole events.
+        var other = known
+        other.host = "other.kartapuce.test"
+        let text = String(decoding: JourneyCoding.encode([known, other]).dropLast(), as: UTF8.self) + "," + json + "]"
+        #expect(text.hasPrefix("["))
+        #expect(try JourneyCoding.decode(text.utf8) == [known, other])
         #expect(throws: (any Error).self) { try JourneyCoding.decode((json + "x").utf8) }
+    }
+
+    @Test(
+        "What is no event of a step is passed over",
+        arguments: ["{}", "[]", "7", #"{"time":1,"operation":{"sang":{}}}"#, #"{"time":"soon","operation":{"abandoned":{"reason":"r"}}}"#])
+    func invalidInStep(_ json: String) throws {
+        let known = try #require(Self.all.first)
+        let step = String(decoding: JourneyCoding.encode([known]), as: UTF8.self)
+        #expect(step.hasPrefix(#"{"trace":""#) && step.hasSuffix("]}"))
+        #expect(try JourneyCoding.decode((step.dropLast(2) + "," + json + "]}").utf8) == [known])
+        #expect(throws: (any Error).self) { try JourneyCoding.decode((step + "x").utf8) }
+        #expect(throws: (any Error).self) { try JourneyCoding.decode(#"{"events":[]}"#.utf8) }
     }
 
     @Test("A duration that is no number is left out, and the event stays") func noNumber() throws {
@@ -95,6 +111,13 @@ struct JourneyCodingTests {
         encoder.dateEncodingStrategy = .secondsSince1970
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .secondsSince1970
+        let trace = TraceID.random()
+        let step = events.map { event in
+            var event = event
+            event.trace = trace
+            return event
+        }
+        #expect(try JourneyCoding.decode(JourneyCoding.encode(step)) == step)
         // The same fields, whatever their order: a field that is forgotten in one of the two would be missing here.
         let own = try JSONSerialization.jsonObject(with: Data(JourneyCoding.encode(events))) as? NSArray
         let theirs = try JSONSerialization.jsonObject(with: encoder.encode(events)) as? NSArray

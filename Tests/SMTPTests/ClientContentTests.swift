@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MailTesting
 import NIOCore
 import Testing
 
@@ -36,6 +37,60 @@ struct ClientContentTests {
         #expect(!profile("Subject: a\r\n\r\nä\r\n").hasEightBitHeader)
         #expect(profile("Subject: ä\r\n\r\nb\r\n").hasEightBitHeader)
         #expect(profile("Subject: ä").hasEightBitHeader)
+    }
+
+    /// The rules, octet by octet, as the comments of ``SMTPContentProfile`` say them.
+    private struct Plain: Equatable {
+        var hasEightBit = false
+        var hasEightBitHeader = false
+        var hasBareLineEnd = false
+        var hasHiddenDot = false
+
+        init(_ octets: [UInt8]) {
+            var line: [UInt8] = []
+            var inHeader = true
+            for (place, octet) in octets.enumerated() {
+                if octet >= 0x80 {
+                    hasEightBit = true
+                    if inHeader { hasEightBitHeader = true }
+                }
+                if octet == 0x0D, place + 1 == octets.count || octets[place + 1] != 0x0A { hasBareLineEnd = true }
+                if octet == 0x0A {
+                    if place == 0 || octets[place - 1] != 0x0D { hasBareLineEnd = true }
+                    if line.allSatisfy({ $0 == 0x0D }), line.count <= 1 { inHeader = false }
+                    line = []
+                } else {
+                    if octet == UInt8(ascii: "."), !line.isEmpty, line.allSatisfy({ $0 == 0 }) { hasHiddenDot = true }
+                    line.append(octet)
+                }
+            }
+        }
+    }
+
+    @Test("is what the rules say, for random octets in random pieces")
+    func profileOfAnything() {
+        var generator = SeededGenerator(state: 20_261_128)
+        let alphabet: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x2E, 0x00, 0x61, 0x62, 0x63, 0xC3]
+        for round in 0..<5000 {
+            let octets = (0..<Int.random(in: 0...24, using: &generator)).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] }
+            var profile = SMTPContentProfile()
+            var rest = octets[...]
+            while !rest.isEmpty {
+                let piece = rest.prefix(Int.random(in: 1...rest.count, using: &generator))
+                profile.consume(ByteBuffer(bytes: piece))
+                rest = rest.dropFirst(piece.count)
+            }
+            profile.finish()
+            let plain = Plain(octets)
+            // Where a CR stands alone the text is refused, and nobody asks for the rest.
+            guard !plain.hasBareLineEnd else {
+                #expect(profile.hasBareLineEnd, "round \(round): \(octets)")
+                continue
+            }
+            #expect(
+                [profile.hasEightBit, profile.hasEightBitHeader, profile.hasBareLineEnd, profile.hasHiddenDot]
+                    == [plain.hasEightBit, plain.hasEightBitHeader, plain.hasBareLineEnd, plain.hasHiddenDot], "round \(round): \(octets)")
+        }
     }
 
     static let stuffed: [(String, String)] = [

@@ -8,6 +8,7 @@ enum HeaderTarget {
     static func run(_ data: [UInt8]) {
         let input = Input(data)
         addresses(input)
+        plainAddresses(input.octets)
         mailbox(input.octets)
         text(input)
         date(input.octets)
@@ -51,6 +52,14 @@ enum HeaderTarget {
         }
     }
 
+    /// Plain fields are read without the parser, and as it reads them.
+    private static func plainAddresses(_ octets: [UInt8]) {
+        guard let plain = PlainAddressList.entries(of: octets) else { return }
+        var parser = AddressListParser(octets, judgesAddresses: false)
+        parser.run()
+        require(plain == parser.entries, "\(plain), by the parser \(parser.entries)")
+    }
+
     /// Blanks may move where a field is folded and where controls became blanks.
     private static func words(_ text: String?) -> [String] {
         HeaderWriter.withoutControls(text ?? "").split(separator: " ").map(String.init)
@@ -71,6 +80,7 @@ enum HeaderTarget {
         // Longer fields are cut where they are read.
         guard input.octets.count <= 4_096 else { return }
         let decoded = EncodedWord.decode(input.octets)
+        require(Array(decoded.utf8) == EncodedWord.decodedOctets(input.octets), "the text and its octets differ")
         var writer = HeaderWriter(allowsUTF8: input.has(0))
         writer.unstructured("Subject", decoded)
         let again = EncodedWord.decode(value(of: writer))

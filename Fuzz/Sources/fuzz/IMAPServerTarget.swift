@@ -21,10 +21,13 @@ enum IMAPServerTarget {
     }
 }
 
-/// What the session asked for. Flags are a set, whose description has them in any order: commands are compared as values.
+/// What the session asked for. Flags are a set, whose description has them in any order: commands are compared as values. So is what may come
+/// by the ten thousand: descriptions would take more time than the session.
 private struct Asked: Equatable {
     var text: String
     var command: IMAPCommand?
+    var append: AppendRequest?
+    var message: [UInt8]?
 }
 
 private struct IMAPRun {
@@ -86,7 +89,7 @@ private struct IMAPRun {
                 let effect: IMAPCompletion.Effect = if case .select = command { .selected } else { .none }
                 session.complete(performed % 5 == 4 ? .no("Not this\r\ntime", code: "NONEXISTENT") : .ok("Done", effect: effect))
             case .beginAppend(let request):
-                asked.append(Asked(text: "append \(request)"))
+                asked.append(Asked(text: "append", append: request))
                 require(request.length <= 1_000, "a message of \(request.length) octets was let in")
                 announced = request.length
                 if request.length % 2 == 1 {
@@ -100,7 +103,7 @@ private struct IMAPRun {
                 appended? += octets.readableBytesView
             case .endAppend:
                 require(appended?.count == announced, "a message of \(appended?.count ?? -1) instead of \(announced) octets")
-                asked.append(Asked(text: "appended \(appended ?? [])"))
+                asked.append(Asked(text: "appended", message: appended))
                 appended = nil
                 session.complete(.ok("Appended"))
             case .abandonAppend: appended = nil

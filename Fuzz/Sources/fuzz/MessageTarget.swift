@@ -22,6 +22,7 @@ enum MessageTarget {
         _ = message.date?.description
         for addresses in [message.from, message.sender, message.replyTo, message.to, message.cc, message.bcc] { _ = addresses.mailboxes.map(\.address) }
         fetch(input, octets)
+        summarise(octets)
         notify(octets, all: input.has(1))
     }
 
@@ -100,6 +101,35 @@ enum MessageTarget {
         }
         let context = SearchContext(lastSequenceNumber: 1, lastUID: 7, saved: [])
         for key in [SearchKey.text("a=?"), .header("subject", ""), .body("x"), .sentSince(3)] { _ = message.matches(key, in: context) }
+    }
+
+    /// What is kept of a header answers as the whole message does, and its beginning has the same summary wherever the header's end is in it.
+    private static func summarise(_ octets: ByteBuffer) {
+        guard let summary = HeaderSummary.octets(of: octets, isWhole: true) else { return }
+        for length in [octets.readableBytes / 2, octets.readableBytes - 1] where length > 0 {
+            guard let beginning = octets.getSlice(at: octets.readerIndex, length: length) else { continue }
+            let early = HeaderSummary.octets(of: beginning, isWhole: false)
+            require(early == nil || early == summary, "the summary of the first \(length) octets is another one")
+        }
+        let (whole, kept) = (message(octets), message(summary))
+        let items: [FetchItem] = [
+            .envelope,
+            .section(BodySection(path: [], content: .headerFields(["Subject", "FROM", "to"])), partial: nil, isPeek: true, name: "BODY[1]"),
+            .section(BodySection(path: [], content: .headerFields(["Date"])), partial: PartialRange(first: 3, count: 9), isPeek: true, name: "BODY[2]"),
+        ]
+        var (expected, found) = (ByteBuffer(), ByteBuffer())
+        whole.writeFetch(items, includesUID: false, into: &expected)
+        kept.writeFetch(items, includesUID: false, into: &found)
+        require(expected == found, "the summary answers\n\(String(buffer: found))\n----\n\(String(buffer: expected))")
+        let context = SearchContext(lastSequenceNumber: 1, lastUID: 7, saved: [])
+        for key in [SearchKey.header("subject", ""), .header("To", "a"), .header("from", "\u{e9}"), .sentSince(3), .sentBefore(20_000)] {
+            require(whole.matches(key, in: context) == kept.matches(key, in: context), "the summary answers otherwise to \(key)")
+        }
+    }
+
+    private static func message(_ content: ByteBuffer) -> IMAPMessage {
+        IMAPMessage(
+            sequenceNumber: 1, uid: 7, flags: [], internalDate: Date(timeIntervalSince1970: 0), size: content.readableBytes, content: content)
     }
 
     /// A notification about the message is a message whose third part returns it.

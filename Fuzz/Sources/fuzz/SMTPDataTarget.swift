@@ -19,6 +19,7 @@ enum SMTPDataTarget {
             }
         }
         checkChunks(input.octets)
+        SMTPContentTarget.run(input.octets)
     }
 
     private struct Outcome {

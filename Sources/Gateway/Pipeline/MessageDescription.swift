@@ -32,19 +32,18 @@ struct MessageDescription: Sendable {
             unsafe piece.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
             offset = end
         }
-        let digits = Array("0123456789abcdef".utf8)
-        let hex = hash.finalize().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        let digest = HexDigits.text(Array(hash.finalize()))
         let messageID = header.first(named: "Message-ID").flatMap { MessageIDList(parsing: $0.unfoldedOctets).first }
         evidence = JourneyEvent.Described(
             messageID: messageID, from: header.first(named: "From")?.decodedText, subject: header.first(named: "Subject")?.decodedText,
-            byteCount: byteCount, sha256: String(decoding: hex, as: UTF8.self))
+            byteCount: byteCount, sha256: digest)
     }
 
     /// What tells the message with its envelope from every other: the same message with the same envelope has it again.
     func fingerprint(envelope: Envelope, role: Configuration.Role) -> [UInt8] {
-        let recipients = envelope.recipients.map { "\($0.address)" }.sorted().joined(separator: ",")
+        let recipients = envelope.recipients.map(\.address.description).sorted().joined(separator: ",")
         var hash = SHA256()
-        hash.update(data: Array("\(role.rawValue)\n\(envelope.reversePath.map { "\($0)" } ?? "")\n\(recipients)\n".utf8))
+        hash.update(data: Array("\(role.rawValue)\n\(envelope.reversePath?.description ?? "")\n\(recipients)\n".utf8))
         hash.update(data: Array(evidence.sha256.utf8))
         return Array(hash.finalize().prefix(16))
     }

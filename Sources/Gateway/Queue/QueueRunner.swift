@@ -146,6 +146,7 @@ actor QueueRunner: Service {
     /// What can be started now within the limits.
     private func nextJobs() async -> [ReadyQueue.Entry] {
         takeOffers()
+        if ready.isWorthFilling { mustLook = true }
         if mustLook { await readSpool() }
         let time = now()
         let closed = backOff.closed(at: time).union(rate.exhausted(at: time))
@@ -175,13 +176,14 @@ actor QueueRunner: Service {
         if taken.isSpoolChanged { mustLook = true }
         for offer in taken.offers {
             let new = offer.recipients.filter { $0.state == .queued && !found.contains($0.id) && !recipientsUnderWay.contains($0.id) }
-            if !ready.add(offer.message, new) { mustLook = true }
+            ready.add(offer.message, new)
         }
     }
 
     /// Fills what is ready with what is due in the spool.
     private func readSpool() async {
         mustLook = false
+        ready.beginFilling()
         finishedMeanwhile = []
         do {
             let current = try await spool.version()
@@ -191,13 +193,13 @@ actor QueueRunner: Service {
             let time = now()
             try await followClock(at: time)
             let room = ready.room
-            let closed = backOff.closed(at: time).union(rate.exhausted(at: time))
+            let closed = backOff.closed(at: time).union(rate.exhausted(at: time)).union(ready.fullDestinations)
             let due = try await spool.due(
                 at: time, limit: room, excludingDestinations: closed, excludingRecipients: recipientsUnderWay.union(ready.recipients))
             let new = due.filter { !recipientsUnderWay.contains($0.id) && !finishedMeanwhile.contains($0.id) }
-            for group in Self.byMessage(new) where ready.add(nil, group) { found.insert(group.map(\.id), at: time) }
+            for group in Self.byMessage(new) { found.insert(ready.add(nil, group), at: time) }
             // A full answer: there may be more.
-            if room > 0, due.count >= room { mustLook = true }
+            if room > 0, due.count >= room { ready.noteMore(for: due.lazy.map(\.destination)) }
         } catch {
             logger.error("the queue can't be read; the next look is in a second", metadata: ["error": "\(error)"])
         }
@@ -247,6 +249,7 @@ actor QueueRunner: Service {
     private func finish(_ entry: ReadyQueue.Entry, _ result: DeliveryResult?) {
         if let result {
             backOff.note(entry.destination, unreachable: result.isUnreachable, at: now())
+            if result.isUnreachable { ready.drop(entry.destination) }
             // Notices and copies for aliases are new messages.
             if result.outcomes.contains(where: { $0.result == .failed }) || !result.forwards.isEmpty { mustLook = true }
         }

@@ -21,43 +21,80 @@ struct ReadyQueue: Sendable {
 
     private let capacity: Int
     private let octetCapacity: Int
+    private let lineCapacity: Int
     private var lines: [String: CircularBuffer<Entry>] = [:]
     /// The destinations with a line, in the order of their turns.
     private var turns = CircularBuffer<String>()
     private var octets = 0
     /// The recipients that wait here.
     private(set) var recipients: Set<Int64> = []
+    /// Destinations for which there is more in the spool than had room here.
+    private var overflowing: Set<String> = []
 
     /// - Parameters:
-    ///   - capacity: how many recipients may wait here.
+    ///   - capacity: how many recipients may wait here. A quarter of it is how many entries one destination may have, so that one that can't be
+    ///     reached never takes the room of the others.
     ///   - octetCapacity: how many octets of messages are kept.
     init(capacity: Int = 4096, octetCapacity: Int = 64 << 20) {
         self.capacity = capacity
         self.octetCapacity = octetCapacity
+        lineCapacity = max(1, capacity / 4)
     }
 
     /// How many recipients may still be added.
     var room: Int { max(0, capacity - recipients.count) }
 
+    /// Destinations that nothing may be added for.
+    var fullDestinations: Set<String> { Set(lines.lazy.filter { $0.value.count >= lineCapacity }.map(\.key)) }
+
+    /// Whether what had no room would find some now: not for each message that leaves, but when there is room for many.
+    var isWorthFilling: Bool {
+        room >= capacity / 4 && overflowing.contains { (lines[$0]?.count ?? 0) <= lineCapacity / 2 }
+    }
+
+    /// What is in the spool is being looked at.
+    mutating func beginFilling() { overflowing = [] }
+
+    /// There may be more in the spool for these.
+    mutating func noteMore(for destinations: some Sequence<String>) { overflowing.formUnion(destinations) }
+
     /// Adds recipients of one message; those that wait here already are passed over.
-    /// - Returns: whether there was room.
-    mutating func add(_ message: SpooledMessage?, _ added: [QueuedRecipient]) -> Bool {
-        guard recipients.count + added.count <= capacity else { return false }
+    /// - Returns: those that were added. What had no room is found in the spool later.
+    @discardableResult
+    mutating func add(_ message: SpooledMessage?, _ added: [QueuedRecipient]) -> [Int64] {
         var order: [String] = []
         var groups: [String: [QueuedRecipient]] = [:]
-        for recipient in added where recipients.insert(recipient.id).inserted {
+        for recipient in added where !recipients.contains(recipient.id) {
             if groups[recipient.destination] == nil { order.append(recipient.destination) }
             groups[recipient.destination, default: []].append(recipient)
         }
+        var taken: [Int64] = []
         for destination in order {
             guard let members = groups[destination], let first = members.first else { continue }
+            guard recipients.count + members.count <= capacity, (lines[destination]?.count ?? 0) < lineCapacity else {
+                overflowing.insert(destination)
+                continue
+            }
             let kept = message.flatMap { octets + $0.content.byteCount <= octetCapacity && $0.content.isInMemory ? $0 : nil }
             let entry = Entry(id: first.message, destination: destination, recipients: members, message: kept)
             octets += entry.octets
+            recipients.formUnion(members.lazy.map(\.id))
+            taken += members.map(\.id)
             if lines[destination] == nil { turns.append(destination) }
             lines[destination, default: CircularBuffer()].append(entry)
         }
-        return true
+        return taken
+    }
+
+    /// Lets go of a destination that can't be reached: what waits for it is in the spool, and is found there when its time has come.
+    mutating func drop(_ destination: String) {
+        overflowing.remove(destination)
+        guard let line = lines.removeValue(forKey: destination) else { return }
+        turns.removeAll { $0 == destination }
+        for entry in line {
+            octets -= entry.octets
+            recipients.subtract(entry.recipients.lazy.map(\.id))
+        }
     }
 
     /// Takes the next entry of a destination that is served now.
@@ -84,6 +121,7 @@ struct ReadyQueue: Sendable {
         lines = [:]
         turns = CircularBuffer()
         recipients = []
+        overflowing = []
         octets = 0
     }
 }

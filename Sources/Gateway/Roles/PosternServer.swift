@@ -43,6 +43,8 @@ public struct PosternServer: Sendable {
         let now: @Sendable () -> Date = { Date.now }
         var client = SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress)
         client.shutdownGrace = .seconds(configuration.limits.stopSeconds)
+        // What may be open at once may be kept: an idle connection costs less than a new one.
+        client.maxIdleConnectionsPerTarget = configuration.queue.connectionsPerDestination
         client.timeouts.limit(to: .seconds(configuration.outboundTimeoutSeconds))
         let pool = SMTPClientPool(
             configuration: client, tls: host.clientTLS, group: group, logger: logger)

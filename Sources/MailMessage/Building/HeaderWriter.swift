@@ -110,6 +110,7 @@ public struct HeaderWriter: Sendable {
 
     /// Control characters of ASCII, C1 and the separators of Unicode lines as blanks.
     static func withoutControls(_ text: String) -> String {
+        if text.utf8.allSatisfy({ (32..<127).contains($0) }) { return text }
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
             switch scalar.value {

@@ -77,7 +77,7 @@ public struct ReceivedField: Hashable, Sendable {
         buffer.writeString("Received: from \(ReceivedField.domain(helo))")
         let literal = clientAddress.map { address in
             let text = ReceivedField.limited(
-                address.filter { $0.isASCII && ($0.isHexDigit || $0 == ":" || $0 == ".") },
+                String(decoding: address.utf8.filter(ReceivedField.isAddressOctet), as: UTF8.self),
                 45
             )
             return text.contains(":") ? "[IPv6:\(text)]" : "[\(text)]"
@@ -94,8 +94,25 @@ public struct ReceivedField: Hashable, Sendable {
         return buffer
     }
 
+    private static func isAddressOctet(_ octet: UInt8) -> Bool {
+        switch octet {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"),
+            UInt8(ascii: ":"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+
+    private static func isDomainOctet(_ octet: UInt8) -> Bool {
+        switch octet {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x3A, 0x5B, 0x5D, 0x5F: true
+        default: false
+        }
+    }
+
     /// A domain or an address literal; what cannot stand in one becomes `_`, and nothing at all `unknown`.
     private static func domain(_ text: String) -> String {
+        if !text.isEmpty, text.utf8.count <= EmailAddress.maximumDomainLength, text.utf8.allSatisfy(isDomainOctet) { return text }
         let clean = String(
             text.unicodeScalars.map { scalar -> Character in
                 switch scalar.value {
@@ -111,13 +128,15 @@ public struct ReceivedField: Hashable, Sendable {
 
     private static func atom(_ text: String) -> String {
         let clean = String(
-            text.filter { $0.utf8.allSatisfy { $0 < 0x80 && (EmailAddress.isAtomText($0) || $0 == UInt8(ascii: ".")) } }
-        )
+            decoding: text.utf8.filter { $0 < 0x80 && (EmailAddress.isAtomText($0) || $0 == UInt8(ascii: ".")) }, as: UTF8.self)
         return clean.isEmpty ? "unknown" : limited(clean, 128)
     }
 
     private static func comment(_ text: String) -> String {
-        limited(HeaderWriter.withoutControls(text).filter { $0 != "(" && $0 != ")" && $0 != "\\" }, 256)
+        let clean = HeaderWriter.withoutControls(text).utf8.filter {
+            $0 != UInt8(ascii: "(") && $0 != UInt8(ascii: ")") && $0 != UInt8(ascii: "\\")
+        }
+        return limited(String(decoding: clean, as: UTF8.self), 256)
     }
 
     private static func limited(_ text: String, _ octets: Int) -> String {

@@ -1,53 +1,63 @@
 /// Writes JSON objects field by field, without blanks and without a tree in between: what is stored with every message is written on its
 /// way. Optional fields that are absent are left out, as Swift's own coding does, so that `Codable` types read it.
+///
+/// Names are literals of ours, made of letters and digits, and are copied as they stand.
 package struct JSONWriter: Sendable {
     /// What was written.
     package private(set) var octets: [UInt8] = []
     /// Something stands before in the same object or array.
     private var needsComma = false
 
-    package init() { octets.reserveCapacity(1024) }
+    package init(reserving capacity: Int = 1024) { octets.reserveCapacity(capacity) }
 
     /// `{…}`, as an element of an array or alone.
     package mutating func object(_ body: (inout JSONWriter) -> Void) { nest(UInt8(ascii: "{"), UInt8(ascii: "}"), body) }
 
-    /// `[…]`, with one element for each.
-    package mutating func array<Element>(_ elements: [Element], _ body: (inout JSONWriter, Element) -> Void) {
-        nest(UInt8(ascii: "["), UInt8(ascii: "]")) { writer in
-            for element in elements { body(&writer, element) }
-        }
-    }
+    /// `[…]`; the body writes the elements.
+    package mutating func array(_ body: (inout JSONWriter) -> Void) { nest(UInt8(ascii: "["), UInt8(ascii: "]"), body) }
 
     /// `"name":{…}`.
-    package mutating func object(_ name: String, _ body: (inout JSONWriter) -> Void) {
+    package mutating func object(_ name: StaticString, _ body: (inout JSONWriter) -> Void) {
         key(name)
         object(body)
     }
 
-    /// `"name":[…]`.
-    package mutating func array<Element>(_ name: String, _ elements: [Element], _ body: (inout JSONWriter, Element) -> Void) {
-        key(name)
-        array(elements, body)
+    /// `"name":{…}` for a name that is known only when it is written; letters and digits as well.
+    package mutating func object(named name: String, _ body: (inout JSONWriter) -> Void) {
+        text(name)
+        octets.append(UInt8(ascii: ":"))
+        needsComma = false
+        object(body)
     }
 
-    package mutating func field(_ name: String, _ texts: [String]) { array(name, texts) { $0.text($1) } }
-    package mutating func field(_ name: String, _ text: String?) {
+    /// `"name":[…]`.
+    package mutating func array(_ name: StaticString, _ body: (inout JSONWriter) -> Void) {
+        key(name)
+        array(body)
+    }
+
+    package mutating func field(_ name: StaticString, _ texts: [String]) {
+        array(name) { writer in
+            for text in texts { writer.text(text) }
+        }
+    }
+    package mutating func field(_ name: StaticString, _ text: String?) {
         guard let text else { return }
         key(name)
         self.text(text)
     }
-    package mutating func field(_ name: String, _ number: (some BinaryInteger)?) {
+    package mutating func field(_ name: StaticString, _ number: Int?) {
         guard let number else { return }
         key(name)
         raw(String(number))
     }
     /// A number that JSON can't hold (infinite, not a number) is left out.
-    package mutating func field(_ name: String, _ number: Double?) {
+    package mutating func field(_ name: StaticString, _ number: Double?) {
         guard let number, number.isFinite else { return }
         key(name)
         raw(String(number))
     }
-    package mutating func field(_ name: String, _ value: Bool) {
+    package mutating func field(_ name: StaticString, _ value: Bool) {
         key(name)
         raw(value ? "true" : "false")
     }
@@ -56,12 +66,22 @@ package struct JSONWriter: Sendable {
     package mutating func text(_ text: String) {
         separate()
         octets.append(UInt8(ascii: "\""))
-        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-            octets.append(contentsOf: text.utf8)
-        } else {
-            for octet in text.utf8 { escape(octet) }
-        }
+        // The octets are read while they are borrowed.
+        let isPlain = unsafe text.utf8.withContiguousStorageIfAvailable { unsafe appendPlain($0) } ?? false
+        if !isPlain { for octet in text.utf8 { escape(octet) } }
         octets.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends octets of which none needs an escape.
+    /// - Returns: whether it did.
+    private mutating func appendPlain(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard unsafe !text.contains(where: Self.isEscaped) else { return false }
+        unsafe octets.append(contentsOf: text)
+        return true
+    }
+
+    private static func isEscaped(_ octet: UInt8) -> Bool {
+        octet < 0x20 || octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\")
     }
 
     private mutating func escape(_ octet: UInt8) {
@@ -70,16 +90,20 @@ package struct JSONWriter: Sendable {
             octets.append(UInt8(ascii: "\\"))
             octets.append(octet)
         case 0..<0x20:
-            let digits = Array("0123456789abcdef".utf8)
             octets.append(contentsOf: "\\u00".utf8)
-            octets.append(digits[Int(octet >> 4)])
-            octets.append(digits[Int(octet & 15)])
+            octets.append(HexDigits.lowercase(octet >> 4))
+            octets.append(HexDigits.lowercase(octet & 15))
         default: octets.append(octet)
         }
     }
 
-    private mutating func key(_ name: String) {
-        text(name)
+    /// Writes a name and the colon behind it.
+    package mutating func key(_ name: StaticString) {
+        separate()
+        octets.append(UInt8(ascii: "\""))
+        // Safe: the literal lives as long as the program.
+        unsafe octets.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        octets.append(UInt8(ascii: "\""))
         octets.append(UInt8(ascii: ":"))
         needsComma = false
     }

@@ -37,18 +37,26 @@ public struct TraceID: Hashable, Sendable, Codable, CustomStringConvertible, Los
     }
 
     public var description: String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text = [UInt8]()
-        text.reserveCapacity(32)
-        for half in [high, low] {
-            for shift in stride(from: 60, through: 0, by: -4) { text.append(digits[Int(half >> UInt64(shift) & 15)]) }
+        unsafe String(unsafeUninitializedCapacity: 32) { target in
+            for place in 0..<32 {
+                let half = place < 16 ? high : low
+                // Safe: 32 places, as many as there is room for.
+                unsafe target[place] = HexDigits.lowercase(UInt8(truncatingIfNeeded: half >> UInt64(60 - 4 * (place & 15))) & 15)
+            }
+            return 32
         }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// The 16 octets of the identity.
     public var octets: [UInt8] {
-        [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * UInt64($0))) } }
+        unsafe [UInt8](unsafeUninitializedCapacity: 16) { target, count in
+            for place in 0..<16 {
+                let half = place < 8 ? high : low
+                // Safe: 16 places, as many as there is room for.
+                unsafe target[place] = UInt8(truncatingIfNeeded: half >> (56 - 8 * UInt64(place & 7)))
+            }
+            count = 16
+        }
     }
 
     /// Takes 16 octets; `nil` for another number of them.

@@ -34,7 +34,7 @@ extension SpoolStore: JourneyLog {
                 return traces.count < limit
             }
             if let key {
-                try JourneyTable.search(JourneyLine.hash(of: key), db) { sequence in
+                try JourneyTable.search(JourneyHashes.hash(of: key), db) { sequence in
                     var goesOn = true
                     try db.rows(
                         "SELECT trace FROM journey WHERE sequence = ? AND time BETWEEN ? AND ?",
@@ -51,7 +51,7 @@ extension SpoolStore: JourneyLog {
                 }
             } else {
                 try db.rows(
-                    "SELECT trace FROM journey WHERE time BETWEEN ? AND ? ORDER BY time DESC",
+                    "SELECT trace FROM journey WHERE time BETWEEN ? AND ? AND hashes <> x'' ORDER BY time DESC",
                     bind: {
                         $0.bind(first)
                         $0.bind(last)
@@ -63,7 +63,7 @@ extension SpoolStore: JourneyLog {
 
     public func ownRecords(after sequence: Int64, limit: Int) async throws -> [JourneyRecord] {
         try await database.read { db in
-            try Self.fetch("journey.sequence > ? AND hostSequence IS NULL ORDER BY journey.sequence LIMIT ?", [sequence, limit], db)
+            try Self.fetch("journey.sequence > ? AND hostSequence IS NULL AND hashes <> x'' ORDER BY journey.sequence LIMIT ?", [sequence, limit], db)
         }
     }
 
@@ -72,7 +72,7 @@ extension SpoolStore: JourneyLog {
         let lines = records.filter { $0.host != host && $0.hostSequence > 0 }.map(JourneyLine.init)
         guard !lines.isEmpty else { return }
         try await database.writer.submit { db in
-            for line in lines { try JourneyTable.merge(line, db) }
+            for line in lines { try journeys.merge(line, db) }
         }
     }
 

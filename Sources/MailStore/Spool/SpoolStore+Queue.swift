@@ -33,7 +33,9 @@ extension SpoolStore: Spool {
         let messages = prepared
         let lines = journey.map(JourneyLine.init)
         do {
-            let freed = try await database.writer.submit(octets: messages.reduce(0) { $0 + $1.octets }) { db in
+            // Nobody waits for the outcome of an attempt: what is lost of it in a crash is a second delivery, as if the crash had come before.
+            let urgency: SQLiteWriter.Urgency = messages.isEmpty ? .relaxed : .prompt
+            let freed = try await database.writer.submit(octets: messages.reduce(0) { $0 + $1.octets }, urgency: urgency) { db in
                 for message in messages { try message.insert(db) }
                 for line in lines { try journeys.insert(line, db) }
                 var freed: [String] = []

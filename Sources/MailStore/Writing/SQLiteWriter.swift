@@ -3,7 +3,18 @@ import GRDB
 import PosternMetrics
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// The only writer of a database in this process: one serial queue that commits everything that waits in one transaction.
+///
+/// While many jobs come, a batch waits a moment for more of them: what a commit costs is the same for one as for a hundred. Jobs that
+/// nobody waits for (``Urgency/relaxed``) go with the next batch, and start one of their own only after a while.
 ///
 /// Where a job fails, the batch is run again with a savepoint around each, so that it spoils no other. Nobody hears of success before the COMMIT is on disk; where
 /// the COMMIT fails, nobody does. Nothing is remembered of a failure: the next batch is tried afresh, so the writer recovers by itself
@@ -13,9 +24,26 @@ final class SQLiteWriter: Sendable {
     static let batchJobs = 512
     static let batchOctets = 32 << 20
 
+    /// Whether somebody waits for the commit.
+    enum Urgency: Sendable {
+        /// Commit as soon as possible.
+        case prompt
+        /// Commit with what comes next, after ``relaxedWait`` at the latest.
+        case relaxed
+    }
+
+    /// How long a relaxed job waits for company.
+    private static let relaxedWait = DispatchTimeInterval.milliseconds(5)
+    /// From this size of the last batch on, the next one waits for company.
+    private static let busyBatch = 3
+    /// How often it looks whether more have come, and how long it waits each time, in microseconds.
+    private static let gatheringLooks = 4
+    private static let gatheringStep: UInt32 = 500
+
     private struct State {
         var waiting: [any WriterJob] = []
         var isRunning = false
+        var isScheduled = false
         var isClosed = false
     }
 
@@ -30,29 +58,62 @@ final class SQLiteWriter: Sendable {
 
     /// Runs `body` in the next transaction; returns when it is durable.
     /// - Parameter octets: roughly what it writes, for the batch's limit.
-    func submit<T: Sendable>(octets: Int = 0, _ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+    func submit<T: Sendable>(
+        octets: Int = 0, urgency: Urgency = .prompt, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
             let job = TypedJob(octets: octets, body: body, continuation: continuation)
-            let (refused, starts) = state.withLock { state in
-                if state.isClosed { return (true, false) }
+            let start: Start = state.withLock { state in
+                if state.isClosed { return .refused }
                 state.waiting.append(job)
-                let starts = !state.isRunning
-                state.isRunning = true
-                return (false, starts)
+                if state.isRunning { return .isRunning }
+                switch urgency {
+                case .prompt:
+                    state.isRunning = true
+                    return .now
+                case .relaxed:
+                    defer { state.isScheduled = true }
+                    return state.isScheduled ? .isRunning : .later
+                }
             }
-            if refused { job.finish(StoreError(.inputOutput, "the store is closed")) }
-            if starts { queue.async { self.drain() } }
+            switch start {
+            case .refused: job.finish(StoreError(.inputOutput, "the store is closed"))
+            case .isRunning: break
+            case .now: queue.async { self.drain() }
+            case .later: queue.asyncAfter(deadline: .now() + Self.relaxedWait) { self.drainWhatWaits() }
+            }
         }
     }
+
+    /// What a new job asks of the writer.
+    private enum Start { case refused, isRunning, now, later }
 
     /// Refuses new work and returns when what waits is committed.
     func close() async {
         state.withLock { $0.isClosed = true }
-        await withCheckedContinuation { continuation in queue.async { continuation.resume() } }
+        await withCheckedContinuation { continuation in
+            queue.async {
+                self.drainWhatWaits()
+                continuation.resume()
+            }
+        }
+    }
+
+    /// Commits what is there, unless that is being done already. Runs on the queue.
+    private func drainWhatWaits() {
+        let starts = state.withLock { state in
+            state.isScheduled = false
+            guard !state.isRunning, !state.waiting.isEmpty else { return false }
+            state.isRunning = true
+            return true
+        }
+        if starts { drain() }
     }
 
     private func drain() {
+        var last = 0
         while true {
+            if last >= Self.busyBatch { gather() }
             let batch: [any WriterJob] = state.withLock { state in
                 var octets = 0
                 var count = 0
@@ -67,6 +128,18 @@ final class SQLiteWriter: Sendable {
             }
             if batch.isEmpty { return }
             commit(batch)
+            last = batch.count
+        }
+    }
+
+    /// Waits as long as more jobs keep coming, but two milliseconds at most.
+    private func gather() {
+        var count = state.withLock { $0.waiting.count }
+        for _ in 0..<Self.gatheringLooks where count < Self.batchJobs {
+            usleep(Self.gatheringStep)
+            let now = state.withLock { $0.waiting.count }
+            guard now > count else { return }
+            count = now
         }
     }
 

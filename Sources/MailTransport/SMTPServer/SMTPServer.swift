@@ -126,6 +126,7 @@ public final class SMTPServer: Sendable {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.recvAllocator, value: ReceiveBuffers.commands)
             .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
         let channel = try await bootstrap.bind(to: SocketAddress(address, port: port)).get()
         state.withLock { $0.listeners.append(channel) }

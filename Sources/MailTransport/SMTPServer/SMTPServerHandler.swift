@@ -140,8 +140,10 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Whoever hangs up instead of waiting for our end of the connection is no matter.
+        guard !isClosing else { return context.close(promise: nil) }
         let isTLS = error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError
-        if isTLS, information.tls == nil, !isClosing { Metrics.handshakes.add(.serverFailed) }
+        if isTLS, information.tls == nil { Metrics.handshakes.add(.serverFailed) }
         lose(reason: isTLS && information.tls == nil ? "TLS handshake failed: \(error)" : "lost: \(error)")
         context.close(promise: nil)
     }
@@ -207,6 +209,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
             }
         case .contentBegan:
             collector = MessageCollector(budget: server.budget)
+            ReceiveBuffers.set(ReceiveBuffers.content, context.channel)
             transferBegan = .now()
             messageDeadline = .now() + TimeAmount(terms.settings.session.limits.messageTimeout)
             limitTime()
@@ -370,6 +373,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     private func dropContent() {
         guard var dropped = collector else { return }
         collector = nil
+        if let channel = context?.channel { ReceiveBuffers.set(ReceiveBuffers.commands, channel) }
         dropped.forget()
         if let file = dropped.file { tell { _ in await file.discard() } }
     }
@@ -379,6 +383,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         let file = collector?.file
         collector = nil
         messageDeadline = nil
+        if let channel = context?.channel { ReceiveBuffers.set(ReceiveBuffers.commands, channel) }
         let duration = Duration(NIODeadline.now() - transferBegan)
         let draft = makeTransaction(envelope, trace, BufferedContent(buffer), duration: duration)
         log = ExchangeLog()

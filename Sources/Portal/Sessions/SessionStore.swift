@@ -1,5 +1,6 @@
 import Crypto
 import FoundationEssentials
+import MailMessage
 import SASL
 import Synchronization
 
@@ -136,8 +137,7 @@ final class SessionStore: Sendable {
 
     /// Octets as text that may stand in a cookie.
     static func text(_ octets: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: octets.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        HexDigits.text(octets)
     }
 
     private static func octets(_ text: String) -> [UInt8]? {

@@ -33,46 +33,59 @@ public struct SMTPContentProfile: Hashable, Sendable {
     /// The last octets are CRLF; an empty message counts as such, for the line of the final dot follows a line end in it.
     public var endsWithLineEnd: Bool { byteCount == 0 || (previous == UInt8(ascii: "\n") && lineIsEmpty) }
 
-    /// Takes the next octets.
+    /// Takes the next octets. Looks from line end to line end; only what a line begins with is looked at octet by octet.
     public mutating func consume(_ buffer: ByteBuffer) {
-        let span = buffer.readableBytesUInt8Span
-        byteCount += span.count
-        // Local copies: the loop is the hot path, and the fields of self would be stored for every octet.
-        var previous = previous
-        var lineIsEmpty = lineIsEmpty
-        var lineIsNUL = lineIsNUL
-        var bits: UInt8 = 0
-        for index in span.indices {
-            let byte = span[index]
-            if byte == UInt8(ascii: "\n") {
+        ByteScan.over(buffer) { octets in
+            byteCount += octets.count
+            if !inHeader, octets.hasEightBit(from: 0, to: octets.count) { hasEightBit = true }
+            var position = 0
+            while position < octets.count {
+                let lineEnd = octets.first(UInt8(ascii: "\n"), from: position, to: octets.count)
+                let end = lineEnd ?? octets.count
+                consumeLine(octets, position..<end)
+                if inHeader, octets.hasEightBit(from: position, to: end) {
+                    hasEightBit = true
+                    hasEightBitHeader = true
+                }
+                guard lineEnd != nil else { break }
                 if previous != UInt8(ascii: "\r") { hasBareLineEnd = true }
-                if inHeader {
-                    if bits & 0x80 != 0 { hasEightBitHeader = true }
-                    if lineIsEmpty { inHeader = false }
+                if inHeader, lineIsEmpty {
+                    inHeader = false
+                    if octets.hasEightBit(from: end, to: octets.count) { hasEightBit = true }
                 }
                 lineIsEmpty = true
                 lineIsNUL = true
-            } else {
-                if previous == UInt8(ascii: "\r") {
-                    hasBareLineEnd = true
-                    lineIsEmpty = false
-                }
-                bits |= byte
-                if byte != UInt8(ascii: "\r") {
-                    if lineIsNUL, byte == UInt8(ascii: "."), !lineIsEmpty { hasHiddenDot = true }
-                    lineIsEmpty = false
-                    if byte != 0 { lineIsNUL = false }
-                }
+                previous = UInt8(ascii: "\n")
+                position = end + 1
+            }
+        }
+    }
+
+    /// Takes octets of a line, without the LF at its end.
+    private mutating func consumeLine(_ octets: ByteScan, _ range: Range<Int>) {
+        var position = range.lowerBound
+        while lineIsNUL, position < range.upperBound, let byte = octets[position] {
+            noteWhatFollows()
+            if byte != UInt8(ascii: "\r") {
+                if byte == UInt8(ascii: "."), !lineIsEmpty { hasHiddenDot = true }
+                lineIsEmpty = false
+                if byte != 0 { lineIsNUL = false }
             }
             previous = byte
+            position += 1
         }
-        if bits & 0x80 != 0 {
-            hasEightBit = true
-            if inHeader { hasEightBitHeader = true }
-        }
-        self.previous = previous
-        self.lineIsEmpty = lineIsEmpty
-        self.lineIsNUL = lineIsNUL
+        guard position < range.upperBound, let last = octets[range.upperBound - 1] else { return }
+        noteWhatFollows()
+        // A CR that is the last one may belong to the LF that follows.
+        if octets.first(UInt8(ascii: "\r"), from: position, to: range.upperBound - 1) != nil { hasBareLineEnd = true }
+        previous = last
+    }
+
+    /// An octet that is no LF follows: a CR before it stood alone.
+    private mutating func noteWhatFollows() {
+        guard previous == UInt8(ascii: "\r") else { return }
+        hasBareLineEnd = true
+        lineIsEmpty = false
     }
 
     /// All octets have been taken.
@@ -87,20 +100,20 @@ struct SMTPDotStuffing: Sendable {
 
     /// The octets with their dots doubled.
     mutating func encode(_ buffer: ByteBuffer, into output: inout ByteBuffer) {
-        let span = buffer.readableBytesUInt8Span
-        var start = 0
-        var lineStart = atLineStart
-        for index in span.indices {
-            let byte = span[index]
-            if lineStart, byte == UInt8(ascii: ".") {
-                append(buffer, start..<index, to: &output)
-                output.writeInteger(UInt8(ascii: "."))
-                start = index
+        ByteScan.over(buffer) { octets in
+            var start = 0
+            var line = atLineStart ? 0 : octets.first(UInt8(ascii: "\n"), from: 0, to: octets.count).map { $0 + 1 } ?? octets.count
+            while line < octets.count {
+                if octets[line] == UInt8(ascii: ".") {
+                    append(buffer, start..<line, to: &output)
+                    output.writeInteger(UInt8(ascii: "."))
+                    start = line
+                }
+                line = octets.first(UInt8(ascii: "\n"), from: line, to: octets.count).map { $0 + 1 } ?? octets.count
             }
-            lineStart = byte == UInt8(ascii: "\n")
+            append(buffer, start..<octets.count, to: &output)
+            if let last = octets[octets.count - 1] { atLineStart = last == UInt8(ascii: "\n") }
         }
-        append(buffer, start..<span.count, to: &output)
-        atLineStart = lineStart
     }
 
     private func append(_ buffer: ByteBuffer, _ range: Range<Int>, to output: inout ByteBuffer) {

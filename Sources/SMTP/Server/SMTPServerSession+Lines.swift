@@ -14,8 +14,7 @@ extension SMTPServerSession {
 
     /// The limit of the line that begins in `input`: an AUTH command with its initial response may be long (RFC 4954 §4).
     var lineLimit: Int {
-        let verb = input.getSlice(at: input.readerIndex, length: min(5, input.readableBytes))
-        let isAuthenticate = verb.map { String(buffer: $0).uppercased() == "AUTH " } ?? false
+        let isAuthenticate = ByteScan.begins(input.readableBytesView, with: "AUTH ")
         return isAuthenticate ? configuration.limits.authenticationLineLength : configuration.limits.commandLineLength
     }
 
@@ -51,14 +50,16 @@ extension SMTPServerSession {
 
     /// The record of a command: never what may be a password.
     func record(_ line: [UInt8]) -> SMTPServerCommandRecord {
-        let words = String(decoding: line.prefix(512), as: UTF8.self)
         // Also where it is misspelt: what stands behind it is a password nevertheless.
-        if String(decoding: line.drop { $0 <= 0x20 }.prefix(4), as: UTF8.self).uppercased() == "AUTH" {
+        if ByteScan.begins(line.drop { $0 <= 0x20 }, with: "AUTH") {
+            let words = String(decoding: line.prefix(512), as: UTF8.self)
             let mechanism = words.split(separator: " ").dropFirst().first.map(String.init)?.uppercased()
             let isKnown = mechanism.map { SASLMechanism(rawValue: $0) != nil } ?? false
             return SMTPServerCommandRecord(isKnown ? "AUTH \(mechanism ?? "")" : "AUTH", isInTransaction: false)
         }
-        let printable = String(String.UnicodeScalarView(words.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
-        return SMTPServerCommandRecord(printable, isInTransaction: transaction != nil)
+        // The octets of control characters belong to no other character of UTF-8.
+        let isPrintable = line.count <= 512 && line.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
+        let printable = isPrintable ? line : line.prefix(512).map { $0 < 0x20 || $0 == 0x7f ? UInt8(ascii: "?") : $0 }
+        return SMTPServerCommandRecord(String(decoding: printable, as: UTF8.self), isInTransaction: transaction != nil)
     }
 }

@@ -1,0 +1,1 @@
+../../../Sources/MailMessage/Bytes/HexDigits.swift
