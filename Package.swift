@@ -40,6 +40,7 @@ let package = Package(
         .library(name: "MailMessage", targets: ["MailMessage"]),
         .library(name: "DNS", targets: ["DNS"]),
         .library(name: "SASL", targets: ["SASL"]),
+        .library(name: "MailAuthentication", targets: ["MailAuthentication"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
         .library(name: "MailStore", targets: ["MailStore"]),
@@ -72,6 +73,9 @@ let package = Package(
         .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
         .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
         .target(name: "MailStore", dependencies: ["MailMessage", "PosternMetrics", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
+        .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "MailAuthentication", dependencies: ["MailMessage", "DNS", "CExpat", "CZlib", crypto, cryptoExtras, x509, asn1, nioCore]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
@@ -111,6 +115,8 @@ let package = Package(
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
         .testTarget(name: "SASLTests", dependencies: ["SASL", crypto]),
+        .testTarget(
+            name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
