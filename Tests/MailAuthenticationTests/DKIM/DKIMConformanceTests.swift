@@ -83,22 +83,70 @@ struct DKIMConformanceTests {
         #expect(evaluations.map(\.bodyMatches) == [true], "\(evaluations.map(\.reason))")
     }
 
-    @Test func messagesOfAuthheadersPass() async throws {
-        let key = try text("auth-results/authheaders/test/test.txt")
-        let keys = ["test._domainkey.example.com": key, "test._domainkey.dmarc.example": key, "test._domainkey.sub.example.com": key]
-        for name in ["test.message_signed", "test.message_multi", "test.message_multi2", "test.message_np1", "test.message_np2", "test.message_sub", "testcomma.message"] {
-            let evaluations = try await verify(try file("auth-results/authheaders/test/\(name)"), keys)
-            print(name, evaluations.map { ($0.result, $0.reason, $0.keyLookup?.name.ascii ?? "") })
+    /// In the messages that don't pass, From or Subject was written over after signing, or the key is at a name that isn't given.
+    @Test(arguments: [
+        ("test.message_signed", DKIMResult.pass), ("testcomma.message", .pass), ("test.message_multi", .fail), ("test.message_multi2", .fail),
+        ("test.message_sub", .fail), ("test.message_np1", .permerror), ("test.message_np2", .permerror),
+    ])
+    func messagesOfAuthheadersAreAsTheirKeysSay(name: String, result: DKIMResult) async throws {
+        let keys = ["test._domainkey.example.com": try text("auth-results/authheaders/test/test.txt")]
+        let evaluations = try await verify(try file("auth-results/authheaders/test/\(name)"), keys)
+        #expect(evaluations.map(\.result) == [result], "\(evaluations.map(\.reason))")
+        #expect(evaluations.map(\.bodyMatches) == [true])
+    }
+
+    @Test func bodyHashesOfSpamAssassinFit() async throws {
+        let suites = try #require(ProcessInfo.processInfo.environment["POSTERN_SUITES"])
+        let folder = URL(fileURLWithPath: suites).appendingPathComponent("spam/spamassassin-t-data/dkim")
+        var count = 0
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() where name.hasSuffix(".msg") {
+            for evaluation in try await verify(try file("spam/spamassassin-t-data/dkim/\(name)"), [:]) {
+                if evaluation.failure == .forbiddenAlgorithm(.rsaSHA1) { continue }
+                #expect(evaluation.bodyMatches == true, "\(name): \(evaluation.reason)")
+                count += 1
+            }
+        }
+        #expect(count == 30)
+    }
+
+    /// Takes the value out of `b=` of a message's first signature, and the message's other signatures away; signs; compares.
+    private func expectSameSignature(_ path: String, signature number: Int, key: DKIMPrivateKey) throws {
+        let message = String(decoding: try file(path), as: UTF8.self).replacingOccurrences(of: "\r\n", with: "\n")
+        var fields = message.components(separatedBy: "DKIM-Signature:")
+        let rest = try #require(fields.last?.range(of: "\nFrom:")).lowerBound
+        let tail = String(fields[fields.count - 1][rest...].dropFirst())
+        fields[fields.count - 1] = String(fields[fields.count - 1][..<rest]) + "\n"
+        let field = "DKIM-Signature:" + fields[number]
+        let expected = try DKIMSignatureHeader(parsing: fields[number].dropLast())
+        let header = HeaderSection(parsing: ByteBuffer(string: field + tail))
+        #expect(DKIMBase64Text(expected.signature) == (try DKIMSigner.signature(completing: header, with: key)), "\(path) \(number)")
+    }
+
+    private func DKIMBase64Text(_ octets: [UInt8]) -> String { Data(octets).base64EncodedString() }
+
+    @Test func signaturesOfTheStandardAreMadeAgain() throws {
+        let rsa = try DKIMPrivateKey(parsing: try text("dkim/dkimpy/test.private"))
+        let ed25519 = try DKIMPrivateKey(parsing: try text("dkim/dkimpy/rfc8032_7_1.key"))
+        #expect(ed25519.recordText == Self.ed25519OfRFC8463)
+        #expect(rsa.recordText == Self.rsaOfRFC8463)
+        for path in ["dkim/dkimpy/rfc6376.signed.msg", "mime/mimekit/dkim/rfc8463-example.msg"] {
+            try expectSameSignature(path, signature: 1, key: ed25519)
+            try expectSameSignature(path, signature: 2, key: rsa)
         }
     }
 
-    @Test func bodyHashesOfSpamAssassin() async throws {
-        let suites = try #require(ProcessInfo.processInfo.environment["POSTERN_SUITES"])
-        let folder = URL(fileURLWithPath: suites).appendingPathComponent("spam/spamassassin-t-data/dkim")
-        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() where name.hasSuffix(".msg") {
-            let evaluations = try await verify(try file("spam/spamassassin-t-data/dkim/\(name)"), Self.anyKeys)
-            print(name, evaluations.map { "\($0.signature?.algorithm.rawValue ?? "?") \($0.bodyMatches.map(String.init) ?? "-") \($0.reason)" })
+    @Test func privateKeysOfOthersAreRead() throws {
+        for (file, bits, record) in [
+            ("dkim/dkimpy/1024_testkey.key", 1024, "dkim/dkimpy/1024_testkey_wo_markers.pub.txt"),
+            ("dkim/dkimpy/2048_testkey.key", 2048, "dkim/dkimpy/2048_testkey_wo_markers.pub.txt"),
+            ("dkim/dkimpy/2048_testkey_PKCS8.key", 2048, "dkim/dkimpy/2048_testkey_PKCS8.key.pub.txt"),
+            ("dkim/dkimpy/ed25519test.key", 256, "dkim/dkimpy/ed25519test.dns"), ("mime/mimekit/dkim/example.pem", 1024, nil),
+            ("auth-results/mailauth/fixtures/private-ed25519.pem", 256, nil), ("auth-results/mailauth/fixtures/private-rsa.pem", 2048, nil),
+            ("auth-results/mailauth/dkim/ec/fixtures/private-ec.key", 256, nil), ("auth-results/mailauth/dkim/ec/fixtures/private-rsa.key", 1024, nil),
+        ] as [(String, Int, String?)] {
+            let key = try DKIMPrivateKey(parsing: try text(file))
+            #expect(key.bits == bits, "\(file)")
+            if let record { #expect(try DKIMKeyRecord(parsing: try text(record)).keyData == key.publicKeyData, "\(file)") }
         }
     }
-    private static let anyKeys: [String: String] = [:]
 }
