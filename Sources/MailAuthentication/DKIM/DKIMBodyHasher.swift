@@ -242,17 +242,18 @@ extension DKIMBodyPass {
         }
 
         private mutating func absorb(_ octets: UnsafeRawBufferPointer) {
-            var rest = unsafe octets[...]
-            while let length = lengths.last, unsafe length <= position + UInt64(rest.count) {
-                let part = unsafe rest.prefix(Int(length - position))
-                unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: part))
-                unsafe rest = unsafe rest.dropFirst(part.count)
+            let count = octets.count
+            var start = 0
+            while let length = lengths.last, length <= position + UInt64(count - start) {
+                let end = start + Int(length - position)
+                unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: octets[start..<end]))
+                start = end
                 position = length
                 reached.append((length, Array(hash.finalize())))
                 lengths.removeLast()
             }
-            if wantsWhole || !lengths.isEmpty { unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: rest)) }
-            unsafe position += UInt64(rest.count)
+            if wantsWhole || !lengths.isEmpty { unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: octets[start...])) }
+            position += UInt64(count - start)
         }
 
         mutating func finish(_ report: (UInt64?, DKIMBodyDigest) -> Void) {

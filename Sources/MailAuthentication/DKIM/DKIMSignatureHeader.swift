@@ -52,17 +52,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
         let reader = try DKIMTagReader(octets, section: "RFC 6376 §3.5")
         guard try reader.compact("v") == "1" else { throw reader.error(.unsupportedVersion, "v") }
         try self.init(reader)
-        domain = try reader.domain("d")
-        selector = try reader.domain("s")
         try readIdentity(reader)
-        bodyLength = try reader.number("l", digits: 76)
-        timestamp = try reader.number("t", digits: 12)
-        expiration = try reader.number("x", digits: 12)
-        if let timestamp, let expiration, expiration <= timestamp { throw reader.error(.invalidValue, "x") }
-        if let methods = reader.optional("q") {
-            let known = methods.split(separator: ":").contains { $0.lowercased() == "dns/txt" }
-            guard known else { throw reader.error(.unsupportedQueryMethod, "q") }
-        }
         // RFC 6376 §5.4, §6.1.1
         guard signedFields.contains("from") else { throw reader.error(.fromNotSigned, "h", "RFC 6376 §6.1.1") }
     }
@@ -71,17 +61,25 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     public init(parsing text: some StringProtocol) throws(DKIMSyntaxError) { try self.init(parsing: Array(text.utf8)) }
 
     /// Reads what DKIM-Signature and ARC-Message-Signature have in common.
-    init(_ reader: DKIMTagReader) throws(DKIMSyntaxError) {
+    init(_ reader: DKIMTagReader, allowsEmptyNames: Bool = false) throws(DKIMSyntaxError) {
         algorithm = try reader.algorithm()
         signature = try reader.base64("b")
         signatureRange = try reader.tag("b").valueRange
         bodyHash = try reader.base64("bh")
         (headerCanonicalization, bodyCanonicalization) = try reader.canonicalizations()
-        signedFields = try reader.fieldNames("h", limit: Self.signedFieldLimit)
+        signedFields = try reader.fieldNames("h", limit: Self.signedFieldLimit, allowsEmpty: allowsEmptyNames)
         domain = try reader.domain("d")
         selector = try reader.domain("s")
         identityDomain = domain
         tags = reader.tags
+        bodyLength = try reader.number("l", digits: 76)
+        timestamp = try reader.number("t", digits: 12)
+        expiration = try reader.number("x", digits: 12)
+        if let timestamp, let expiration, expiration <= timestamp { throw reader.error(.invalidValue, "x") }
+        if let methods = reader.optional("q") {
+            let known = methods.split(separator: ":").contains { $0.lowercased() == "dns/txt" }
+            guard known else { throw reader.error(.unsupportedQueryMethod, "q") }
+        }
     }
 
     /// RFC 6376 §3.5: `[ Local-part ] "@" domain-name`, of which the domain is that of `d=` or below it.
@@ -174,12 +172,12 @@ struct DKIMTagReader {
         return (header, body)
     }
 
-    /// Names of fields between colons, in lower case.
-    func fieldNames(_ name: String, limit: Int) throws(DKIMSyntaxError) -> [String] {
+    /// Names of fields between colons, in lower case. Those of ARC may be empty, and select nothing.
+    func fieldNames(_ name: String, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> [String] {
         let text = try compact(name)
         let names = text.split(separator: ":", maxSplits: limit, omittingEmptySubsequences: false)
         guard names.count <= limit else { throw error(.tooLarge, name) }
-        guard names.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } }) else { throw error(.invalidValue, name) }
+        guard names.allSatisfy({ (allowsEmpty || !$0.isEmpty) && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } }) else { throw error(.invalidValue, name) }
         return names.map { $0.lowercased() }
     }
 }

@@ -118,7 +118,7 @@ public struct DKIMSigning: Sendable {
             if let lifetime = options.lifetimeSeconds { writer.tag("x", "\(seconds + min(max(1, lifetime), 1 << 40))") }
             writer.list("h", names)
             writer.base64("bh", DKIMBase64.encode(digest.sha256))
-            try DKIMFieldSigning.complete(&writer, canonicalizer, key.key)
+            do throws(DKIMPrivateKeyError) { try DKIMFieldSigning.complete(&writer, canonicalizer, key.key) } catch { throw .key(error) }
             result.writeString(writer.text + "\r\n")
         }
         return result
@@ -141,16 +141,14 @@ public struct DKIMSigning: Sendable {
 /// Puts signatures into fields that are complete but for them.
 enum DKIMFieldSigning {
     /// Writes `b=` (RFC 6376 §3.7: the field itself is signed last, with an empty `b=` and without its line end).
-    static func complete(_ writer: inout DKIMTagWriter, _ canonicalizer: DKIMHeaderCanonicalizer, _ key: DKIMPrivateKey) throws(DKIMSigningRefusal) {
+    static func complete(
+        _ writer: inout DKIMTagWriter, _ canonicalizer: DKIMHeaderCanonicalizer, _ key: DKIMPrivateKey
+    ) throws(DKIMPrivateKeyError) {
         var template = writer
         template.begin("b")
         var canonicalizer = canonicalizer
         canonicalizer.append(line: template.text, isTerminated: false)
-        writer.base64("b", DKIMBase64.encode(try signature(canonicalizer.octets, key)))
-    }
-
-    static func signature(_ octets: [UInt8], _ key: DKIMPrivateKey) throws(DKIMSigningRefusal) -> [UInt8] {
-        do throws(DKIMPrivateKeyError) { return try key.signature(for: SHA256.hash(data: octets)) } catch { throw .key(error) }
+        writer.base64("b", DKIMBase64.encode(try key.signature(for: SHA256.hash(data: canonicalizer.octets))))
     }
 }
 
@@ -167,6 +165,8 @@ extension DKIMSigner {
         var canonicalizer = DKIMHeaderCanonicalizer(signature.headerCanonicalization)
         _ = fields.select(signature.signedFields, except: place, into: &canonicalizer)
         canonicalizer.append(field, cutting: signature.signatureRange, isTerminated: false)
-        return DKIMBase64.encode(try DKIMFieldSigning.signature(canonicalizer.octets, key))
+        do throws(DKIMPrivateKeyError) {
+            return DKIMBase64.encode(try key.signature(for: SHA256.hash(data: canonicalizer.octets)))
+        } catch { throw .key(error) }
     }
 }

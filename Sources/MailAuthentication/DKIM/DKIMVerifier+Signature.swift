@@ -23,7 +23,8 @@ extension DKIMVerifier {
 
             let answer = try await key(for: signature.keyName, at: time)
             evaluation.key = answer
-            let keys = try usable(answer, signature.algorithm, evaluation: &evaluation) { record in
+            evaluation.keyRecord = answer.candidates.lazy.compactMap { try? $0.record.get() }.first
+            let keys = try usable(answer, signature.algorithm) { record in
                 record.isStrict && signature.identityDomain != signature.domain ? .identityIsSubdomain : nil
             }
 
@@ -64,7 +65,7 @@ extension DKIMVerifier {
 
     /// The keys that may have made a signature, or why there is none: what is wrong with the record that gets furthest.
     func usable(
-        _ answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, evaluation: inout DKIMEvaluation, refusal: (DKIMKeyRecord) -> DKIMFailure?
+        _ answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, refusal: (DKIMKeyRecord) -> DKIMFailure?
     ) throws(DKIMFailure) -> [(DKIMKeyRecord, DKIMPublicKey)] {
         if case .failure(let error) = answer.lookup.result { throw .lookup(error) }
         var keys: [(DKIMKeyRecord, DKIMPublicKey)] = []
@@ -73,7 +74,6 @@ extension DKIMVerifier {
             do throws(DKIMFailure) {
                 let record: DKIMKeyRecord
                 do throws(DKIMSyntaxError) { record = try candidate.record.get() } catch { throw .keyRecord(error) }
-                if evaluation.keyRecord == nil { evaluation.keyRecord = record }
                 guard record.keyType == algorithm.keyType else { throw .keyOfOtherType(record.keyType) }
                 guard record.allowsSHA256 else { throw .hashNotAllowed }
                 guard record.isForEmail else { throw .keyNotForEmail }
