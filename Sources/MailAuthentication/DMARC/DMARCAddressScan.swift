@@ -3,8 +3,9 @@
 struct DMARCAddressScan {
     /// What follows each at sign, with A- or U-labels as written, in order.
     private(set) var domains: [String] = []
-    /// Whether something follows an at sign that is no domain, or something other than the end of an address follows a domain.
-    private(set) var hasBrokenDomain = false
+    /// Whether something follows an at sign that is no domain, or something other than the end of an address follows a domain; also, whether
+    /// angle brackets don't come in pairs.
+    private(set) var isBroken = false
 
     private let octets: [UInt8]
     private var position = 0
@@ -15,6 +16,7 @@ struct DMARCAddressScan {
     /// - Throws: ``DMARCAuthorError`` where a comment or a quoted string has no end, so that each program would end it elsewhere.
     init(_ octets: [UInt8]) throws(DMARCAuthorError) {
         self.octets = octets
+        var isInAngle = false
         while position < octets.count {
             switch octets[position] {
             case UInt8(ascii: "("): try skipComment()
@@ -22,9 +24,15 @@ struct DMARCAddressScan {
             case UInt8(ascii: "@"):
                 position += 1
                 try takeDomain()
+            case UInt8(ascii: "<"), UInt8(ascii: ">"):
+                // Each bracket has its partner, and none stands within another pair.
+                if isInAngle == (octets[position] == UInt8(ascii: "<")) { isBroken = true }
+                isInAngle.toggle()
+                position += 1
             default: position += 1
             }
         }
+        if isInAngle { isBroken = true }
     }
 
     private mutating func skipComment() throws(DMARCAuthorError) {
@@ -72,7 +80,7 @@ struct DMARCAddressScan {
             let start = position
             while position < octets.count, Self.isAtomOctet(octets[position]) { position += 1 }
             guard position > start else {
-                hasBrokenDomain = true
+                isBroken = true
                 break
             }
             domain += octets[start..<position]
@@ -81,9 +89,10 @@ struct DMARCAddressScan {
             position += 1
             domain.append(UInt8(ascii: "."))
         }
-        if position < octets.count, !",;<>:".utf8.contains(octets[position]) { hasBrokenDomain = true }
+        if position < octets.count, !",;<>:".utf8.contains(octets[position]) { isBroken = true }
+        if domain.isEmpty { return }
         guard domains.count < Self.limit, let text = String(validating: domain, as: UTF8.self) else {
-            hasBrokenDomain = true
+            isBroken = true
             return
         }
         domains.append(text)

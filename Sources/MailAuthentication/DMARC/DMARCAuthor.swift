@@ -67,7 +67,7 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         let mailboxes = list.mailboxes.filter { !$0.domain.isEmpty }
         var written = mailboxes.map(\.domain)
         if mailboxes.contains(where: { $0.localPart.isEmpty }) { throw DMARCAuthorError(.malformed) }
-        if scan.hasBrokenDomain {
+        if scan.isBroken {
             let literal = mailboxes.first { $0.domain.hasPrefix("[") && scan.domains.isEmpty }
             throw DMARCAuthorError(literal.map { .invalidDomain(String($0.domain.prefix(255))) } ?? .malformed)
         }
@@ -111,7 +111,7 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     /// Whether a display name, decoded, has an address of another domain in it, or the local part has.
     private static func showsAnotherDomain(_ mailbox: HeaderMailbox, than domain: DomainName) -> Bool {
         for text in [mailbox.displayName ?? "", mailbox.localPart] where text.contains("@") {
-            for part in text.split(separator: "@", maxSplits: 32).dropFirst() {
+            for part in text.split(separator: "@", maxSplits: 32, omittingEmptySubsequences: false).dropFirst() {
                 let name = part.prefix { $0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_" }
                 if name.contains("."), let other = try? DomainName(String(name.prefix(255))), other != domain { return true }
             }

@@ -1,5 +1,3 @@
-public import DNS
-
 /// What is to be done with a message because of DMARC, in the words of RFC 9990 (`ActionDispositionType`).
 public enum DMARCDisposition: String, Sendable, Hashable, Codable, Comparable {
     /// Nothing.

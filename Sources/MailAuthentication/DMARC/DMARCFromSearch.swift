@@ -9,46 +9,59 @@ enum DMARCFromSearch {
         let octets = message.readableBytesUInt8Span
         let end = min(octets.count, limit)
         var found = 0
-        var lineStart = 0
-        var isFirstLine = true
-        while lineStart < end, found < 2 {
-            var lineEnd = lineStart
-            while lineEnd < end, !isLineEnd(octets[lineEnd]) { lineEnd += 1 }
-            if isFrom(octets, lineStart, lineEnd, skipsBlanks: isFirstLine) { found += 1 }
-            isFirstLine = false
-            if isHeaderEnd(octets, lineEnd, end) { break }
-            lineStart = lineEnd + 1
+        // NUL is nothing for some programs, and the end of a line for those written in C.
+        var droppingNUL = NameMatch(skipsBlanks: true)
+        var endingAtNUL = NameMatch(skipsBlanks: true)
+        var index = 0
+        while index < end, found < 2 {
+            let octet = octets[index]
+            if octet == 0x0D || octet == 0x0A {
+                droppingNUL = NameMatch(skipsBlanks: false)
+                endingAtNUL = droppingNUL
+                if isHeaderEnd(octets, index, end) { break }
+            } else {
+                if octet == 0 { endingAtNUL = NameMatch(skipsBlanks: false) }
+                let dropping = droppingNUL.take(octet)
+                let ending = endingAtNUL.take(octet)
+                if dropping || ending { found += 1 }
+            }
+            index += 1
         }
         return found
     }
 
-    /// NUL ends a line for programs written in C.
-    private static func isLineEnd(_ octet: UInt8) -> Bool { octet == 0x0D || octet == 0x0A || octet == 0 }
-
     /// Whether an empty line follows that nobody can take for something else: LF, then LF or CR LF.
     private static func isHeaderEnd(_ octets: Span<UInt8>, _ index: Int, _ end: Int) -> Bool {
-        guard index < end, octets[index] == 0x0A else { return false }
+        guard octets[index] == 0x0A else { return false }
         if index + 1 < end, octets[index + 1] == 0x0A { return true }
         return index + 2 < end && octets[index + 1] == 0x0D && octets[index + 2] == 0x0A
     }
 
-    private static let name = Array("from".utf8)
-
     /// `from`, blanks, a colon; control characters don't count, nor do octets beyond ASCII, which programs may drop.
-    private static func isFrom(_ octets: Span<UInt8>, _ start: Int, _ end: Int, skipsBlanks: Bool) -> Bool {
-        var matched = 0
-        for index in start..<end {
-            let octet = octets[index]
-            if octet == 0x20 || octet == 0x09 {
-                if matched == 0, !skipsBlanks { return false }
-                if matched == 0 || matched == name.count { continue }
-                return false
+    private struct NameMatch {
+        private static let name = Array("from".utf8)
+        /// How many letters of the name have come; `nil` where the line has another name.
+        private var matched: Int? = 0
+        /// Whether blanks may stand in front: on the first line, which continues no other one.
+        private let skipsBlanks: Bool
+
+        init(skipsBlanks: Bool) { self.skipsBlanks = skipsBlanks }
+
+        /// Whether this octet is the colon behind the name.
+        mutating func take(_ octet: UInt8) -> Bool {
+            guard let count = matched else { return false }
+            switch octet {
+            case 0x20, 0x09:
+                if count == 0 ? !skipsBlanks : count < Self.name.count { matched = nil }
+            case 0..<0x20, 0x7F...0xFF: break
+            default:
+                if count == Self.name.count {
+                    matched = nil
+                    return octet == UInt8(ascii: ":")
+                }
+                matched = octet | 0x20 == Self.name[count] ? count + 1 : nil
             }
-            if octet < 0x20 || octet >= 0x7F { continue }
-            if matched == name.count { return octet == UInt8(ascii: ":") }
-            guard octet | 0x20 == name[matched] else { return false }
-            matched += 1
+            return false
         }
-        return false
     }
 }
