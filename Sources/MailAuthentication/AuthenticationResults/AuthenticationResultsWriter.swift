@@ -170,9 +170,10 @@ struct AuthenticationResultsWriter {
 
     /// `domain-name` of RFC 6376 §3.5, with U-labels.
     private static func isDomain(_ text: Substring) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { octet in
-            octet >= 0x80 || (0x30...0x39).contains(octet) || (0x61...0x7A).contains(octet | 0x20) || ".-_".utf8.contains(octet)
-        }
+        !text.isEmpty
+            && text.utf8.allSatisfy { octet in
+                octet >= 0x80 || (0x30...0x39).contains(octet) || (0x61...0x7A).contains(octet | 0x20) || ".-_".utf8.contains(octet)
+            }
     }
 
     /// RFC 5322 §3.2.3 with RFC 6532 §3.2.

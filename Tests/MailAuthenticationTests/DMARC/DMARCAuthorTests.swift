@@ -19,29 +19,30 @@ struct DMARCAuthorTests {
     }
 
     /// What a mail program shows as the address.
-    @Test(arguments: [
-        ("From: bob@kartapuce.test", "kartapuce.test", []),
-        ("FROM: Bob <bob@KARTAPUCE.test>", "kartapuce.test", []),
-        ("from : bob@kartapuce.test", "kartapuce.test", []),
-        ("From:\r\n\tBob\r\n <bob@kartapuce.test>", "kartapuce.test", []),
-        ("From: \"Bob, of kartapuce\" <bob@kartapuce.test>", "kartapuce.test", []),
-        ("From: Bob, of kartapuce <bob@kartapuce.test>", "kartapuce.test", [.malformedAddress]),
-        ("From: bob@kartapuce.test <bob@kartapuce.test>", "kartapuce.test", [.malformedAddress]),
-        ("From: bob@kartapuce.test, jack@kartapuce.test", "kartapuce.test", [.severalAddresses]),
-        ("From: friends: bob@kartapuce.test, jack@kartapuce.test;", "kartapuce.test", [.severalAddresses, .group]),
-        ("From: bob@caf\u{E9}.test", "xn--caf-dma.test", [.internationalizedDomain]),
-        ("From: bob@kartapuce\u{3002}test", "kartapuce.test", [.internationalizedDomain]),
-        ("From: bob @ kartapuce . test (Bob)", "kartapuce.test", []),
-        // Forms of an attack that give the attacker's own domain: DMARC is then asked of that one.
-        ("From: =?utf-8?q?bob=40kartapuce=2Etest?= <attacker@evil.test>", "evil.test", [.displayNameHasOtherAddress]),
-        ("From: \"bob@kartapuce.test\" <attacker@evil.test>", "evil.test", [.displayNameHasOtherAddress]),
-        ("From: bob(@kartapuce.test)@evil.test", "evil.test", [.displayNameHasOtherAddress]),
-        ("From: \"bob@kartapuce.test\"@evil.test", "evil.test", [.displayNameHasOtherAddress]),
-        ("From: attacker@evil.test (bob@kartapuce.test)", "evil.test", [.displayNameHasOtherAddress]),
-        ("From: <@kartapuce.test:attacker@evil.test>", "evil.test", [.sourceRoute]),
-        ("From: \"<bob@kartapuce.test>,\" <attacker@evil.test>", "evil.test", [.displayNameHasOtherAddress]),
-        ("From: bob@kartapuce.test.evil.test", "kartapuce.test.evil.test", []),
-    ] as [(String, String, [DMARCAuthor.Deviation])])
+    @Test(
+        arguments: [
+            ("From: bob@kartapuce.test", "kartapuce.test", []),
+            ("FROM: Bob <bob@KARTAPUCE.test>", "kartapuce.test", []),
+            ("from : bob@kartapuce.test", "kartapuce.test", []),
+            ("From:\r\n\tBob\r\n <bob@kartapuce.test>", "kartapuce.test", []),
+            ("From: \"Bob, of kartapuce\" <bob@kartapuce.test>", "kartapuce.test", []),
+            ("From: Bob, of kartapuce <bob@kartapuce.test>", "kartapuce.test", [.malformedAddress]),
+            ("From: bob@kartapuce.test <bob@kartapuce.test>", "kartapuce.test", [.malformedAddress]),
+            ("From: bob@kartapuce.test, jack@kartapuce.test", "kartapuce.test", [.severalAddresses]),
+            ("From: friends: bob@kartapuce.test, jack@kartapuce.test;", "kartapuce.test", [.severalAddresses, .group]),
+            ("From: bob@caf\u{E9}.test", "xn--caf-dma.test", [.internationalizedDomain]),
+            ("From: bob@kartapuce\u{3002}test", "kartapuce.test", [.internationalizedDomain]),
+            ("From: bob @ kartapuce . test (Bob)", "kartapuce.test", []),
+            // Forms of an attack that give the attacker's own domain: DMARC is then asked of that one.
+            ("From: =?utf-8?q?bob=40kartapuce=2Etest?= <attacker@evil.test>", "evil.test", [.displayNameHasOtherAddress]),
+            ("From: \"bob@kartapuce.test\" <attacker@evil.test>", "evil.test", [.displayNameHasOtherAddress]),
+            ("From: bob(@kartapuce.test)@evil.test", "evil.test", [.displayNameHasOtherAddress]),
+            ("From: \"bob@kartapuce.test\"@evil.test", "evil.test", [.displayNameHasOtherAddress]),
+            ("From: attacker@evil.test (bob@kartapuce.test)", "evil.test", [.displayNameHasOtherAddress]),
+            ("From: <@kartapuce.test:attacker@evil.test>", "evil.test", [.sourceRoute]),
+            ("From: \"<bob@kartapuce.test>,\" <attacker@evil.test>", "evil.test", [.displayNameHasOtherAddress]),
+            ("From: bob@kartapuce.test.evil.test", "kartapuce.test.evil.test", []),
+        ] as [(String, String, [DMARCAuthor.Deviation])])
     func oneDomain(_ header: String, _ domain: String, _ deviations: [DMARCAuthor.Deviation]) throws {
         let author = try author(header).get()
         #expect(author.domain.ascii == domain)
@@ -104,12 +105,13 @@ struct DMARCAuthorTests {
     ])
     func hiddenFieldsHaveNoAuthor(_ header: String) { #expect(code(author(header)) == .hiddenFrom) }
 
-    @Test(arguments: [
-        ("To: x@gmail.test", .noFrom), ("From:", .noDomain), ("From: Bob", .noDomain), ("From: Bob <>", .noDomain), ("From: undisclosed:;", .noDomain),
-        ("From: \"bob@kartapuce.test\"", .noDomain), ("From: =?utf-8?q?bob=40kartapuce=2Etest?=", .noDomain),
-        ("From: bob@[203.0.113.1]", .invalidDomain("[203.0.113.1]")), ("From: bob@-.test", .invalidDomain("-.test")),
-        ("From: bob@=?utf-8?q?kartapuce=2Etest?=", .invalidDomain("=?utf-8?q?kartapuce=2Etest?=")),
-    ] as [(String, DMARCAuthorError.Code)])
+    @Test(
+        arguments: [
+            ("To: x@gmail.test", .noFrom), ("From:", .noDomain), ("From: Bob", .noDomain), ("From: Bob <>", .noDomain), ("From: undisclosed:;", .noDomain),
+            ("From: \"bob@kartapuce.test\"", .noDomain), ("From: =?utf-8?q?bob=40kartapuce=2Etest?=", .noDomain),
+            ("From: bob@[203.0.113.1]", .invalidDomain("[203.0.113.1]")), ("From: bob@-.test", .invalidDomain("-.test")),
+            ("From: bob@=?utf-8?q?kartapuce=2Etest?=", .invalidDomain("=?utf-8?q?kartapuce=2Etest?=")),
+        ] as [(String, DMARCAuthorError.Code)])
     func noDomain(_ header: String, _ expected: DMARCAuthorError.Code) { #expect(code(author(header)) == expected) }
 
     @Test func aDomainThatIsNoUTF8IsRefused() { #expect(code(author(Array("From: bob@caf".utf8) + [0xE9] + Array(".test\r\n\r\n".utf8))) == .malformed) }

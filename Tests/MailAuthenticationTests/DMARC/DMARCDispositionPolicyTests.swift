@@ -45,17 +45,18 @@ struct DMARCDispositionPolicyTests {
         #expect(enforcing().decide(try await failed("p=quarantine; t=y")).disposition == .none)
     }
 
-    @Test(arguments: [
-        ("pass", [(1, "gmail.test", "pass", "kartapuce.test")], true), ("pass", [(1, "gmail.test", "pass", nil)], true),
-        // The newest sealer saw a forwarded message, the one before it the original; both are trusted.
-        ("pass", [(1, "gmail.test", "pass", nil), (2, "list.test", "fail", nil)], true),
-        ("fail", [(1, "gmail.test", "pass", nil)], false), ("none", [], false), ("pass", [], false),
-        ("pass", [(1, "gmail.test", "fail", nil)], false), ("pass", [(1, "gmail.test", nil, nil)], false),
-        ("pass", [(1, "evil.test", "pass", nil)], false), ("pass", [(1, "gmail.test", "pass", "evil.test")], false),
-        // Whoever sealed last could have changed the message.
-        ("pass", [(1, "gmail.test", "pass", nil), (2, "evil.test", "pass", nil)], false),
-        ("pass", [(1, "gmail.test", "pass", nil), (2, "evil.test", "pass", nil), (3, "list.test", "fail", nil)], false),
-    ] as [(String, [(Int, String, String?, String?)], Bool)])
+    @Test(
+        arguments: [
+            ("pass", [(1, "gmail.test", "pass", "kartapuce.test")], true), ("pass", [(1, "gmail.test", "pass", nil)], true),
+            // The newest sealer saw a forwarded message, the one before it the original; both are trusted.
+            ("pass", [(1, "gmail.test", "pass", nil), (2, "list.test", "fail", nil)], true),
+            ("fail", [(1, "gmail.test", "pass", nil)], false), ("none", [], false), ("pass", [], false),
+            ("pass", [(1, "gmail.test", "fail", nil)], false), ("pass", [(1, "gmail.test", nil, nil)], false),
+            ("pass", [(1, "evil.test", "pass", nil)], false), ("pass", [(1, "gmail.test", "pass", "evil.test")], false),
+            // Whoever sealed last could have changed the message.
+            ("pass", [(1, "gmail.test", "pass", nil), (2, "evil.test", "pass", nil)], false),
+            ("pass", [(1, "gmail.test", "pass", nil), (2, "evil.test", "pass", nil), (3, "list.test", "fail", nil)], false),
+        ] as [(String, [(Int, String, String?, String?)], Bool)])
     func trustedForwarders(_ status: String, _ seals: [(Int, String, String?, String?)], _ isTrusted: Bool) async throws {
         var policy = enforcing()
         policy.trustedSealers = [try DomainName("gmail.test"), try DomainName("list.test")]

@@ -57,16 +57,17 @@ struct DMARCPolicyDiscoveryTests {
         #expect(discovery.requested?.tag.rawValue == tag)
     }
 
-    @Test(arguments: [
-        ("a.b.kartapuce.test", [("b.kartapuce.test", ""), ("kartapuce.test", "")], "kartapuce.test"),
-        ("a.b.kartapuce.test", [("b.kartapuce.test", "psd=n")], "b.kartapuce.test"),
-        ("a.b.kartapuce.test", [("test", "psd=y")], "kartapuce.test"),
-        ("a.b.kartapuce.test", [("a.b.kartapuce.test", "psd=y"), ("test", "")], "a.b.kartapuce.test"),
-        ("a.b.kartapuce.test", [("a.b.kartapuce.test", ""), ("b.kartapuce.test", "psd=y"), ("test", "")], "a.b.kartapuce.test"),
-        ("a.b.kartapuce.test", [], "a.b.kartapuce.test"),
-        ("1.2.3.4.5.6.7.8.9.kartapuce.test", [("kartapuce.test", "psd=y")], "9.kartapuce.test"),
-        ("1.2.3.4.5.6.7.8.9.kartapuce.test", [("4.5.6.7.8.9.kartapuce.test", "psd=n")], "1.2.3.4.5.6.7.8.9.kartapuce.test"),
-    ] as [(String, [(String, String)], String)])
+    @Test(
+        arguments: [
+            ("a.b.kartapuce.test", [("b.kartapuce.test", ""), ("kartapuce.test", "")], "kartapuce.test"),
+            ("a.b.kartapuce.test", [("b.kartapuce.test", "psd=n")], "b.kartapuce.test"),
+            ("a.b.kartapuce.test", [("test", "psd=y")], "kartapuce.test"),
+            ("a.b.kartapuce.test", [("a.b.kartapuce.test", "psd=y"), ("test", "")], "a.b.kartapuce.test"),
+            ("a.b.kartapuce.test", [("a.b.kartapuce.test", ""), ("b.kartapuce.test", "psd=y"), ("test", "")], "a.b.kartapuce.test"),
+            ("a.b.kartapuce.test", [], "a.b.kartapuce.test"),
+            ("1.2.3.4.5.6.7.8.9.kartapuce.test", [("kartapuce.test", "psd=y")], "9.kartapuce.test"),
+            ("1.2.3.4.5.6.7.8.9.kartapuce.test", [("4.5.6.7.8.9.kartapuce.test", "psd=n")], "1.2.3.4.5.6.7.8.9.kartapuce.test"),
+        ] as [(String, [(String, String)], String)])
     func organizationalDomains(_ domain: String, _ records: [(String, String)], _ expected: String) async throws {
         let zone = try dmarcZone(records.map { ($0.0, "v=DMARC1; p=none; \($0.1)") })
         let walk = await DMARCPolicyDiscovery(resolver: zone).walk(from: try DomainName(domain))

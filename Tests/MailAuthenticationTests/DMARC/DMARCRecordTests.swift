@@ -29,18 +29,19 @@ struct DMARCRecordTests {
         #expect(record.notes.isEmpty && record.isApplicable && !record.isReducedToReporting)
     }
 
-    @Test(arguments: [
-        ("", .notDMARC1), ("v=", .notDMARC1), ("v=DMARC12; p=none", .notDMARC1), ("v=dmarc1; p=none", .notDMARC1),
-        ("v=DMARC1 p=none", .notDMARC1), ("p=none; v=DMARC1", .notDMARC1), (" v=DMARC1; p=none", .notDMARC1), ("vv=DMARC1; p=none", .notDMARC1),
-        ("v=spf1 -all", .notDMARC1), ("\u{201C}v=DMARC1; p=none\u{201D}", .notDMARC1),
-        ("v=DMARC1", .noUsablePolicy), ("v=DMARC1;", .noUsablePolicy), ("v=DMARC1;;", .noUsablePolicy), ("v=DMARC1; p=nonsense", .noUsablePolicy),
-        ("v=DMARC1; p=", .noUsablePolicy), ("v=DMARC1; p=reject; sp=x", .noUsablePolicy), ("v=DMARC1; p=reject; np=x", .noUsablePolicy),
-        ("v=DMARC1; rua=x", .noUsablePolicy), ("v=DMARC1; rua=mailto:", .noUsablePolicy), ("v=DMARC1; rua=mailto:bob", .noUsablePolicy),
-        ("v=DMARC1; rua=mailto:a@kartapuce.test!", .noUsablePolicy), ("v=DMARC1; rua=mailto:a@kartapuce.test!1p", .noUsablePolicy),
-        ("v=DMARC1; rua=mailto:a@b%zz.test", .noUsablePolicy), ("v=DMARC1; rua=mailto:a@kartapuce.test%0d%0aBcc:x", .noUsablePolicy),
-        ("v=DMARC1; p=none; p=reject", .repeatedTag("p")), ("v=DMARC1; V=DMARC1; p=none", .repeatedTag("v")),
-        ("v=DMARC1; p=none; x=1; X=2", .repeatedTag("x")),
-    ] as [(String, DMARCRecordError.Code)])
+    @Test(
+        arguments: [
+            ("", .notDMARC1), ("v=", .notDMARC1), ("v=DMARC12; p=none", .notDMARC1), ("v=dmarc1; p=none", .notDMARC1),
+            ("v=DMARC1 p=none", .notDMARC1), ("p=none; v=DMARC1", .notDMARC1), (" v=DMARC1; p=none", .notDMARC1), ("vv=DMARC1; p=none", .notDMARC1),
+            ("v=spf1 -all", .notDMARC1), ("\u{201C}v=DMARC1; p=none\u{201D}", .notDMARC1),
+            ("v=DMARC1", .noUsablePolicy), ("v=DMARC1;", .noUsablePolicy), ("v=DMARC1;;", .noUsablePolicy), ("v=DMARC1; p=nonsense", .noUsablePolicy),
+            ("v=DMARC1; p=", .noUsablePolicy), ("v=DMARC1; p=reject; sp=x", .noUsablePolicy), ("v=DMARC1; p=reject; np=x", .noUsablePolicy),
+            ("v=DMARC1; rua=x", .noUsablePolicy), ("v=DMARC1; rua=mailto:", .noUsablePolicy), ("v=DMARC1; rua=mailto:bob", .noUsablePolicy),
+            ("v=DMARC1; rua=mailto:a@kartapuce.test!", .noUsablePolicy), ("v=DMARC1; rua=mailto:a@kartapuce.test!1p", .noUsablePolicy),
+            ("v=DMARC1; rua=mailto:a@b%zz.test", .noUsablePolicy), ("v=DMARC1; rua=mailto:a@kartapuce.test%0d%0aBcc:x", .noUsablePolicy),
+            ("v=DMARC1; p=none; p=reject", .repeatedTag("p")), ("v=DMARC1; V=DMARC1; p=none", .repeatedTag("v")),
+            ("v=DMARC1; p=none; x=1; X=2", .repeatedTag("x")),
+        ] as [(String, DMARCRecordError.Code)])
     func othersAreRefused(_ text: String, _ code: DMARCRecordError.Code) {
         let error = #expect(throws: DMARCRecordError.self) { try DMARCRecord(parsing: text) }
         #expect(error?.code == code)
@@ -75,10 +76,11 @@ struct DMARCRecordTests {
         #expect(record.notes.contains { $0.contains("pct=0") && $0.contains("t=y") })
     }
 
-    @Test(arguments: [
-        ("0", [.allFail]), ("1:d", [.anyFails, .dkim]), ("d:0:s", [.allFail, .dkim, .spf]), ("s", [.spf]), ("0:1", [.allFail]), ("01", [.allFail]),
-        ("d:d", [.allFail]), ("", [.allFail]), ("x", [.allFail]), ("D : S", [.dkim, .spf]),
-    ] as [(String, [DMARCFailureOption])])
+    @Test(
+        arguments: [
+            ("0", [.allFail]), ("1:d", [.anyFails, .dkim]), ("d:0:s", [.allFail, .dkim, .spf]), ("s", [.spf]), ("0:1", [.allFail]), ("01", [.allFail]),
+            ("d:d", [.allFail]), ("", [.allFail]), ("x", [.allFail]), ("D : S", [.dkim, .spf]),
+        ] as [(String, [DMARCFailureOption])])
     func failureOptions(_ text: String, _ options: [DMARCFailureOption]) throws {
         #expect(try DMARCRecord(parsing: "v=DMARC1; p=none; ruf=mailto:a@kartapuce.test; fo=\(text)").failureOptions == options)
     }
