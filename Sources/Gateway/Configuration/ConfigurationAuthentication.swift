@@ -51,6 +51,9 @@ extension Configuration {
         public init() {}
     }
 
+    /// The folder of the DKIM keys.
+    public var dkimFolder: String { signing.keyFolder ?? "\(dataFolder)/dkim" }
+
     static let authenticationFields: [ConfigurationField<AuthenticationSettings>] = {
         let initial = AuthenticationSettings()
         return [
