@@ -44,7 +44,16 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     /// - Parameter message: the message, or its header section.
     /// - Throws: ``DMARCAuthorError`` where there isn't exactly one domain that all mail programs would show.
     public init(message: ByteBuffer, limits: MessageLimits = MessageLimits()) throws(DMARCAuthorError) {
-        let header = HeaderSection(parsing: message, limits: limits)
+        try self.init(header: HeaderSection(parsing: message, limits: limits), of: message, limits: limits)
+    }
+
+    /// As ``init(message:limits:)``, for a header section that has been read already.
+    /// - Parameters:
+    ///   - header: the header section of the message.
+    ///   - message: the message, or its header section: fields are looked for that `header` doesn't show.
+    ///   - limits: those with which `header` was read.
+    /// - Throws: ``DMARCAuthorError`` where there isn't exactly one domain that all mail programs would show.
+    public init(header: HeaderSection, of message: ByteBuffer, limits: MessageLimits = MessageLimits()) throws(DMARCAuthorError) {
         let truncations: Set<MessageDeviation.Code> = [.tooManyHeaderFields, .headerSectionTooLarge]
         guard !header.deviations.contains(where: { truncations.contains($0.code) }) else { throw DMARCAuthorError(.headerTooLarge) }
         let fields = header.all(named: "From")
@@ -79,8 +88,11 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         if agrees, !routes.isEmpty {
             let seen = Set(scan.domains)
             guard written.allSatisfy(seen.contains) else { throw DMARCAuthorError(.malformed) }
-        } else {
+        } else if agrees {
             written += scan.domains
+        } else {
+            // Some programs write a name that is an address between apostrophes, without quoting it.
+            written += scan.domains.map { $0.hasSuffix("'") ? String($0.dropLast()) : $0 }
         }
         guard !written.isEmpty else { throw DMARCAuthorError(.noDomain) }
         var domains: [DomainName] = []
