@@ -105,11 +105,16 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
             }
         }
         guard let domain = domains.first, domains.count == 1 else { throw DMARCAuthorError(.severalDomains(domains)) }
+        // In a field that breaks the grammar nobody knows where a program looks: in names, comments or encoded-words, too.
+        let isPlain = list.isWellFormed && agrees && !scan.hasBackslash && !mailboxes.contains { $0.localPart.contains("=?") }
+        if !isPlain, Self.namesAnotherDomain(EncodedWord.decode(octets), than: domain) {
+            throw DMARCAuthorError(.malformed)
+        }
         self.domain = domain
         let text = String(validating: octets, as: UTF8.self) ?? String(decoding: octets.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
         writtenFrom = String(text.prefix(1000))
         var deviations: Set<Deviation> = []
-        if !list.isWellFormed || !agrees { deviations.insert(.malformedAddress) }
+        if !isPlain { deviations.insert(.malformedAddress) }
         if mailboxes.count > 1 { deviations.insert(.severalAddresses) }
         if list.entries.contains(where: { if case .group = $0 { true } else { false } }) { deviations.insert(.group) }
         if !routes.isEmpty { deviations.insert(.sourceRoute) }
@@ -122,11 +127,14 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
 
     /// Whether a display name, decoded, has an address of another domain in it, or the local part has.
     private static func showsAnotherDomain(_ mailbox: HeaderMailbox, than domain: DomainName) -> Bool {
-        for text in [mailbox.displayName ?? "", mailbox.localPart] where text.contains("@") {
-            for part in text.split(separator: "@", maxSplits: 32, omittingEmptySubsequences: false).dropFirst() {
-                let name = part.prefix { $0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_" }
-                if name.contains("."), let other = try? DomainName(String(name.prefix(255))), other != domain { return true }
-            }
+        namesAnotherDomain(mailbox.displayName ?? "", than: domain) || namesAnotherDomain(mailbox.localPart, than: domain)
+    }
+
+    /// Whether an at sign with another domain behind it stands in a text.
+    private static func namesAnotherDomain(_ text: String, than domain: DomainName) -> Bool {
+        for part in text.split(separator: "@", omittingEmptySubsequences: false).dropFirst() {
+            let name = part.prefix { $0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_" }
+            if name.contains("."), (try? DomainName(String(name.prefix(255)))) != domain { return true }
         }
         return false
     }
