@@ -16,7 +16,8 @@ struct MilterPostfix {
     /// - Parameters:
     ///   - milterPort: where the milter listens.
     ///   - milterPath: where it listens too.
-    init(milterPort: Int, milterPath: String) async throws {
+    ///   - version: of the protocol that Postfix speaks.
+    init(milterPort: Int, milterPath: String, version: Int) async throws {
         folder = try LabFiles.temporaryFolder("milter")
         ports = try Self.freePorts(2)
         let configuration = "\(folder)/configuration"
@@ -27,7 +28,7 @@ struct MilterPostfix {
         let owner = try await Command.require("id", ["-u", "nobody"]).outputText.filter(\.isNumber)
         let group = try await Command.require("id", ["-g", "nobody"]).outputText.filter(\.isNumber)
         try LabFiles.write("bob@kartapuce.test bob/\n", to: "\(configuration)/mailboxes")
-        try LabFiles.write(Self.main(folder, milterPort: milterPort, owner: owner, group: group), to: "\(configuration)/main.cf")
+        try LabFiles.write(Self.main(folder, milterPort: milterPort, version: version, owner: owner, group: group), to: "\(configuration)/main.cf")
         try LabFiles.write(Self.master(ports, milterPath: milterPath), to: "\(configuration)/master.cf")
         child = try ChildProcess(
             name: "postfix", program: "postfix", arguments: ["-c", configuration, "start-fg"], folder: folder, logFile: "\(folder)/start.log")
@@ -42,6 +43,11 @@ struct MilterPostfix {
             await stop()
             throw error
         }
+    }
+
+    /// Hands a message in on the host itself.
+    func handIn(_ message: [UInt8], from sender: String) async throws {
+        try await Command.require("sendmail", ["-C", "\(folder)/configuration", "-i", "-f", sender, "bob@kartapuce.test"], input: Data(message))
     }
 
     /// Ends it, and removes what it wrote.
@@ -74,7 +80,7 @@ struct MilterPostfix {
         }
     }
 
-    private static func main(_ folder: String, milterPort: Int, owner: String, group: String) -> String {
+    private static func main(_ folder: String, milterPort: Int, version: Int, owner: String, group: String) -> String {
         """
         compatibility_level = 3.6
         queue_directory = \(folder)/queue
@@ -107,8 +113,9 @@ struct MilterPostfix {
         smtputf8_enable = no
         notify_classes =
         milter_default_action = tempfail
-        milter_protocol = 6
+        milter_protocol = \(version)
         smtpd_milters = inet:127.0.0.1:\(milterPort)
+        non_smtpd_milters = inet:127.0.0.1:\(milterPort)
 
         """
     }

@@ -106,29 +106,33 @@ private let inserted = MilterResponse.insertHeader(index: 1, name: ByteBuffer(st
         let service = MilterRecordingService()
         let file = ServerTestFile()
         let chunk = String(repeating: String(repeating: "x", count: 70) + "\r\n", count: 800)
-        try await withMilterServer(service: service, makeFile: { file }, change: { $0.memoryPerMessage = 100_000 }) { _, port in
-            let mta = try await MilterTestClient(port: port)
-            _ = try await mta.begin()
-            try await mta.say(.client, .bob, .jack, .field("A", " b"), .endOfHeader)
-            for _ in 0..<20 { try await mta.say(.body(ByteBuffer(string: chunk))) }
-            #expect(try await mta.say(.endOfMessage(ByteBuffer())) == [inserted, .accept])
-            await mta.close()
-        }
+        try await withMilterServer(
+            service: service, makeFile: { file }, change: { $0.memoryPerMessage = 100_000 },
+            body: { _, port in
+                let mta = try await MilterTestClient(port: port)
+                _ = try await mta.begin()
+                try await mta.say(.client, .bob, .jack, .field("A", " b"), .endOfHeader)
+                for _ in 0..<20 { try await mta.say(.body(ByteBuffer(string: chunk))) }
+                #expect(try await mta.say(.endOfMessage(ByteBuffer())) == [inserted, .accept])
+                await mta.close()
+            })
         #expect(service.seen.messages.first?.content == "A: b\r\n\r\n" + String(repeating: chunk, count: 20))
         #expect(file.state.withLock { $0.appends } > 2)
     }
 
     @Test func aFullDiskRefusesForNow() async throws {
         let service = MilterRecordingService()
-        try await withMilterServer(service: service, makeFile: { ServerTestFile(fails: true) }, change: { $0.memoryPerMessage = 1_000 }) { _, port in
-            let mta = try await MilterTestClient(port: port)
-            _ = try await mta.begin()
-            try await mta.say(.client, .bob, .jack, .endOfHeader, .body(ByteBuffer(repeating: 0x61, count: 60_000)))
-            #expect(try await mta.say(.endOfMessage(ByteBuffer())) == [.tempFail])
-            // A small one is taken.
-            #expect(try await mta.say(.bob, .jack, .endOfHeader, .endOfMessage(ByteBuffer())) == [inserted, .accept])
-            await mta.close()
-        }
+        try await withMilterServer(
+            service: service, makeFile: { ServerTestFile(fails: true) }, change: { $0.memoryPerMessage = 1_000 },
+            body: { _, port in
+                let mta = try await MilterTestClient(port: port)
+                _ = try await mta.begin()
+                try await mta.say(.client, .bob, .jack, .endOfHeader, .body(ByteBuffer(repeating: 0x61, count: 60_000)))
+                #expect(try await mta.say(.endOfMessage(ByteBuffer())) == [.tempFail])
+                // A small one is taken.
+                #expect(try await mta.say(.bob, .jack, .endOfHeader, .endOfMessage(ByteBuffer())) == [inserted, .accept])
+                await mta.close()
+            })
         #expect(service.seen.abandoned == ["over the limit: storage"])
     }
 
@@ -150,14 +154,16 @@ private let inserted = MilterResponse.insertHeader(index: 1, name: ByteBuffer(st
 
     @Test func recipientsAreDecidedOneByOne() async throws {
         let service = MilterRecordingService()
-        try await withMilterServer(service: service, change: { $0.session.decisions = [.recipient] }) { _, port in
-            let mta = try await MilterTestClient(port: port)
-            _ = try await mta.begin()
-            let tom = MilterCommand.recipient(MilterPath("<tom@gmail.test>"))
-            #expect(try await mta.say(.client, .bob, tom, .jack) == [.reject, .continue])
-            #expect(try await mta.say(.endOfHeader, .endOfMessage(ByteBuffer())) == [inserted, .accept])
-            await mta.close()
-        }
+        try await withMilterServer(
+            service: service, change: { $0.session.decisions = [.recipient] },
+            body: { _, port in
+                let mta = try await MilterTestClient(port: port)
+                _ = try await mta.begin()
+                let tom = MilterCommand.recipient(MilterPath("<tom@gmail.test>"))
+                #expect(try await mta.say(.client, .bob, tom, .jack) == [.reject, .continue])
+                #expect(try await mta.say(.endOfHeader, .endOfMessage(ByteBuffer())) == [inserted, .accept])
+                await mta.close()
+            })
         #expect(service.seen.messages.first?.message.envelope.recipients.map(\.text) == ["<jack@gmail.test>"])
     }
 
@@ -184,13 +190,15 @@ private let inserted = MilterResponse.insertHeader(index: 1, name: ByteBuffer(st
 
     @Test func aSilentMTAIsClosed() async throws {
         let service = MilterRecordingService()
-        try await withMilterServer(service: service, change: { $0.session.limits.messageTimeout = .milliseconds(200) }) { _, port in
-            let mta = try await MilterTestClient(port: port)
-            _ = try await mta.begin()
-            try await mta.say(.client, .bob, .jack, .endOfHeader, .body(ByteBuffer(string: "x")))
-            #expect(try await mta.response() == nil)
-            #expect(await eventually { service.seen.closed.count == 1 })
-        }
+        try await withMilterServer(
+            service: service, change: { $0.session.limits.messageTimeout = .milliseconds(200) },
+            body: { _, port in
+                let mta = try await MilterTestClient(port: port)
+                _ = try await mta.begin()
+                try await mta.say(.client, .bob, .jack, .endOfHeader, .body(ByteBuffer(string: "x")))
+                #expect(try await mta.response() == nil)
+                #expect(await eventually { service.seen.closed.count == 1 })
+            })
         #expect(service.seen.closed.first?.reason == "time-out while the body comes")
         #expect(service.seen.abandoned == ["time-out while the body comes"])
     }
@@ -219,32 +227,38 @@ private let inserted = MilterResponse.insertHeader(index: 1, name: ByteBuffer(st
     }
 
     @Test func connectionsHaveALimitAndMTAsANetwork() async throws {
-        try await withMilterServer(service: MilterRecordingService(), change: { $0.connections = 1 }) { _, port in
-            let first = try await MilterTestClient(port: port)
-            #expect(try await first.begin() != nil)
-            let second = try await MilterTestClient(port: port)
-            #expect(try await second.begin() == nil)
-            await first.close()
-        }
-        try await withMilterServer(service: MilterRecordingService(), change: { $0.clients = [] }) { _, port in
-            let stranger = try await MilterTestClient(port: port)
-            #expect(try await stranger.begin() == nil)
-        }
+        try await withMilterServer(
+            service: MilterRecordingService(), change: { $0.connections = 1 },
+            body: { _, port in
+                let first = try await MilterTestClient(port: port)
+                #expect(try await first.begin() != nil)
+                let second = try await MilterTestClient(port: port)
+                #expect(try await second.begin() == nil)
+                await first.close()
+            })
+        try await withMilterServer(
+            service: MilterRecordingService(), change: { $0.clients = [] },
+            body: { _, port in
+                let stranger = try await MilterTestClient(port: port)
+                #expect(try await stranger.begin() == nil)
+            })
     }
 
     @Test func listensAtASocketOfTheFileSystem() async throws {
         // The path of a socket has at most 107 octets.
-        let path = "/tmp/postern-milter-\(UInt64.random(in: 0..<UInt64.max))"
         let manager = FileManager.default
-        try await withMilterServer(service: MilterRecordingService(), change: { $0.clients = [] }) { server, _ in
-            try await server.bind(path: path, permissions: 0o600)
-            let mode = try manager.attributesOfItem(atPath: path)[.posixPermissions] as? Int
-            #expect(mode.map { $0 & 0o777 } == 0o600)
-            let mta = try await MilterTestClient(path: path)
-            _ = try await mta.begin()
-            #expect(try await mta.say(.client, .bob, .jack, .endOfHeader, .endOfMessage(ByteBuffer())) == [inserted, .accept])
-            await mta.close()
-        }
+        let path = manager.temporaryDirectory.appending(component: "postern-milter-\(UInt64.random(in: 0..<UInt64.max))").path
+        try await withMilterServer(
+            service: MilterRecordingService(), change: { $0.clients = [] },
+            body: { server, _ in
+                try await server.bind(path: path, permissions: 0o600)
+                let mode = try manager.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+                #expect(mode.map { $0 & 0o777 } == 0o600)
+                let mta = try await MilterTestClient(path: path)
+                _ = try await mta.begin()
+                #expect(try await mta.say(.client, .bob, .jack, .endOfHeader, .endOfMessage(ByteBuffer())) == [inserted, .accept])
+                await mta.close()
+            })
         #expect(!manager.fileExists(atPath: path))
     }
 

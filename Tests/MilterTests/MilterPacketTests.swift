@@ -93,6 +93,12 @@ import Testing
         #expect(try MilterCommand(packet) == .connect(expected))
     }
 
+    @Test func zonesOfAddressesAreLeftOut() throws {
+        let packet = MilterPacket(command: UInt8(ascii: "C"), payload: ByteBuffer(string: "a\06\0\u{19}fe80::1%eth0\0"))
+        let expected = MilterConnection(hostName: "a", peer: .internet(.v6(0xFE80_0000_0000_0000, 1), port: 25))
+        #expect(try MilterCommand(packet) == .connect(expected))
+    }
+
     @Test func limitsOfACommandsPartsHold() {
         var limits = MilterLimits()
         limits.parameters = 1

@@ -252,4 +252,16 @@ import Testing
         #expect(try responses(in: actions) == [.accept])
         #expect(events(in: actions) == [.disconnected, .close(reason: "shutdown")])
     }
+
+    @Test(arguments: [.helo("b"), .bob, .abort, .quitNewConnection] as [MilterCommand])
+    func aStopEndsWithTheEnvelopeToo(command: MilterCommand) {
+        var dialogue = Dialogue.negotiated()
+        dialogue.say(.client, .bob, .jack)
+        dialogue.session.shutdown()
+        #expect(dialogue.drain().isEmpty)
+        let actions = dialogue.say(command, .client)
+        #expect(actions.count == 3)
+        #expect(actions.suffix(2) == [.disconnected, .close(reason: "shutdown")])
+        #expect(dialogue.session.timeout == nil)
+    }
 }

@@ -123,6 +123,8 @@ extension MilterConnection {
             var text = try reader.text(limit: limits.textLength)
             // Sendmail tags IPv6 addresses as SMTP does (RFC 5321 §4.1.3), Postfix doesn't.
             if text.lowercased().hasPrefix("ipv6:") { text = String(text.dropFirst(5)) }
+            // The zone of a link-local address (RFC 4007 §11) says something to the MTA's host only.
+            if let zone = text.firstIndex(of: "%") { text = String(text[..<zone]) }
             guard let address = IPAddress(text) else { throw MilterError(.invalidAddress, command: UInt8(ascii: "C"), at: offset) }
             peer = .internet(address.unmapped, port: port)
         case UInt8(ascii: "L"):

@@ -34,11 +34,11 @@ extension MilterSession {
             ask(.connect, nil, command)
         case .helo(let name):
             // RFC 5321 §4.1.4: EHLO within a transaction ends it as RSET does.
-            try endEnvelope(command, reason: "HELO", nextBegan: false)
+            guard try endEnvelope(command, reason: "HELO", nextBegan: false) else { return }
             emit(.helo(name, macros))
             ask(.helo, nil, command)
         case .mail(let path):
-            try endEnvelope(command, reason: "another MAIL", nextBegan: true)
+            guard try endEnvelope(command, reason: "another MAIL", nextBegan: true) else { return }
             state = .envelope(Message())
             emit(.mailFrom(path, macros))
             ask(.mail, Message(), command)
@@ -68,10 +68,14 @@ extension MilterSession {
     }
 
     /// HELO and MAIL need a client, and end an envelope.
-    private mutating func endEnvelope(_ command: MilterCommand, reason: String, nextBegan: Bool) throws(MilterError) {
+    /// - Returns: `false` where the session is closed by it, because the filter stops.
+    private mutating func endEnvelope(_ command: MilterCommand, reason: String, nextBegan: Bool) throws(MilterError) -> Bool {
         switch state {
-        case .client: break
-        case .envelope: abandonMessage(reason: reason, nextBegan: nextBegan)
+        case .client: return true
+        case .envelope:
+            abandonMessage(reason: reason, nextBegan: nextBegan)
+            if case .closed = state { return false }
+            return true
         case .negotiating, .idle, .header, .body, .awaitingDecision, .awaitingVerdict, .closed: throw outOfOrder(command)
         }
     }
@@ -92,8 +96,6 @@ extension MilterSession {
 
     /// Waits for a decision where the filter wants to make one, or goes on.
     private mutating func ask(_ stage: MilterStage, _ message: Message?, _ command: MilterCommand) {
-        // Closed already: the filter stops.
-        if case .closed = state { return }
         guard configuration.decisions.contains(stage) else { return proceed(after: command) }
         state = .awaitingDecision(stage, message)
     }
