@@ -90,8 +90,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "SMTP", "IMAP", "MailStore", "Journeys", "MailTransport",
-                nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "MailStore", "Journeys",
+                "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
         // Level 4
@@ -109,7 +109,11 @@ let package = Package(
         // Level 5
         .executableTarget(
             name: "postern",
-            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", arguments, logging, lifecycle]
+            dependencies: [
+                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", nioCore, arguments,
+                logging,
+                lifecycle,
+            ]
         ),
         // Tests
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),

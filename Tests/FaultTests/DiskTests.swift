@@ -283,7 +283,7 @@ extension FaultTests {
                 try await withTemporaryFolder { folder in
                     let image = "\(folder)/image"
                     let disk = "\(folder)/disk"
-                    try await FileSystems.makeImage(image, mebibytes: 96)
+                    try await FileSystems.makeImage(image, mebibytes: 1024)
                     let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"])
                     let recipient = round % 2 == 0 ? "bob" : "out"
                     let load = FaultLoad(recipient: recipient)

@@ -8,7 +8,7 @@ import MailTransport
 import NIOCore
 import NIOPosix
 import SASL
-import UnboundDNS
+public import UnboundDNS
 
 /// What a host consists of, whatever its roles: stores, resolver, TLS contexts, directory. Made once at start, shared by everything.
 struct Host: Sendable {
@@ -134,7 +134,7 @@ struct HostError: Error, CustomStringConvertible {
 
 extension UnboundResolver.Configuration {
     /// The resolver's settings; without a trust anchor of the configuration's, the system's root key.
-    init(_ settings: Configuration.ResolverSettings) {
+    public init(_ settings: Configuration.ResolverSettings) {
         self.init()
         let systemKeys = ["/var/lib/unbound/root.key", "/usr/share/dns/root.key"]
         trustAnchorFile = settings.trustAnchorFile ?? systemKeys.first { FileManager.default.fileExists(atPath: $0) }

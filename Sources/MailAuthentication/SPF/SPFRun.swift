@@ -1,0 +1,313 @@
+import DNS
+
+/// One evaluation on its way: what it has asked so far, and how much it still may.
+struct SPFRun {
+    /// What a record came to.
+    struct Verdict {
+        var result: SPFResult
+        var mechanism: String?
+        var problem: String?
+        /// Where the explanation of the record that decided is.
+        var explanation: (text: SPFMacroString, domain: String)?
+    }
+
+    /// Why an evaluation ends before its terms do.
+    enum Stop: Error {
+        case temporary(String)
+        case permanent(String)
+    }
+
+    let checker: SPFChecker
+    let address: IPAddress
+    let helo: String
+    let localPart: String
+    let senderDomain: String
+    let time: Int
+    private(set) var terms: [SPFEvaluation.Term] = []
+    private(set) var lookups = 0
+    private(set) var voidLookups = 0
+    /// The questions of the term that is being evaluated.
+    private var asked: [DNSLookup] = []
+    /// The validated names of the client, once they are known.
+    private var validatedNames: [DomainName]?
+
+    init(checker: SPFChecker, address: IPAddress, helo: String, localPart: String, senderDomain: String, time: Int) {
+        self.checker = checker
+        self.address = address
+        self.helo = helo
+        self.localPart = localPart
+        self.senderDomain = senderDomain
+        self.time = time
+    }
+
+    // MARK: check_host()
+
+    /// Evaluates a domain's record (§4).
+    mutating func checkHost(_ domain: String, depth: Int) async -> Verdict {
+        // §4.3: names of one label, and what is no name, have no record.
+        guard let name = try? DomainName.question((try? DomainName(domain))?.ascii ?? domain), name.labels.count > 1, IPAddress(domain) == nil else {
+            return Verdict(result: .none, problem: "“\(domain.prefix(255))” is no domain with more than one label (RFC 7208 §4.3)")
+        }
+        do {
+            guard let record = try await record(of: name, depth: depth) else {
+                return Verdict(result: .none, problem: "\(name) has no SPF record")
+            }
+            return try await evaluate(record, of: name.ascii, depth: depth)
+        } catch {
+            switch error {
+            case .temporary(let reason): return Verdict(result: .temperror, problem: reason)
+            case .permanent(let reason): return Verdict(result: .permerror, problem: reason)
+            }
+        }
+    }
+
+    /// Looks the record up and chooses it (§4.4, §4.5).
+    private mutating func record(of name: DomainName, depth: Int) async throws(Stop) -> SPFRecord? {
+        let lookup = await DNSLookup(name, .txt, using: checker.resolver)
+        var term = SPFEvaluation.Term(
+            domain: name.ascii, text: "", depth: depth, target: name.ascii, lookups: [lookup], matched: nil, note: "no SPF record")
+        defer { terms.append(term) }
+        let answer: DNSAnswer
+        switch lookup.result {
+        case .success(let success): answer = success
+        case .failure(let error):
+            term.note = "\(error)"
+            throw .temporary("the record of \(name) can't be looked up: \(error.reason)")
+        }
+        let texts = answer.records.compactMap { record -> [UInt8]? in
+            guard case .txt(let octets) = record, SPFRecord.isSPF(octets) else { return nil }
+            return octets
+        }
+        guard let octets = texts.first else { return nil }
+        term.text = String(decoding: octets, as: UTF8.self)
+        guard texts.count == 1 else {
+            term.note = "one of \(texts.count) SPF records"
+            throw .permanent("\(name) has \(texts.count) SPF records (RFC 7208 §4.5)")
+        }
+        do {
+            term.note = "the record"
+            return try SPFRecord(parsing: octets)
+        } catch {
+            term.note = "\(error)"
+            throw .permanent("the record of \(name) is faulty: \(error)")
+        }
+    }
+
+    private mutating func evaluate(_ record: SPFRecord, of domain: String, depth: Int) async throws(Stop) -> Verdict {
+        for directive in record.directives {
+            if try await matches(directive, of: domain, depth: depth) {
+                return Verdict(
+                    result: directive.qualifier.result, mechanism: directive.text, explanation: record.explanation.map { ($0, domain) })
+            }
+        }
+        guard let redirect = record.redirect else { return Verdict(result: .neutral) }
+        // §6.1
+        try countLookup("redirect=\(redirect.text)")
+        let target = await expanded(redirect, domain)
+        terms.append(
+            .init(domain: domain, text: "redirect=\(redirect.text)", depth: depth, target: target, lookups: takeAsked(), matched: nil, note: "goes on there"))
+        let verdict = await checkHost(target, depth: depth + 1)
+        guard verdict.result != .none else {
+            throw .permanent("redirect=\(redirect.text) leads to \(target), which has no SPF record (RFC 7208 §6.1)")
+        }
+        return verdict
+    }
+
+    // MARK: Mechanisms
+
+    private mutating func matches(_ directive: SPFRecord.Directive, of domain: String, depth: Int) async throws(Stop) -> Bool {
+        var term = SPFEvaluation.Term(domain: domain, text: directive.text, depth: depth, target: nil, lookups: [], matched: nil, note: "")
+        if case .include(let target) = directive.mechanism { return try await include(target, &term, of: domain) }
+        let result: Result<Bool, Stop>
+        do {
+            result = .success(try await matches(directive.mechanism, &term, of: domain))
+        } catch {
+            result = .failure(error)
+        }
+        term.lookups = takeAsked()
+        switch result {
+        case .success(let isMatch):
+            term.matched = isMatch
+            term.note = isMatch ? "matches: \(directive.qualifier.result.rawValue)" : "doesn't match"
+        case .failure(.temporary(let reason)), .failure(.permanent(let reason)): term.note = reason
+        }
+        terms.append(term)
+        return try result.get()
+    }
+
+    private mutating func matches(_ mechanism: SPFRecord.Mechanism, _ term: inout SPFEvaluation.Term, of domain: String) async throws(Stop) -> Bool {
+        switch mechanism {
+        case .all: return true
+        case .ip(let network):
+            // `ip6` means IPv6 clients only (§5.6).
+            return network.contains(address)
+        case .include: return false
+        case .a(let target, let v4Prefix, let v6Prefix):
+            try countLookup(term.text)
+            guard let name = await name(target, domain, &term) else { return false }
+            let addresses = try await addresses(of: name, isVoidCounted: true)
+            return addresses.contains { isSame($0, v4Prefix, v6Prefix) }
+        case .mx(let target, let v4Prefix, let v6Prefix):
+            try countLookup(term.text)
+            guard let name = await name(target, domain, &term) else { return false }
+            let answer = try await ask(name, .mx, isVoidCounted: true)
+            var hosts: [DomainName] = []
+            for case .mx(_, let host) in answer.records where host != .root { hosts.append(host) }
+            guard hosts.count <= checker.limits.names else {
+                throw .permanent("\(name) has \(hosts.count) MX records, more than \(checker.limits.names) (RFC 7208 §4.6.4)")
+            }
+            for host in hosts {
+                for found in try await addresses(of: host, isVoidCounted: false) where isSame(found, v4Prefix, v6Prefix) { return true }
+            }
+            return false
+        case .ptr(let target):
+            try countLookup(term.text)
+            guard let name = await name(target, domain, &term) else { return false }
+            return await clientNames(isVoidCounted: true).contains { $0.isEqualOrSubdomain(of: name) }
+        case .exists(let target):
+            try countLookup(term.text)
+            guard let name = await name(target, domain, &term) else { return false }
+            return try await ask(name, .a, isVoidCounted: true).outcome == .records
+        }
+    }
+
+    /// §5.2
+    private mutating func include(_ target: SPFMacroString, _ term: inout SPFEvaluation.Term, of domain: String) async throws(Stop) -> Bool {
+        let place = terms.count
+        var term = term
+        defer { terms.insert(term, at: min(place, terms.count)) }
+        do {
+            try countLookup(term.text)
+        } catch {
+            term.note = "too many lookups"
+            throw error
+        }
+        let name = await expanded(target, domain)
+        term.target = name
+        term.lookups = takeAsked()
+        let verdict = await checkHost(name, depth: term.depth + 1)
+        term.note = "\(name): \(verdict.result.rawValue)"
+        switch verdict.result {
+        case .pass:
+            term.matched = true
+            return true
+        case .fail, .softfail, .neutral:
+            term.matched = false
+            return false
+        case .temperror: throw .temporary(verdict.problem ?? "\(name) can't be evaluated now")
+        case .permerror: throw .permanent(verdict.problem ?? "\(name) can't be evaluated")
+        case .none: throw .permanent("include:\(name) has no SPF record (RFC 7208 §5.2)")
+        }
+    }
+
+    private func isSame(_ found: IPAddress, _ v4Prefix: Int, _ v6Prefix: Int) -> Bool {
+        switch found {
+        case .v4: IPNetwork(address: found, prefixLength: v4Prefix).contains(address)
+        case .v6: IPNetwork(address: found, prefixLength: v6Prefix).contains(address)
+        }
+    }
+
+    // MARK: Questions
+
+    private mutating func countLookup(_ term: String) throws(Stop) {
+        lookups += 1
+        guard lookups <= checker.limits.lookups else {
+            throw .permanent("more than \(checker.limits.lookups) terms ask the DNS, “\(term)” would be the next (RFC 7208 §4.6.4)")
+        }
+    }
+
+    private mutating func takeAsked() -> [DNSLookup] {
+        defer { asked = [] }
+        return asked
+    }
+
+    private mutating func ask(_ name: DomainName, _ type: DNSRecordType, isVoidCounted: Bool) async throws(Stop) -> DNSAnswer {
+        let lookup = await DNSLookup(name, type, using: checker.resolver)
+        asked.append(lookup)
+        switch lookup.result {
+        case .failure(let error): throw .temporary("\(name) \(type) can't be looked up: \(error.reason)")
+        case .success(let answer):
+            if isVoidCounted, answer.outcome != .records {
+                voidLookups += 1
+                guard voidLookups <= checker.limits.voidLookups else {
+                    throw .permanent("more than \(checker.limits.voidLookups) questions have no answer, the last is \(name) \(type) (RFC 7208 §4.6.4)")
+                }
+            }
+            return answer
+        }
+    }
+
+    private mutating func addresses(of name: DomainName, isVoidCounted: Bool) async throws(Stop) -> [IPAddress] {
+        let answer = try await ask(name, address.isIPv4 ? .a : .aaaa, isVoidCounted: isVoidCounted)
+        return answer.records.compactMap { record in
+            guard case .address(let address) = record else { return nil }
+            return address
+        }
+    }
+
+    /// The names of the client that lead back to it (§5.5), in the order of the DNS. Failures are no names.
+    private mutating func clientNames(isVoidCounted: Bool) async -> [DomainName] {
+        if let validatedNames { return validatedNames }
+        var names: [DomainName] = []
+        if let answer = try? await ask(ReverseName.name(of: address), .ptr, isVoidCounted: false) {
+            if isVoidCounted, answer.outcome != .records { voidLookups += 1 }
+            var candidates: [DomainName] = []
+            for case .name(let name) in answer.records { candidates.append(name) }
+            for name in candidates.prefix(checker.limits.names) {
+                if let found = try? await addresses(of: name, isVoidCounted: false), found.contains(address) { names.append(name) }
+            }
+        }
+        validatedNames = names
+        return names
+    }
+
+    // MARK: Names
+
+    /// The name that a term asks for; `nil` for what the DNS can't have, so that the term doesn't match.
+    private mutating func name(_ target: SPFMacroString?, _ domain: String, _ term: inout SPFEvaluation.Term) async -> DomainName? {
+        var text = domain
+        if let target { text = await expanded(target, domain) }
+        term.target = text
+        return try? DomainName.question(text)
+    }
+
+    /// A domain-spec with its macros replaced, cut from the left to 253 octets (§7.3).
+    private mutating func expanded(_ target: SPFMacroString, _ domain: String) async -> String {
+        var text = Substring(target.expanded(await values(domain, asksForName: target.asksForName)))
+        if text.hasSuffix(".") { text.removeLast() }
+        while text.utf8.count > 253, let dot = text.firstIndex(of: ".") { text = text[text.index(after: dot)...] }
+        return String(text)
+    }
+
+    private mutating func values(_ domain: String, asksForName: Bool) async -> SPFMacroValues {
+        var values = SPFMacroValues(
+            localPart: localPart, senderDomain: senderDomain, domain: domain, address: "\(address)", dottedAddress: ReverseName.dotted(address),
+            isIPv6: !address.isIPv4, helo: helo, receiver: checker.receivingHost, time: time)
+        if asksForName, let domain = try? DomainName.question(domain) {
+            let names = await clientNames(isVoidCounted: false)
+            // §7.3: the domain itself, else one below it, else any.
+            let best = names.first { $0 == domain } ?? names.first { $0.isSubdomain(of: domain) } ?? names.first
+            values.validatedName = best?.ascii ?? "unknown"
+        }
+        return values
+    }
+
+    /// What the domain says about a failure (§6.2). Whatever is wrong with it, there is none.
+    mutating func explanation(of target: SPFMacroString, domain: String) async -> String? {
+        let text = await expanded(target, domain)
+        guard let name = try? DomainName.question(text) else { return nil }
+        let lookup = await DNSLookup(name, .txt, using: checker.resolver)
+        var term = SPFEvaluation.Term(
+            domain: domain, text: "exp=\(target.text)", depth: 0, target: name.ascii, lookups: [lookup], matched: nil, note: "no explanation")
+        defer { terms.append(term) }
+        guard case .success(let answer) = lookup.result, answer.records.count == 1, case .txt(let octets)? = answer.records.first,
+            octets.allSatisfy({ (0x20...0x7E).contains($0) }),
+            let string = try? SPFMacroString(parsing: String(decoding: octets, as: UTF8.self), isExplanation: true)
+        else { return nil }
+        let explanation = string.expanded(await values(domain, asksForName: string.asksForName))
+        // What a client said in HELO stands in it as well, and a reply has one line.
+        guard explanation.utf8.count <= 1_000, explanation.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
+        term.note = "the explanation"
+        return explanation
+    }
+}

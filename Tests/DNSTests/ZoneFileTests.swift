@@ -1,0 +1,79 @@
+import DNS
+import Testing
+
+struct ZoneFileTests {
+    private func lookup(_ zone: String, _ name: String, _ type: DNSRecordType) async throws -> DNSAnswer {
+        try await ZoneFile.resolver(parsing: zone).lookup(DomainName.question(name), type)
+    }
+
+    @Test func recordsOfManyFormsAreRead() async throws {
+        let zone = """
+            $ORIGIN kartapuce.test.
+            $TTL 1h
+            @ 3600 IN SOA ns hostmaster ( 1 ; serial
+                2 3 4 5 )
+              IN 300 MX 10 mail
+              MX 20 mx.gmail.test.
+            mail A 198.51.100.25
+                 AAAA 2001:db8::25
+            _dmarc TXT "v=DMARC1; " "p=reject" ; a comment
+            text TXT a\\032b "c\\"d" e\\;f
+            *.wild TXT "any"
+            alias CNAME mail
+            25.100.51.198.in-addr.arpa. PTR mail
+            _25._tcp.mail TLSA 3 1 1 0a0B ff
+            odd\\032label.kartapuce.test. A 198.51.100.1
+            raw TYPE65280 \\# 2 0102
+            """
+        #expect(
+            try await lookup(zone, "kartapuce.test", .mx).records == [
+                .mx(preference: 10, exchange: DomainName("mail.kartapuce.test")), .mx(preference: 20, exchange: DomainName("mx.gmail.test")),
+            ])
+        #expect(try await lookup(zone, "alias.kartapuce.test", .a).records == [.address(.v4(0xC633_6419))])
+        #expect(try await lookup(zone, "_dmarc.kartapuce.test", .txt).records == [.txt(Array("v=DMARC1; p=reject".utf8))])
+        #expect(try await lookup(zone, "text.kartapuce.test", .txt).records == [.txt(Array("a bc\"de;f".utf8))])
+        #expect(try await lookup(zone, "x.wild.kartapuce.test", .txt).records == [.txt(Array("any".utf8))])
+        #expect(try await lookup(zone, "25.100.51.198.in-addr.arpa", .ptr).records == [.name(DomainName("mail.kartapuce.test"))])
+        #expect(
+            try await lookup(zone, "_25._tcp.mail.kartapuce.test", .tlsa).records == [.tlsa(usage: 3, selector: 1, matching: 1, data: [0x0A, 0x0B, 0xFF])])
+        #expect(try await lookup(zone, "odd label.kartapuce.test", .a).outcome == .records)
+        #expect(try await lookup(zone, "raw.kartapuce.test", DNSRecordType(rawValue: 65280)).records == [.other([1, 2])])
+    }
+
+    @Test func whatIsNotThereDoesNotExistAndWhatShallFailFails() async throws {
+        let zone = """
+            ;!SERVFAIL broken.test. TXT
+            ;!TIMEOUT slow.test. *
+            ;!SECURE signed.test.
+            a.b.signed.test. A 198.51.100.1
+            broken.test. A 198.51.100.2
+            """
+        #expect(try await lookup(zone, "c.signed.test", .a).outcome == .nonexistentDomain)
+        #expect(try await lookup(zone, "b.signed.test", .a).outcome == .noData)
+        #expect(try await lookup(zone, "a.b.signed.test", .a).security == .secure)
+        #expect(try await lookup(zone, "broken.test", .a).outcome == .records)
+        for (name, code) in [("broken.test", DNSError.Code.serverFailure), ("slow.test", .timeout)] {
+            do {
+                _ = try await lookup(zone, name, .txt)
+                Issue.record("\(name) answered")
+            } catch let error as DNSError {
+                #expect(error.code == code)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("a.test. A 198.51.100.256", 1), ("\na.test. AAAA 198.51.100.2", 2), ("a.test. TXT \"open", 1), ("a.test. MX ten mail.test.", 1),
+        (" A 198.51.100.1", 1),
+        ("a.test. NOSUCH x", 1), ("a.test. TXT ( x", 1), ("a.test. TXT x )", 1), ("a.test. TXT \\25", 1), ("$INCLUDE x", 1), (";!NOSUCH a.test. A", 1),
+        ("a..test. A 198.51.100.1", 1),
+    ])
+    func errorsNameTheirLine(zone: String, line: Int) {
+        do {
+            _ = try ZoneFile.resolver(parsing: zone)
+            Issue.record("\(zone) was read")
+        } catch {
+            #expect(error.line == line)
+        }
+    }
+}
