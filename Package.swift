@@ -72,6 +72,7 @@ let package = Package(
         .target(name: "UnboundDNS", dependencies: ["DNS", "PosternMetrics", "CUnbound", logging]),
         .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
         .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
+        .target(name: "Milter", dependencies: ["MailMessage", "DNS", nioCore]),
         .target(name: "MailStore", dependencies: ["MailMessage", "PosternMetrics", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -81,7 +82,8 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1, logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
+                logging,
             ]
         ),
         // Level 3
@@ -123,13 +125,14 @@ let package = Package(
             name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
+        .testTarget(name: "MilterTests", dependencies: ["Milter", "MailMessage", "DNS", nioCore]),
         .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
         .testTarget(name: "JourneysTests", dependencies: ["Journeys", "DNS", "SMTP", "MailMessage", "MailTesting"]),
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
-                asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
+                x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(
@@ -156,7 +159,9 @@ let package = Package(
                 "Lab", "MailTesting", "MailMessage", "MailStore", "Journeys", "SASL", "DNS", "SMTP", nioCore, nioPosix, nioSSL,
             ]
         ),
-        .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
+        .testTarget(
+            name: "LabTests",
+            dependencies: ["Lab", "Gateway", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging]),
     ],
     swiftLanguageModes: [.v6]
 )
