@@ -150,8 +150,9 @@ public struct BIMIEvaluator: Sendable {
             evaluation.reason = mark.problems.first.map { "\($0)" } ?? "the evidence has no logo"
             return
         }
-        guard let octets = await fetch(location, limit: options.indicator.octets, at: now, &evaluation) else { return }
+        // "found to be valid then this MUST be set to pass" (§7.7), whatever comes of the indicator.
         evaluation.authority = .pass
+        guard let octets = await fetch(location, limit: options.indicator.octets, at: now, &evaluation) else { return }
         accept(octets, &evaluation)
         guard evaluation.result == .pass, let indicator = evaluation.indicator else { return }
         let isSame = indicator.svg == logotype.svg

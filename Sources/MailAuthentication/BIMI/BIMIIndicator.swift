@@ -68,7 +68,7 @@ public enum BIMIIndicator {
         readerLimits.size = limits.octets
         readerLimits.depth = limits.depth + 1
         readerLimits.elements = limits.elements + 1
-        readerLimits.attributes = limits.attributes + 1
+        readerLimits.attributes = limits.octets
         readerLimits.textLength = limits.octets
         readerLimits.allowsProcessingInstructions = true
         do {

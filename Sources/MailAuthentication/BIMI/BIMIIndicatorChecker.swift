@@ -61,7 +61,9 @@ struct BIMIIndicatorChecker {
         let element = open.isEmpty ? checkRoot(name, position) : checkElement(name, position)
         if open.count == 1 { rootHasChild = true }
         // What lies in a refused element is looked at as well: every problem is told.
-        for attribute in attributes { checkAttribute(attribute.name, attribute.value, element: element ?? name.local, isKnown: element != nil, number, position) }
+        for attribute in attributes {
+            checkAttribute(attribute.name, attribute.value, element: element ?? name.local, isKnown: element != nil, number, position)
+        }
         if open.isEmpty { checkRootAttributes(attributes, position) }
         open.append((element, number))
         return true
@@ -238,7 +240,8 @@ struct BIMIIndicatorChecker {
             while let function = rest.firstRange(of: "url(") {
                 rest = rest[function.upperBound...]
                 let target = rest.prefix { $0 != ")" }
-                let bare = target.count >= 2 && (target.first == "\"" || target.first == "'") && target.first == target.last ? target.dropFirst().dropLast() : target
+                let bare =
+                    target.count >= 2 && (target.first == "\"" || target.first == "'") && target.first == target.last ? target.dropFirst().dropLast() : target
                 if !Self.isFragment(bare) {
                     report(.externalReference(attribute: attribute), position)
                     return
@@ -271,7 +274,9 @@ struct BIMIIndicatorChecker {
             let parts = value.split { $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" }.map(String.init)
             isValid = [["none"], ["xMidYMid"], ["none", "meet"], ["xMidYMid", "meet"], ["nonemeet"], ["xMidYMidmeet"]].contains(parts)
         } else if name == "id" || name == "xml:id" {
-            isValid = !value.isEmpty && value.utf8.allSatisfy(Self.isNameOctet) && value.utf8.first.map { !(0x30...0x39).contains($0) && $0 != 0x2D && $0 != 0x2E } == true
+            isValid =
+                !value.isEmpty && value.utf8.allSatisfy(Self.isNameOctet)
+                && value.utf8.first.map { !(0x30...0x39).contains($0) && $0 != 0x2D && $0 != 0x2E } == true
         } else if name == "font-weight" {
             isValid = ["normal", "bold", "bolder", "lighter", "inherit"].contains(value) || BIMISVGNumber.list(value)?.count == 1
         } else if BIMISVGProfile.freeText.contains(name) {

@@ -155,7 +155,8 @@ public struct BIMIMarkVerifier: Sendable {
             if report.problems.isEmpty { report.problems.append(.untrusted("the chain isn't valid at this time")) }
         case .couldNotValidate(let failures):
             let reasons = failures.map { "\($0.policyFailureReason)" }
-            if let foreign = certificates.dropFirst().first(where: { Self.isAuthority($0) && !isRoot($0) && !Self.isForMarks($0) }) {
+            // A root needs no such extension, whether it is trusted or not.
+            if let foreign = certificates.dropFirst().first(where: { Self.isAuthority($0) && $0.subject != $0.issuer && !Self.isForMarks($0) }) {
                 report.problems.append(.issuerNotForMarks(subject: "\(foreign.subject)"))
             }
             let handled = BIMIMarkPolicy().verifyingCriticalExtensions + RFC5280Policy().verifyingCriticalExtensions
@@ -168,8 +169,6 @@ public struct BIMIMarkVerifier: Sendable {
             )
         }
     }
-
-    private func isRoot(_ certificate: Certificate) -> Bool { roots.certificates.contains(certificate) }
 
     // MARK: Profile
 

@@ -25,7 +25,7 @@ enum BIMITestGzip {
         var bits: [UInt8] = []
         func put(_ value: Int, _ length: Int) { for bit in stride(from: length - 1, through: 0, by: -1) { bits.append(UInt8(value >> bit & 1)) } }
         bits += [1, 1, 0]
-        func literal() { precondition(octet < 144); put(0x30 + Int(octet), 8) }
+        func literal() { put(0x30 + Int(octet), 8) }
         literal()
         var left = count - 1
         while left >= 258 {
@@ -35,13 +35,20 @@ enum BIMITestGzip {
         }
         for _ in 0..<left { literal() }
         put(0, 7)
-        return stride(from: 0, to: bits.count, by: 8).map { start in
-            (0..<8).reduce(UInt8(0)) { $0 | (start + $1 < bits.count ? bits[start + $1] << UInt8($1) : 0) }
-        }
+        var result = [UInt8](repeating: 0, count: (bits.count + 7) / 8)
+        for (index, bit) in bits.enumerated() { result[index / 8] |= bit << UInt8(index % 8) }
+        return result
     }
 
     private static func checksum(_ octets: [UInt8]) -> UInt32 {
-        let table = (0..<256).map { index in (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 } }
-        return ~octets.reduce(UInt32.max) { table[Int(($0 ^ UInt32($1)) & 255)] ^ ($0 >> 8) }
+        var table: [UInt32] = []
+        for index in 0..<256 {
+            var value = UInt32(index)
+            for _ in 0..<8 { value = value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 }
+            table.append(value)
+        }
+        var sum = UInt32.max
+        for octet in octets { sum = table[Int((sum ^ UInt32(octet)) & 255)] ^ (sum >> 8) }
+        return ~sum
     }
 }
