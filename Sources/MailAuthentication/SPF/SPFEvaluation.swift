@@ -44,7 +44,7 @@ public struct SPFEvaluation: Sendable {
     public var terms: [Term]
     /// Terms that took questions to the DNS; at most 10 (§4.6.4).
     public var lookups: Int
-    /// Questions without an answer; at most 2 (§4.6.4).
+    /// Terms with a question that has no answer; at most 2 (§4.6.4).
     public var voidLookups: Int
 }
 
@@ -52,9 +52,11 @@ public struct SPFEvaluation: Sendable {
 public struct SPFLimits: Sendable, Hashable {
     /// Terms that ask the DNS.
     public var lookups = 10
-    /// Questions without an answer.
+    /// Terms with a question that has no answer.
     public var voidLookups = 2
     /// Hosts of an `mx` term, and names of an address.
     public var names = 10
+    /// What all questions may take together; no further one is asked then. The RFC wants 20 seconds at least.
+    public var time = Duration.seconds(20)
     public init() {}
 }

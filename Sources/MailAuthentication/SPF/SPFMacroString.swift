@@ -16,7 +16,7 @@ public struct SPFMacroString: Sendable, Hashable {
         var parts: Int?
         var isReversed: Bool
         /// What separates parts; empty: a dot.
-        var delimiters: [Character]
+        var delimiters: [UInt8]
     }
 
     let parts: [Part]
@@ -89,15 +89,15 @@ public struct SPFMacroString: Sendable, Hashable {
             isReversed = true
             rest = rest.dropFirst()
         }
-        let delimiters = rest.map { Character(UnicodeScalar($0)) }
-        guard delimiters.allSatisfy({ ".-+,/_=".contains($0) }) else { return nil }
-        return Macro(letter: letter, isEscaped: first < 0x60, parts: parts, isReversed: isReversed, delimiters: delimiters)
+        guard rest.allSatisfy(Array(".-+,/_=".utf8).contains) else { return nil }
+        // Each once: a thousand commas separate like one.
+        return Macro(letter: letter, isEscaped: first < 0x60, parts: parts, isReversed: isReversed, delimiters: Set(rest).sorted())
     }
 
-    /// Whether `%{p}` stands in it, which takes DNS questions.
-    var asksForName: Bool {
+    /// Whether a macro of one of these letters stands in it.
+    func asks(for letters: Set<Character>) -> Bool {
         parts.contains { part in
-            if case .macro(let macro) = part { return macro.letter == "p" }
+            if case .macro(let macro) = part { return letters.contains(macro.letter) }
             return false
         }
     }
@@ -118,11 +118,11 @@ extension SPFMacroString.Macro {
         let value = values[letter]
         var result = value
         if parts != nil || isReversed || !delimiters.isEmpty {
-            let separators = Set(delimiters.isEmpty ? ["."] : delimiters)
-            var pieces = value.split(omittingEmptySubsequences: false) { separators.contains($0) }
+            let separators = delimiters.isEmpty ? [UInt8(ascii: ".")] : delimiters
+            var pieces = Array(value.utf8).split(omittingEmptySubsequences: false) { separators.contains($0) }
             if isReversed { pieces.reverse() }
             if let parts { pieces = pieces.suffix(parts) }
-            result = pieces.joined(separator: ".")
+            result = String(decoding: Array(pieces.joined(separator: [UInt8(ascii: ".")])), as: UTF8.self)
         }
         return isEscaped ? Self.escaped(result) : result
     }
@@ -159,7 +159,7 @@ struct SPFMacroValues: Sendable {
     var validatedName = "unknown"
     var receiver: String
     /// Seconds since 1970.
-    var time: Int
+    var time: Int64
 
     subscript(letter: Character) -> String {
         switch letter {

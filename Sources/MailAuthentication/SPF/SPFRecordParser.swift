@@ -70,8 +70,8 @@ struct SPFRecordParser {
         case "mx":
             let parts = try Self.domainAndPrefixes(argument, of: name, at: place)
             mechanism = .mx(parts.domain, v4Prefix: parts.v4, v6Prefix: parts.v6)
-        case "ip4": mechanism = .ip(try Self.network(argument, isIPv6: false, of: name, at: place))
-        case "ip6": mechanism = .ip(try Self.network(argument, isIPv6: true, of: name, at: place))
+        case "ip4": mechanism = .ip4(try Self.network(argument, isIPv6: false, of: name, at: place))
+        case "ip6": mechanism = .ip6(try Self.network(argument, isIPv6: true, of: name, at: place))
         default: throw SPFRecordError(.unknownMechanism(String(text.prefix(64))), at: offset)
         }
         directives.append(.init(qualifier: qualifier, mechanism: mechanism, text: text))
