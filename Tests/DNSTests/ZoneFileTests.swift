@@ -104,9 +104,9 @@ struct ZoneFileTests {
     }
 
     @Test func aLargeZoneIsReadAndAskedInLinearTime() async throws {
-        let zone = (0..<20_000).map { "n\($0).a.b.c.d.test. A 198.51.100.1\n" }.joined()
+        let zone = (0..<8_000).map { "n\($0).a.b.c.d.test. A 198.51.100.1\n" }.joined()
         let resolver = try ZoneFile.resolver(parsing: zone)
-        for index in 0..<20_000 {
+        for index in 0..<8_000 {
             let answer = try await resolver.lookup(DomainName("x.n\(index).a.b.c.d.test"), .a)
             #expect(answer.outcome == .nonexistentDomain)
         }

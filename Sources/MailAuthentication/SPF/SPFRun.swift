@@ -34,6 +34,8 @@ struct SPFRun {
     private var waited = Duration.zero
     /// The validated names of the client, once they are known.
     private var validatedNames: [DomainName]?
+    /// Whether the DNS has no name for the client.
+    private var isNameless = false
 
     init(checker: SPFChecker, address: IPAddress, helo: String, localPart: String, senderDomain: String, time: Int64) {
         self.checker = checker
@@ -109,7 +111,9 @@ struct SPFRun {
         try countLookup("redirect=\(redirect.text)")
         let target = await expanded(redirect, domain)
         terms.append(
-            .init(domain: domain, text: "redirect=\(redirect.text)", depth: depth, target: target, lookups: takeAsked(), matched: nil, note: "goes on there"))
+            .init(
+                domain: domain.lowercased(), text: "redirect=\(redirect.text)", depth: depth, target: target, lookups: takeAsked(), matched: nil,
+                note: "goes on there"))
         let verdict = await checkHost(target, depth: depth + 1)
         guard verdict.result != .none else {
             throw .permanent("redirect=\(redirect.text) leads to \(target), which has no SPF record (RFC 7208 §6.1)")
@@ -120,7 +124,7 @@ struct SPFRun {
     // MARK: Mechanisms
 
     private mutating func matches(_ directive: SPFRecord.Directive, of domain: String, depth: Int) async throws(Stop) -> Bool {
-        var term = SPFEvaluation.Term(domain: domain, text: directive.text, depth: depth, target: nil, lookups: [], matched: nil, note: "")
+        var term = SPFEvaluation.Term(domain: domain.lowercased(), text: directive.text, depth: depth, target: nil, lookups: [], matched: nil, note: "")
         isCountedAsVoid = false
         if case .include(let target) = directive.mechanism { return try await include(target, &term, of: domain) }
         let result: Result<Bool, Stop>
@@ -278,11 +282,16 @@ struct SPFRun {
     ///
     /// What the client's names lead to isn't counted as void: that is the client's doing, not the domain's.
     private mutating func clientNames(isVoidCounted: Bool) async throws(Stop) -> [DomainName] {
-        if let validatedNames { return validatedNames }
-        var names: [DomainName] = []
         let reverse = ReverseName.name(of: address)
+        if let validatedNames {
+            // Each term that leads nowhere counts, whether the answer was known already or not.
+            if isVoidCounted, isNameless { try countVoid(reverse, .ptr) }
+            return validatedNames
+        }
+        var names: [DomainName] = []
         if let answer = try? await ask(reverse, .ptr, isVoidCounted: false) {
-            if isVoidCounted, answer.outcome != .records { try countVoid(reverse, .ptr) }
+            isNameless = answer.outcome != .records
+            if isVoidCounted, isNameless { try countVoid(reverse, .ptr) }
             var candidates: [DomainName] = []
             for case .name(let name) in answer.records where candidates.count < checker.limits.names { candidates.append(name) }
             for name in candidates {
@@ -346,7 +355,7 @@ struct SPFRun {
         let text = await expanded(target, domain)
         guard let name = try? DomainName.question(text), let lookup = try? await question(name, .txt) else { return nil }
         var term = SPFEvaluation.Term(
-            domain: domain, text: "exp=\(target.text)", depth: 0, target: name.ascii, lookups: [lookup], matched: nil, note: "no explanation")
+            domain: domain.lowercased(), text: "exp=\(target.text)", depth: 0, target: name.ascii, lookups: [lookup], matched: nil, note: "no explanation")
         defer { terms.append(term) }
         guard case .success(let answer) = lookup.result, answer.records.count == 1, case .txt(let octets)? = answer.records.first,
             octets.count <= SPFRecord.sizeLimit, octets.allSatisfy({ (0x20...0x7E).contains($0) }),
