@@ -54,7 +54,8 @@ public struct SPFChecker: Sendable {
         }
         return SPFEvaluation(
             result: verdict.result, identity: identity, domain: (try? DomainName(domain))?.ascii ?? domain, explanation: explanation,
-            mechanism: verdict.mechanism, problem: verdict.problem, terms: run.terms, lookups: run.lookups, voidLookups: run.voidLookups)
+            mechanism: verdict.mechanism, problem: verdict.problem, terms: run.terms, omittedTerms: run.omittedTerms, lookups: run.lookups,
+            voidLookups: run.voidLookups)
     }
 
     /// U-labels as A-labels (RFC 8616 §4); ASCII as it is written, for macros show it.

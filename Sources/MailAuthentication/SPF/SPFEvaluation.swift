@@ -42,6 +42,8 @@ public struct SPFEvaluation: Sendable {
     public var problem: String?
     /// Everything that was evaluated, in order.
     public var terms: [Term]
+    /// How many more terms were evaluated than ``terms`` has room for (``SPFLimits/evidence``).
+    public var omittedTerms: Int
     /// Terms that took questions to the DNS; at most 10 (§4.6.4).
     public var lookups: Int
     /// Terms with a question that has no answer; at most 2 (§4.6.4).
@@ -58,5 +60,9 @@ public struct SPFLimits: Sendable, Hashable {
     public var names = 10
     /// What all questions may take together; no further one is asked then. The RFC wants 20 seconds at least.
     public var time = Duration.seconds(20)
+    /// Octets of an explanation, macros replaced.
+    public var explanation = 1_000
+    /// Terms that are kept as evidence.
+    public var evidence = 1_000
     public init() {}
 }

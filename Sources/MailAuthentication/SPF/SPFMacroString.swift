@@ -102,14 +102,40 @@ public struct SPFMacroString: Sendable, Hashable {
         }
     }
 
-    /// The text with its macros replaced.
-    func expanded(_ values: SPFMacroValues) -> String {
-        parts.map { part in
-            switch part {
-            case .literal(let text): text
-            case .macro(let macro): macro.expanded(values)
-            }
-        }.joined()
+    /// The text with its macros replaced; `nil` for more than `limit` octets.
+    func expanded(_ values: SPFMacroValues, limit: Int) -> String? {
+        var result = ""
+        for part in parts {
+            result += part.expanded(values)
+            guard result.utf8.count <= limit else { return nil }
+        }
+        return result
+    }
+
+    /// The name with its macros replaced, without a final dot, and cut from the left to 253 octets by whole labels (RFC 7208 §7.3).
+    ///
+    /// It is put together from its end: a record may have thousands of macros, and no more of them counts than a name has room for.
+    func expandedName(_ values: SPFMacroValues) -> String {
+        var pieces: [String] = []
+        var count = 0
+        for part in parts.reversed() where count < 256 {
+            let piece = part.expanded(values)
+            count += piece.utf8.count
+            pieces.append(piece)
+        }
+        var name = Array(pieces.reversed().joined().utf8)[...]
+        if name.last == UInt8(ascii: ".") { name.removeLast() }
+        while name.count > 253, let dot = name.firstIndex(of: UInt8(ascii: ".")) { name = name[(dot + 1)...] }
+        return String(decoding: name, as: UTF8.self)
+    }
+}
+
+extension SPFMacroString.Part {
+    fileprivate func expanded(_ values: SPFMacroValues) -> String {
+        switch self {
+        case .literal(let text): text
+        case .macro(let macro): macro.expanded(values)
+        }
     }
 }
 

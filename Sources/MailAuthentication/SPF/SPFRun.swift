@@ -24,6 +24,7 @@ struct SPFRun {
     let senderDomain: String
     let time: Int64
     private(set) var terms: [SPFEvaluation.Term] = []
+    private(set) var omittedTerms = 0
     private(set) var lookups = 0
     private(set) var voidLookups = 0
     /// The questions of the term that is being evaluated.
@@ -72,7 +73,7 @@ struct SPFRun {
         let lookup = try await question(name, .txt)
         var term = SPFEvaluation.Term(
             domain: name.ascii, text: "", depth: depth, target: name.ascii, lookups: [lookup], matched: nil, note: "no SPF record")
-        defer { terms.append(term) }
+        defer { note(term) }
         let answer: DNSAnswer
         switch lookup.result {
         case .success(let success): answer = success
@@ -110,7 +111,7 @@ struct SPFRun {
         // RFC 7208 §6.1
         try countLookup("redirect=\(redirect.text)")
         let target = await expanded(redirect, domain)
-        terms.append(
+        note(
             .init(
                 domain: domain.lowercased(), text: "redirect=\(redirect.text)", depth: depth, target: target, lookups: takeAsked(), matched: nil,
                 note: "goes on there"))
@@ -119,6 +120,15 @@ struct SPFRun {
             throw .permanent("redirect=\(redirect.text) leads to \(target), which has no SPF record (RFC 7208 §6.1)")
         }
         return verdict
+    }
+
+    /// Adds a term to the evidence, as long as there is room.
+    private mutating func note(_ term: SPFEvaluation.Term, at place: Int? = nil) {
+        guard terms.count < checker.limits.evidence else {
+            omittedTerms += 1
+            return
+        }
+        terms.insert(term, at: min(place ?? terms.count, terms.count))
     }
 
     // MARK: Mechanisms
@@ -144,7 +154,7 @@ struct SPFRun {
             }
         case .failure(.temporary(let reason)), .failure(.permanent(let reason)): term.note = reason
         }
-        terms.append(term)
+        note(term)
         return try result.get()
     }
 
@@ -188,7 +198,7 @@ struct SPFRun {
     private mutating func include(_ target: SPFMacroString, _ term: inout SPFEvaluation.Term, of domain: String) async throws(Stop) -> Bool {
         let place = terms.count
         var term = term
-        defer { terms.insert(term, at: min(place, terms.count)) }
+        defer { note(term, at: place) }
         do {
             try countLookup(term.text)
         } catch {
@@ -331,10 +341,7 @@ struct SPFRun {
 
     /// A domain-spec with its macros replaced, cut from the left to 253 octets (RFC 7208 §7.3).
     private mutating func expanded(_ target: SPFMacroString, _ domain: String) async -> String {
-        var text = Substring(target.expanded(await values(domain, asksForName: target.asks(for: ["p"]))))
-        if text.hasSuffix(".") { text.removeLast() }
-        while text.utf8.count > 253, let dot = text.firstIndex(of: ".") { text = text[text.index(after: dot)...] }
-        return String(text)
+        target.expandedName(await values(domain, asksForName: target.asks(for: ["p"])))
     }
 
     private mutating func values(_ domain: String, asksForName: Bool) async -> SPFMacroValues {
@@ -356,14 +363,16 @@ struct SPFRun {
         guard let name = try? DomainName.question(text), let lookup = try? await question(name, .txt) else { return nil }
         var term = SPFEvaluation.Term(
             domain: domain.lowercased(), text: "exp=\(target.text)", depth: 0, target: name.ascii, lookups: [lookup], matched: nil, note: "no explanation")
-        defer { terms.append(term) }
+        defer { note(term) }
         guard case .success(let answer) = lookup.result, answer.records.count == 1, case .txt(let octets)? = answer.records.first,
             octets.count <= SPFRecord.sizeLimit, octets.allSatisfy({ (0x20...0x7E).contains($0) }),
             let string = try? SPFMacroString(parsing: String(decoding: octets, as: UTF8.self), isExplanation: true)
         else { return nil }
-        let explanation = string.expanded(await values(domain, asksForName: string.asks(for: ["p"])))
+        let values = await values(domain, asksForName: string.asks(for: ["p"]))
         // What a client said in HELO stands in it as well, and a reply has one line.
-        guard explanation.utf8.count <= 1_000, explanation.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
+        guard let explanation = string.expanded(values, limit: checker.limits.explanation), explanation.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            return nil
+        }
         term.note = "the explanation"
         return explanation
     }
