@@ -1,5 +1,4 @@
 public import DNS
-import MailMessage
 
 extension SPFEvaluation {
     /// The value of a Received-SPF field (RFC 7208 §9.1), folded so that no line is too long whatever strangers said; nothing of it can leave its place.
