@@ -54,7 +54,8 @@ public struct SPFChecker: Sendable {
         }
         return SPFEvaluation(
             result: verdict.result, identity: identity, domain: (try? DomainName(domain))?.ascii ?? domain, explanation: explanation,
-            mechanism: verdict.mechanism, problem: verdict.problem, terms: run.terms, omittedTerms: run.omittedTerms, lookups: run.lookups,
+            mechanism: verdict.mechanism, problem: verdict.problem.map { String($0.prefix(SPFRun.sentenceLimit)) }, terms: run.terms,
+            omittedTerms: run.omittedTerms, lookups: run.lookups,
             voidLookups: run.voidLookups)
     }
 

@@ -25,7 +25,7 @@ struct SPFRecordParser {
         let octets = Array(name.utf8)
         guard let first = octets.first, Self.isLetter(first),
             octets.allSatisfy({ Self.isLetter($0) || Self.isDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") })
-        else { throw SPFRecordError(.invalidModifier(name), at: offset) }
+        else { throw SPFRecordError(.invalidModifier(String(name.prefix(64))), at: offset) }
         let place = offset + octets.count + 1
         switch name.lowercased() {
         case "redirect":
@@ -35,7 +35,8 @@ struct SPFRecordParser {
             guard explanation == nil else { throw SPFRecordError(.repeatedModifier("exp"), at: offset) }
             explanation = try Self.domain(value, of: "exp", at: place)
         default:
-            _ = try SPFMacroString(parsing: value, offset: place)
+            // Nobody here expands it, so every letter of the grammar may stand in it.
+            _ = try SPFMacroString(parsing: value, isExplanation: true, offset: place)
             unknownModifiers.append(name)
         }
     }

@@ -47,12 +47,15 @@ struct SPFRun {
         self.time = time
     }
 
+    /// Characters of a sentence: domains may say what is much longer.
+    static let sentenceLimit = 600
+
     // MARK: check_host()
 
     /// Evaluates a domain's record (RFC 7208 §4).
     mutating func checkHost(_ domain: String, depth: Int) async -> Verdict {
-        // RFC 7208 §4.3: names of one label, and what is no name, have no record.
-        guard let name = try? DomainName.question(domain), name.labels.count > 1, IPAddress(name.ascii) == nil else {
+        // RFC 7208 §4.3: names of one label, and what is no name (as an address of HELO), have no record.
+        guard !domain.hasPrefix("["), let name = try? DomainName.question(domain), name.labels.count > 1, IPAddress(name.ascii) == nil else {
             return Verdict(result: .none, problem: "“\(domain.prefix(255))” is no domain with more than one label (RFC 7208 §4.3)")
         }
         do {
@@ -124,6 +127,8 @@ struct SPFRun {
 
     /// Adds a term to the evidence, as long as there is room.
     private mutating func note(_ term: SPFEvaluation.Term, at place: Int? = nil) {
+        var term = term
+        term.note = String(term.note.prefix(Self.sentenceLimit))
         guard terms.count < checker.limits.evidence else {
             omittedTerms += 1
             return

@@ -113,6 +113,22 @@ struct SPFEvaluationTests {
         #expect(evaluation.result == .fail && evaluation.explanation == nil)
     }
 
+    @Test(arguments: ["[203.0.113.5]", "203.0.113.5", "localhost", "a..gmail.test", "", ".", String(repeating: "a", count: 64) + ".gmail.test"])
+    func whatIsNoDomainIsNotAskedFor(helo: String) async throws {
+        let evaluation = try await check("*.gmail.test. TXT \"v=spf1 -all\"", "203.0.113.5", helo: helo, from: nil)
+        #expect(evaluation.result == .none && evaluation.terms.isEmpty && evaluation.problem?.contains("§4.3") == true)
+    }
+
+    @Test func sentencesAreShortWhateverTheRecordSays() async throws {
+        let long = String(repeating: "x%%", count: 5_000)
+        for record in [
+            "redirect=\(long)", "include:\(long)", "\(long)", "1\(long)=x", "a:\(long).1", "exists:\(long)" + String(repeating: " exists:a.test", count: 10),
+        ] {
+            let evaluation = try await check("gmail.test. TXT \"v=spf1 \(record)\"\na.test. A 127.0.0.1", "203.0.113.5")
+            #expect((evaluation.problem ?? "").count <= 600 && evaluation.terms.allSatisfy { $0.note.count <= 600 }, "\(record.prefix(20))")
+        }
+    }
+
     // RFC 7208 §7.3
     @Test func longNamesLoseTheirFirstLabels() async throws {
         let local = Array(repeating: "label678", count: 40).joined(separator: ".")

@@ -7,7 +7,7 @@ struct SPFRecordTests {
     @Test(arguments: [
         "v=spf1", "V=SPF1 ", "v=spf1 a", "v=spf1   A/24//64  MX//0 ", "v=spf1 a:b.test/0", "v=spf1 a:b.test.", "v=spf1 a:b.t-1", "v=spf1 a:%{d}/24",
         "v=spf1 a:%{i/}/24//12", "v=spf1 exists:%%.%_.%-", "v=spf1 exists:%{lr+-,/_=}.%{D2}", "v=spf1 ip4:203.0.113.0/24 ip6:2001:db8::/32 ?all",
-        "v=spf1 redirect=%{d}", "v=spf1 exp=a.test redirect=b.test x-1._=%{s}:/=", "v=spf1 x= x=", "v=spf1 a=b", "v=spf1 ptr ptr:a.test",
+        "v=spf1 redirect=%{d}", "v=spf1 exp=a.test redirect=b.test x-1._=%{s}:/=", "v=spf1 x= x=", "v=spf1 x=%{t}", "v=spf1 a=b", "v=spf1 ptr ptr:a.test",
         "v=spf1 ~include:_spf.a.test",
         "v=spf1 a:b.test:c.test", "v=spf1 a:-b!.test", "v=spf1 all=x -ALL", "v=spf1 ip6:::1/128 ip6:::",
     ])
