@@ -24,6 +24,8 @@ public struct Configuration: Sendable, Equatable {
     /// Where the webmail finds mail; `nil` on every other host.
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
+    public var authentication: AuthenticationSettings = .init()
+    public var signing: SigningSettings = .init()
     public var limits: LimitSettings = .init()
     public var queue: QueueSettings = .init()
     public var journeys: JourneySettings = .init()

@@ -28,6 +28,8 @@ extension Configuration {
                 "further authorities that verified targets may have certificates of, beside the system's"),
             listenersField, peersField, routesField, webmailField,
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
+            .init("authentication", \.authentication, fields: authenticationFields, "how role mx judges who sent a message"),
+            .init("signing", \.signing, fields: signingFields, "how role relay signs what it sends"),
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
             .init("journeys", \.journeys, fields: journeyFields, "the evidence of what was done for each message"),
