@@ -1,7 +1,8 @@
 public import DNS
 
 extension SPFEvaluation {
-    /// The value of a Received-SPF field (RFC 7208 §9.1), folded so that no line is too long whatever strangers said; nothing of it can leave its place.
+    /// The value of a Received-SPF field (RFC 7208 §9.1), unfolded, without a word that would be too long for a line. Nothing of what strangers said can leave
+    /// its place in it.
     /// - Parameters:
     ///   - receiver: this host's name.
     ///   - address: the client's address.
@@ -25,8 +26,8 @@ extension SPFEvaluation {
             ("mechanism", mechanism ?? "default"),
         ]
         if let problem { pairs.append(("problem", problem)) }
-        let list = pairs.map { "\($0)=\(Self.quoted($1))" }.joined(separator: ";\r\n\t")
-        return "\(result.rawValue) (\(Self.comment("\(receiver): \(says)")))\r\n\t\(list)"
+        let list = pairs.map { "\($0)=\(Self.quoted($1))" }.joined(separator: "; ")
+        return "\(result.rawValue) (\(Self.comment("\(receiver): \(says)"))) \(list)"
     }
 
     /// Printable text within a comment, its parentheses and backslashes escaped (RFC 5322 §3.2.2).

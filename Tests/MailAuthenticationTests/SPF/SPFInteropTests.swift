@@ -3,7 +3,8 @@ import Foundation
 import MailAuthentication
 import Testing
 
-/// The same questions to pyspf, an implementation that no one here wrote, where python3 has it (`python3 -c 'import spf'`).
+/// The same questions to pyspf, an implementation that no one here wrote, where python3 has it, or the interpreter that
+/// `POSTERN_PEERS_PYTHON` names.
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["POSTERN_PEERS"] != nil && Pyspf.isThere))
 struct SPFInteropTests {
     @Test(arguments: Array(UInt64(1)...4))
@@ -235,7 +236,7 @@ enum Pyspf {
     private static func run(_ program: String, input: Data) throws -> (status: Int32, data: Data) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "-c", program]
+        process.arguments = [ProcessInfo.processInfo.environment["POSTERN_PEERS_PYTHON"] ?? "python3", "-c", program]
         // A file, not a pipe: neither side waits for the other.
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("spf-\(UUID().uuidString).json")
         try input.write(to: file)
