@@ -226,7 +226,10 @@ public struct FailureReportWriter: Sendable {
                 let addresses = list.map { "\(redactor.hash($0.localPart))@\(Self.domain($0.domain))" }
                 writer.structured(field.name, addresses.joined(separator: ", "))
             case "message-id", "list-id":
-                writer.structured(field.name, Self.ascii(redactor.redact(String(field.value.prefix(998)))))
+                // Before the brackets of List-Id stands a description, which may name somebody (RFC 2919 §3).
+                let value = field.value
+                guard let start = value.lastIndex(of: "<"), let end = value[start...].firstIndex(of: ">") else { continue }
+                writer.structured(field.name, Self.ascii(redactor.redact(value[start...end].prefix(998))))
             case "date":
                 if let date = MessageDate(parsing: field.unfoldedOctets) { writer.date("Date", date) }
             case "dkim-signature":

@@ -180,8 +180,9 @@ struct ReportArchiveTests {
 
     /// Files that share their octets make no more of them: one file is read, once.
     @Test func overlappingFilesAreReadOnce() throws {
-        let file = ZipFile(gzip: try gzip(), contents: try contents())
-        let archive = Zip.archive([ZipFile](repeating: file, count: 60_000), overlapping: true)
+        var file = ZipFile(gzip: try gzip(), contents: try contents())
+        file.checksum = Zip.crc(file.contents)
+        let archive = Zip.archive([ZipFile](repeating: file, count: 5000), overlapping: true)
         #expect(try ReportArchive.contents(of: archive).octets == contents())
     }
 
