@@ -72,6 +72,7 @@ let package = Package(
         .target(name: "UnboundDNS", dependencies: ["DNS", "PosternMetrics", "CUnbound", logging]),
         .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
         .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
+        .target(name: "Milter", dependencies: ["MailMessage", "DNS", nioCore]),
         .target(name: "MailStore", dependencies: ["MailMessage", "PosternMetrics", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -81,15 +82,16 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1, logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
+                logging,
             ]
         ),
         // Level 3
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "SMTP", "IMAP", "MailStore", "Journeys", "MailTransport",
-                nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "MailStore", "Journeys",
+                "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
         // Level 4
@@ -107,7 +109,11 @@ let package = Package(
         // Level 5
         .executableTarget(
             name: "postern",
-            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", arguments, logging, lifecycle]
+            dependencies: [
+                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", nioCore, arguments,
+                logging,
+                lifecycle,
+            ]
         ),
         // Tests
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
@@ -119,13 +125,14 @@ let package = Package(
             name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
+        .testTarget(name: "MilterTests", dependencies: ["Milter", "MailMessage", "DNS", nioCore]),
         .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
         .testTarget(name: "JourneysTests", dependencies: ["Journeys", "DNS", "SMTP", "MailMessage", "MailTesting"]),
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
-                asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
+                x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(
@@ -152,7 +159,9 @@ let package = Package(
                 "Lab", "MailTesting", "MailMessage", "MailStore", "Journeys", "SASL", "DNS", "SMTP", nioCore, nioPosix, nioSSL,
             ]
         ),
-        .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
+        .testTarget(
+            name: "LabTests",
+            dependencies: ["Lab", "Gateway", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -71,6 +71,7 @@ struct TestHouse: Sendable {
         _ body: (TestHost) async throws -> Void
     ) async throws {
         var configuration = Configuration()
+        configuration.authentication.mode = .off
         configuration.hostname = "\(name).kartapuce.test"
         configuration.roles = roles
         configuration.dataFolder = "\(folder)/\(name)"

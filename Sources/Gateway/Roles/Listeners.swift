@@ -3,6 +3,7 @@ import DNS
 import FoundationEssentials
 import IMAP
 import Logging
+import MailAuthentication
 import MailStore
 import MailTransport
 import NIOCore
@@ -78,7 +79,38 @@ struct Listeners: Sendable {
         return Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
             hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, storage: host.storage,
-            logger: host.logger)
+            authentication: authentication(for: kind, role: policy.role), logger: host.logger)
+    }
+
+    /// What a listener does about who sent a message.
+    private func authentication(for kind: Configuration.Listener.Kind, role: Configuration.Role) -> ReceptionAuthentication {
+        let configuration = host.configuration
+        var authentication = ReceptionAuthentication()
+        switch kind {
+        case .smtp:
+            authentication.border = HeaderBorder(configuration)
+            if configuration.authentication.mode != .off, let sealer = host.capsuleSealer {
+                let verifier = SenderVerifier(resolver: host.resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
+                authentication.judge = SenderJudge(
+                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname, sealer: sealer)
+            }
+        case .submission, .submissions:
+            authentication.border = HeaderBorder(configuration)
+            // A host that is the relay as well hands its own mail to nobody before it leaves.
+            if configuration.roles.contains(.relay) { authentication.signer = signer }
+        case .link:
+            authentication.capsules = host.capsuleReader
+            if role == .relay { authentication.signer = signer }
+        case .imap, .imaps, .control, .https: break
+        }
+        return authentication
+    }
+
+    private var signer: OutboundSigner? {
+        let configuration = host.configuration
+        guard configuration.signing.enabled else { return nil }
+        return OutboundSigner(
+            keys: host.signingKeys, settings: configuration.signing, domains: configuration.domains, hostname: configuration.hostname)
     }
 
     /// An IMAP server for a listener; `nil` where the listener speaks something else.

@@ -107,21 +107,25 @@ public struct ARCVerifier: Sendable {
             ARCInstanceEvaluation(
                 instance: set.seal.instance, authenticationResults: set.results, sealHeader: set.seal, messageSignatureHeader: set.signature)
         }
+        let last = sets.count - 1
+        let newest = await messageSignature(sets[last], dkim, fields, body, time)
+        evaluation.instances[last].messageSignature = newest
+        if let failure = newest.failure { evaluation.fail(.messageSignature(instance: sets.count, failure)) }
+        guard newest.failure == nil || evaluatesEverything else { return evaluation }
+
+        // The chain is worth the other keys now.
+        var dkim = dkim
+        dkim.known = await keys(sets, known: newest.key, time)
         var oldestPass = sets.count
-        for index in sets.indices.reversed() {
-            let signature = await messageSignature(sets[index], fields, body, time)
+        for index in sets.indices.dropLast().reversed() {
+            let signature = await messageSignature(sets[index], dkim, fields, body, time)
             evaluation.instances[index].messageSignature = signature
-            if let failure = signature.failure {
-                if index == sets.count - 1 { evaluation.fail(.messageSignature(instance: index + 1, failure)) }
-                if !evaluatesEverything { break }
-            } else if oldestPass == index + 2 || index == sets.count - 1 {
-                oldestPass = index + 1
-            }
+            if signature.failure == nil, oldestPass == index + 2 { oldestPass = index + 1 }
+            if signature.failure != nil, !evaluatesEverything { break }
         }
-        guard evaluation.failure == nil || evaluatesEverything else { return evaluation }
         let states = Self.hashStates(sets, fields)
         for index in sets.indices.reversed() {
-            let seal = await evaluate(sets[index], states[index], fields, time)
+            let seal = await evaluate(sets[index], dkim, states[index], fields, time)
             evaluation.instances[index].seal = seal
             if let failure = seal.failure {
                 evaluation.fail(.seal(instance: index + 1, failure))
@@ -132,7 +136,27 @@ public struct ARCVerifier: Sendable {
         return evaluation
     }
 
-    private func messageSignature(_ set: ARCSet, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests, _ time: Date) async -> DKIMEvaluation {
+    /// How many keys are looked up at the same time.
+    private static let lookupLimit = 10
+
+    /// The keys of all sets, each looked up once.
+    private func keys(_ sets: [ARCSet], known: DKIMKeyAnswer?, _ time: Date) async -> [DomainName: DKIMKeyAnswer] {
+        let names = Set(sets.flatMap { [$0.seal.keyName, $0.signature.signature.keyName] }.compactMap { $0 })
+        let first = known.map { [$0.lookup.name: $0] } ?? [:]
+        return await withTaskGroup(of: DKIMKeyAnswer?.self) { group in
+            var answers = first
+            for (number, name) in names.subtracting(first.keys).enumerated() {
+                if number >= Self.lookupLimit, let answer = await group.next() ?? nil { answers[answer.lookup.name] = answer }
+                group.addTask { try? await dkim.key(for: name, at: time) }
+            }
+            for await answer in group { if let answer { answers[answer.lookup.name] = answer } }
+            return answers
+        }
+    }
+
+    private func messageSignature(
+        _ set: ARCSet, _ dkim: DKIMVerifier, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests, _ time: Date
+    ) async -> DKIMEvaluation {
         let first = await dkim.evaluate(set.signature.signature, at: set.signaturePlace, fields, body, time)
         guard first.failure == .signature || first.failure == .bodyHash else { return first }
         for reading in set.signature.readings.dropFirst() {
@@ -158,7 +182,9 @@ public struct ARCVerifier: Sendable {
         }
     }
 
-    private func evaluate(_ set: ARCSet, _ state: SHA256, _ fields: DKIMFieldIndex, _ time: Date) async -> ARCSealEvaluation {
+    private func evaluate(
+        _ set: ARCSet, _ dkim: DKIMVerifier, _ state: SHA256, _ fields: DKIMFieldIndex, _ time: Date
+    ) async -> ARCSealEvaluation {
         var evaluation = ARCSealEvaluation()
         do throws(DKIMFailure) {
             guard set.seal.algorithm != .rsaSHA1 else { throw .forbiddenAlgorithm(.rsaSHA1) }

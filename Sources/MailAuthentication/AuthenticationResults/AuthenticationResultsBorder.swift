@@ -86,11 +86,7 @@ public struct AuthenticationResultsBorder: Sendable {
         guard let results = try? AuthenticationResults(parsing: octets), !results.deviations.contains(.invalidUTF8) else {
             return hasOurIdentifier(octets) ? .unreadableWithOurIdentifier : nil
         }
-        if results.deviations.contains(.missingIdentifier) {
-            if removesFieldsWithoutIdentifier { return .withoutIdentifier }
-            // A result in front, then a name where no name may be: somebody may take it for ours.
-            return hasOurIdentifier(octets) && results.deviations.contains(.strayText) ? .unreadableWithOurIdentifier : nil
-        }
+        if results.deviations.contains(.missingIdentifier), removesFieldsWithoutIdentifier { return .withoutIdentifier }
         let identifier = Self.canonical(results.identifier)
         if identifiers.contains(identifier) { return .claimsOurIdentifier }
         if let domain = try? DomainName(identifier), ownDomains.contains(where: { domain.isEqualOrSubdomain(of: $0) }) {
@@ -100,7 +96,8 @@ public struct AuthenticationResultsBorder: Sendable {
         if Self.plain(Array(identifier.utf8), keepsUTF8: false) != Array(identifier.utf8), hasOurIdentifier(Array(results.identifier.utf8)) {
             return .claimsOurIdentifier
         }
-        return nil
+        // Words where none may be: somebody may take one of them for the name of the server.
+        return results.deviations.contains(.strayText) && hasOurIdentifier(octets) ? .unreadableWithOurIdentifier : nil
     }
 
     /// RFC 8601 §5: compared without regard to case, and A-labels with U-labels.

@@ -85,6 +85,7 @@ struct AuthenticationResultsParser {
                 continue
             }
             if try takeNone() { continue }
+            if try takeStrayName() { continue }
             guard results.results.count < AuthenticationResults.resultLimit else {
                 throw AuthenticationResultsError(.tooManyResults, at: position)
             }
@@ -165,6 +166,20 @@ struct AuthenticationResultsParser {
         }
         hasNone = true
         return true
+    }
+
+    /// A word alone, such as the name of the server that some repeat between their results.
+    private mutating func takeStrayName() throws(AuthenticationResultsError) -> Bool {
+        let start = position
+        if !take(Self.isKeyword).isEmpty {
+            try skipCFWS()
+            if isAtEnd || peek == UInt8(ascii: ";") {
+                deviations.insert(.strayText)
+                return true
+            }
+        }
+        position = start
+        return false
     }
 
     private mutating func takeResult() throws(AuthenticationResultsError) -> AuthenticationResults.MethodResult {

@@ -145,7 +145,7 @@ struct AuthenticationResultsWriter {
         return quoted + "\""
     }
 
-    /// At most ``valueLimit`` octets, control characters and line separators as `?`, and everything beyond ASCII where UTF-8 isn't allowed.
+    /// At most ``valueLimit`` octets, tabs as blanks, control characters and line separators as `?`, and everything beyond ASCII where UTF-8 isn't allowed.
     private func clean(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         var count = 0
@@ -156,7 +156,7 @@ struct AuthenticationResultsWriter {
                 case 0...0x9F, 0x2028, 0x2029: false
                 default: allowsUTF8
                 }
-            let kept: Unicode.Scalar = isHarmless ? scalar : "?"
+            let kept: Unicode.Scalar = isHarmless ? scalar : scalar == "\t" ? " " : "?"
             count += UTF8.width(kept)
             if count > Self.valueLimit { break }
             result.append(kept)

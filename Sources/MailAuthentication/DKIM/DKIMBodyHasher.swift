@@ -132,12 +132,13 @@ struct DKIMBodyPass: Sendable {
             let block = unsafe octets.loadUnaligned(fromByteOffset: index, as: Block.self)
             let before = unsafe octets.loadUnaligned(fromByteOffset: index - 1, as: Block.self)
             let isLineFeed = block .== lineFeed
-            var changes = isLineFeed .& (before .!= carriageReturn)
+            let isBareLineFeed = isLineFeed .& (before .!= carriageReturn)
+            if any(isBareLineFeed) { break }
             if isRelaxed {
                 let endsBlank = isLineFeed .| (block .== carriageReturn) .| (block .== space)
-                changes = changes .| (block .== tab) .| ((before .== space) .& endsBlank)
+                let isChanged = (block .== tab) .| ((before .== space) .& endsBlank)
+                if any(isChanged) { break }
             }
-            if any(changes) { break }
             index += Self.blockSize
         }
         return index

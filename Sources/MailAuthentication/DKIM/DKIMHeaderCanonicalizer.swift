@@ -104,19 +104,29 @@ struct DKIMFieldIndex: Sendable {
     /// lowest first; a name without a field left is nothing).
     /// - Parameter own: the place of the signature itself, which never signs itself.
     func select(_ names: [String], except own: Int, into canonicalizer: inout DKIMHeaderCanonicalizer) -> [DKIMSignedField] {
-        var rest: [String: [Int]] = [:]
-        var used: [String: Int] = [:]
         var order: [String] = []
+        var counts: [String: (left: Int, signed: Int)] = [:]
         for name in names {
-            var left = rest[name] ?? self[name].filter { $0 != own }
-            if used[name] == nil { order.append(name) }
-            used[name, default: 0] += 0
-            if let place = left.popLast() {
-                canonicalizer.append(header[place])
-                used[name, default: 0] += 1
+            let places = self[name]
+            var count: (left: Int, signed: Int)
+            if let known = counts[name] {
+                count = known
+            } else {
+                order.append(name)
+                count = (places.count, 0)
             }
-            rest[name] = left
+            if count.left > 0, places[count.left - 1] == own { count.left -= 1 }
+            if count.left > 0 {
+                count.left -= 1
+                count.signed += 1
+                canonicalizer.append(header[places[count.left]])
+            }
+            counts[name] = count
         }
-        return order.map { DKIMSignedField(name: $0, signedCount: used[$0] ?? 0, unsignedCount: rest[$0]?.count ?? 0) }
+        return order.map { name in
+            let count = counts[name] ?? (0, 0)
+            let unsigned = self[name].prefix(count.left).count { $0 != own }
+            return DKIMSignedField(name: name, signedCount: count.signed, unsignedCount: unsigned)
+        }
     }
 }

@@ -57,6 +57,7 @@ extension DKIMVerifier {
     /// Looks up what is where a key should be.
     func key(for name: DomainName?, at time: Date) async throws(DKIMFailure) -> DKIMKeyAnswer {
         guard let name else { throw .invalidKeyName }
+        if let answer = known[name] { return answer }
         if let known = keyCache?.answer(for: name, at: time) { return known }
         let answer = DKIMKeyAnswer(await DNSLookup(name, .txt, using: resolver), limits: limits)
         keyCache?.keep(answer, at: time)

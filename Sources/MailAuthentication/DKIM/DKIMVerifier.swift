@@ -44,6 +44,8 @@ public struct DKIMExamination: Sendable {
 public struct DKIMVerifier: Sendable {
     let resolver: any Resolver
     let keyCache: DKIMKeyCache?
+    /// Keys that were looked up for this message already.
+    var known: [DomainName: DKIMKeyAnswer] = [:]
     /// What is accepted, and what it may cost.
     public let limits: DKIMLimits
 

@@ -7,6 +7,9 @@ struct DMARCAddressScan {
     /// angle brackets don't come in pairs.
     private(set) var isBroken = false
 
+    /// Whether a backslash stands where it means nothing, outside of comments and quoted strings.
+    private(set) var hasBackslash = false
+
     private let octets: [UInt8]
     private var position = 0
 
@@ -28,6 +31,9 @@ struct DMARCAddressScan {
                 // Each bracket has its partner, and none stands within another pair.
                 if isInAngle == (octets[position] == UInt8(ascii: "<")) { isBroken = true }
                 isInAngle.toggle()
+                position += 1
+            case UInt8(ascii: "\\"):
+                hasBackslash = true
                 position += 1
             default: position += 1
             }

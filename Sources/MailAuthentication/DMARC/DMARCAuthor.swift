@@ -44,7 +44,16 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     /// - Parameter message: the message, or its header section.
     /// - Throws: ``DMARCAuthorError`` where there isn't exactly one domain that all mail programs would show.
     public init(message: ByteBuffer, limits: MessageLimits = MessageLimits()) throws(DMARCAuthorError) {
-        let header = HeaderSection(parsing: message, limits: limits)
+        try self.init(header: HeaderSection(parsing: message, limits: limits), of: message, limits: limits)
+    }
+
+    /// As ``init(message:limits:)``, for a header section that has been read already.
+    /// - Parameters:
+    ///   - header: the header section of the message.
+    ///   - message: the message, or its header section: fields are looked for that `header` doesn't show.
+    ///   - limits: those with which `header` was read.
+    /// - Throws: ``DMARCAuthorError`` where there isn't exactly one domain that all mail programs would show.
+    public init(header: HeaderSection, of message: ByteBuffer, limits: MessageLimits = MessageLimits()) throws(DMARCAuthorError) {
         let truncations: Set<MessageDeviation.Code> = [.tooManyHeaderFields, .headerSectionTooLarge]
         guard !header.deviations.contains(where: { truncations.contains($0.code) }) else { throw DMARCAuthorError(.headerTooLarge) }
         let fields = header.all(named: "From")
@@ -79,8 +88,11 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         if agrees, !routes.isEmpty {
             let seen = Set(scan.domains)
             guard written.allSatisfy(seen.contains) else { throw DMARCAuthorError(.malformed) }
-        } else {
+        } else if agrees {
             written += scan.domains
+        } else {
+            // Some programs write a name that is an address between apostrophes, without quoting it.
+            written += scan.domains.map { $0.hasSuffix("'") ? String($0.dropLast()) : $0 }
         }
         guard !written.isEmpty else { throw DMARCAuthorError(.noDomain) }
         var domains: [DomainName] = []
@@ -93,11 +105,16 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
             }
         }
         guard let domain = domains.first, domains.count == 1 else { throw DMARCAuthorError(.severalDomains(domains)) }
+        // In a field that breaks the grammar nobody knows where a program looks: in names, comments or encoded-words, too.
+        let isPlain = list.isWellFormed && agrees && !scan.hasBackslash && !mailboxes.contains { $0.localPart.contains("=?") }
+        if !isPlain, Self.namesAnotherDomain(EncodedWord.decode(octets), than: domain) {
+            throw DMARCAuthorError(.malformed)
+        }
         self.domain = domain
         let text = String(validating: octets, as: UTF8.self) ?? String(decoding: octets.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
         writtenFrom = String(text.prefix(1000))
         var deviations: Set<Deviation> = []
-        if !list.isWellFormed || !agrees { deviations.insert(.malformedAddress) }
+        if !isPlain { deviations.insert(.malformedAddress) }
         if mailboxes.count > 1 { deviations.insert(.severalAddresses) }
         if list.entries.contains(where: { if case .group = $0 { true } else { false } }) { deviations.insert(.group) }
         if !routes.isEmpty { deviations.insert(.sourceRoute) }
@@ -110,11 +127,14 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
 
     /// Whether a display name, decoded, has an address of another domain in it, or the local part has.
     private static func showsAnotherDomain(_ mailbox: HeaderMailbox, than domain: DomainName) -> Bool {
-        for text in [mailbox.displayName ?? "", mailbox.localPart] where text.contains("@") {
-            for part in text.split(separator: "@", maxSplits: 32, omittingEmptySubsequences: false).dropFirst() {
-                let name = part.prefix { $0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_" }
-                if name.contains("."), let other = try? DomainName(String(name.prefix(255))), other != domain { return true }
-            }
+        namesAnotherDomain(mailbox.displayName ?? "", than: domain) || namesAnotherDomain(mailbox.localPart, than: domain)
+    }
+
+    /// Whether an at sign with another domain behind it stands in a text.
+    private static func namesAnotherDomain(_ text: String, than domain: DomainName) -> Bool {
+        for part in text.split(separator: "@", omittingEmptySubsequences: false).dropFirst() {
+            let name = part.prefix { $0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_" }
+            if name.contains("."), (try? DomainName(String(name.prefix(255)))) != domain { return true }
         }
         return false
     }

@@ -1,4 +1,5 @@
 public import DNS
+public import NIOCore
 
 /// Applies DMARC to a message (RFC 9989 §5.3).
 public struct DMARCEvaluator: Sendable {
@@ -15,6 +16,17 @@ public struct DMARCEvaluator: Sendable {
         var evaluation = DMARCEvaluation(.permerror, "\(error)")
         evaluation.authorError = error
         return evaluation
+    }
+
+    /// Finds a message's author, and evaluates the message.
+    /// - Parameters:
+    ///   - message: the message, or its header section.
+    ///   - spf: what SPF said; several results where more than one identity was checked.
+    ///   - dkim: what DKIM said of each signature.
+    public func evaluate(message: ByteBuffer, spf: [DMARCSPFResult], dkim: [DMARCDKIMResult]) async -> DMARCEvaluation {
+        let author: DMARCAuthor
+        do throws(DMARCAuthorError) { author = try DMARCAuthor(message: message) } catch { return evaluate(error) }
+        return await evaluate(author, spf: spf, dkim: dkim)
     }
 
     /// Evaluates a message.

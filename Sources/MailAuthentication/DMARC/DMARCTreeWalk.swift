@@ -26,6 +26,22 @@ public struct DMARCQuery: Sendable {
     public let finding: Finding
 }
 
+extension DMARCQuery: CustomStringConvertible {
+    /// The question and what it means, in one line for people.
+    public var description: String {
+        let meaning =
+            switch finding {
+            case .record(let record): "a policy record: \(record.text)"
+            case .noRecord: "no policy record"
+            case .severalRecords(let count): "\(count) policy records, all discarded (RFC 9989 §4.10)"
+            case .unusableRecord(let error): "no policy record: \(error)"
+            case .failure(let error): "no answer: \(error.code.rawValue)"
+            case .existence(let exists): exists ? "the domain exists" : "the domain doesn't exist (RFC 9989 §3.2.13)"
+            }
+        return "\(lookup.name) \(lookup.type): \(meaning)"
+    }
+}
+
 /// The walk from a domain up to its top-level domain (RFC 9989 §4.10).
 public struct DMARCTreeWalk: Sendable, Hashable {
     /// A domain with a policy record.

@@ -46,6 +46,7 @@ struct AuthenticationResultsParserTests {
             ("x.test; dkim=pass header.b=g5+zM/w=", [.unquotedValue], 1), ("x.test; spf=none smtp.mailfrom=<>", [.unquotedValue], 1),
             ("x.test; spf=none smtp.mailfrom=", [.unquotedValue], 1), ("x.test; iprev=pass policy.iprev=2001:db8::1", [.unquotedValue], 1),
             ("x.test; dmarc=fail action=none header.from=y.test;compauth=fail reason=001", [.untypedProperty], 2),
+            ("x.test; dkim=none header.d=none;x.test; dmarc=none", [.strayText], 2), ("x.test; spf", [.noResult, .strayText], 0),
             ("x.test from=y.test; domainkeys=pass (ok)", [.strayText], 1), ("x.test; spf=pass ? smtp.mailfrom=y.test", [.strayText], 1),
         ] as [(String, [AuthenticationResults.Deviation], Int)])
     func oldFormsAreRead(_ text: String, _ deviations: [AuthenticationResults.Deviation], _ count: Int) throws {
@@ -58,7 +59,7 @@ struct AuthenticationResultsParserTests {
             ("", .empty), (" \r\n (x) ", .empty), (";", .invalidIdentifier), ("; spf=pass", .invalidIdentifier), ("=", .invalidIdentifier),
             ("=?utf-8?q?x?=; spf=pass", .invalidIdentifier), ("a@x.test; spf=pass", .invalidIdentifier), ("x.test 1a; spf=pass", .invalidVersion),
             ("x.test 99999999999; none", .invalidVersion), ("x.test (; spf=pass", .unterminatedComment), ("\"x.test; spf=pass", .unterminatedQuotedString),
-            ("x.test; spf", .invalidMethod), ("x.test; =pass", .invalidMethod), ("x.test; spf/=pass", .invalidMethod), ("x.test; spf=", .invalidResult),
+            ("x.test; spf x", .invalidMethod), ("x.test; =pass", .invalidMethod), ("x.test; spf/=pass", .invalidMethod), ("x.test; spf=", .invalidResult),
             ("x.test; spf=;", .invalidResult), ("x.test; spf=pass\u{0}", .controlCharacter), ("x.test\u{7F}; spf=pass", .controlCharacter),
             ("x.test; spf=pass\r\nX: y", .controlCharacter), ("x.test; spf=pass\r x", .controlCharacter), ("x.test; spf=pass\nX: y", .controlCharacter),
         ] as [(String, AuthenticationResultsError.Code)])

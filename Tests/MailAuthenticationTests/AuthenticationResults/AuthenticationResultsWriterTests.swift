@@ -95,4 +95,39 @@ struct AuthenticationResultsWriterTests {
         #expect(Method.signaturePrefix("abcde fghijkl", among: ["abcdefghixyz"]) == "abcdefghij")
         #expect(Method.signaturePrefix("abc", among: ["abcd"]) == "abc")
     }
+
+    /// What is read, is written so that the same is read again.
+    @Test func writtenFieldsAreReadAsTheyWere() throws {
+        let pieces = [
+            "x.test", ";", " ", "spf", "=", "pass", "(c)", "\"", "\"q s\"", "\\", "smtp", ".", "mailfrom", "a@b.test", "@b.test", "reason", "none", "/1", "1",
+            "; dkim=fail header.b=", "; spf=pass smtp.mailfrom=", "caf\u{E9}.test", "\r\n ", "\t", "(a(b)c)", "=?", ">", ",",
+        ]
+        var state: UInt64 = 42
+        var read = 0
+        for _ in 0..<20_000 {
+            var text = "x.test; spf=pass "
+            for _ in 0..<(1 + state >> 33 % 8) {
+                // Knuth's MMIX generator: the same fields each time.
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                text += pieces[Int(state >> 33) % pieces.count]
+            }
+            guard var results = try? AuthenticationResults(parsing: text) else { continue }
+            read += 1
+            results.deviations = []
+            // Tabs become blanks; blanks in comments are where folds may be.
+            results.comments = results.comments.map { $0.split(separator: " ").joined(separator: " ") }
+            for index in results.results.indices {
+                results.results[index].comments = results.results[index].comments.map { $0.split(separator: " ").joined(separator: " ") }
+                results.results[index].reason?.replace("\t", with: " ")
+                for property in results.results[index].properties.indices {
+                    results.results[index].properties[property].value.replace("\t", with: " ")
+                }
+            }
+            let field = results.field(allowsUTF8: true)
+            var again = try AuthenticationResults(parsing: field.dropFirst("Authentication-Results:".count))
+            again.deviations = []
+            #expect(again == results, "\(text.debugDescription): \(field.debugDescription)")
+        }
+        #expect(read > 2000, "\(read)")
+    }
 }

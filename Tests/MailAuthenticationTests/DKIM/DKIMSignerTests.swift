@@ -128,10 +128,6 @@ struct DKIMSignerTests {
         (message.replacingOccurrences(of: "Mon, 2 Nov 2026 10:00:00 +0100", with: "yesterday"), .unreadableDate),
         ("From: bob@kartapuce.test\r\n" + message, .repeatedField("From", count: 2)),
         ("Subject: x\r\n" + message, .repeatedField("Subject", count: 2)),
-        (
-            message.replacingOccurrences(of: "bob@kartapuce.test", with: "bob@gmail.test"),
-            .foreignAuthor("gmail.test", signer: try! DomainName("kartapuce.test"))
-        ),
         (message.replacingOccurrences(of: "Bob <bob@kartapuce.test>", with: "nobody"), .unreadableFrom),
         (message.replacingOccurrences(of: "Hello Jack.\r\n", with: "Hello Jack.\n"), .bareLineFeed(offset: 159)),
         (message.replacingOccurrences(of: "Hello Jack.\r\n", with: "Hello\rJack.\r\n"), .bareCarriageReturn(offset: 153)),
@@ -155,6 +151,16 @@ struct DKIMSignerTests {
         } catch let error as DKIMSigningRefusal { #expect(error == refusal) } catch { Issue.record("\(error)") }
     }
 
+    @Test func mailOfOtherDomainsIsRefusedUnlessItIsAllowed() async throws {
+        let foreign = Self.message.replacingOccurrences(of: "bob@kartapuce.test", with: "bob@gmail.test")
+        #expect(throws: DKIMSigningRefusal.foreignAuthor("gmail.test", signer: try DomainName("kartapuce.test"))) { try Self.signed(foreign) }
+        var options = DKIMSigningOptions()
+        options.allowsForeignAuthors = true
+        #expect(try await results(Self.signed(foreign, options: options)) == [.pass, .pass])
+        let below = Self.message.replacingOccurrences(of: "bob@kartapuce.test", with: "bob@list.kartapuce.test")
+        #expect(try await results(Self.signed(below)) == [.pass, .pass])
+    }
+
     @Test func internationalizedAndMIMEMailIsSigned() async throws {
         var options = DKIMSigningOptions()
         options.allowsInternationalizedHeader = true
@@ -164,7 +170,7 @@ struct DKIMSignerTests {
 
     @Test func messagesAtRandomVerifyInAnyPieces() async throws {
         var generator = DKIMSeededGenerator(seed: 42)
-        for round in 0..<200 {
+        for round in 0..<60 {
             let body = String(
                 (0..<Int.random(in: 0...600, using: &generator)).flatMap { _ in
                     ["a", "b", " ", "  ", "\t", "\r\n", "\r\n\r\n", " \r\n"].randomElement(using: &generator)!

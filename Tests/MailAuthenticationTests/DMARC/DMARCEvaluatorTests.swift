@@ -1,4 +1,5 @@
 import DNS
+import NIOCore
 import Testing
 
 @testable import MailAuthentication
@@ -116,6 +117,38 @@ struct DMARCEvaluatorTests {
             let evaluation = try await evaluate("kartapuce.test", [("kartapuce.test", "p=\(policy); t=y")])
             #expect(evaluation.requestedPolicy?.rawValue == policy && evaluation.effectivePolicy == effective && evaluation.isTesting)
         }
+    }
+
+    /// Each form in which the attacker's own domain is authenticated: a pass is never one for the domain that he shows.
+    @Test(arguments: [
+        "From: =?utf-8?q?bob=40kartapuce=2Etest?= <attacker@evil.test>", "From: bob@kartapuce.test, attacker@evil.test",
+        "From: bob@kartapuce.test\r\nFrom: attacker@evil.test", "From: <bob@kartapuce.test> <attacker@evil.test>",
+        "From: bob(@kartapuce.test)@evil.test", "From: bob@kartapuce.test\u{0}@evil.test", "From : bob@kartapuce.test",
+        "FROM:\r\n\tbob@kartapuce.test", "From: x: bob@kartapuce.test;", "From: \"attacker@evil.test\"@kartapuce.test",
+        "From: <@evil.test:bob@kartapuce.test>", "From: <@kartapuce.test:attacker@evil.test>", "From: attacker@evil.test\rFrom: bob@kartapuce.test",
+    ])
+    func anAttackersDomainNeverPassesForAnother(_ from: String) async throws {
+        let zone = try dmarcZone([("kartapuce.test", "v=DMARC1; p=reject"), ("evil.test", "v=DMARC1; p=none")])
+        let evaluation = await DMARCEvaluator(resolver: zone).evaluate(
+            message: ByteBuffer(string: "\(from)\r\n\r\nx\r\n"), spf: [DMARCSPFResult(domain: "evil.test", result: "pass")],
+            dkim: [DMARCDKIMResult(domain: "evil.test", selector: "s", result: "pass")])
+        if evaluation.headerFrom == "evil.test" {
+            #expect(evaluation.result == .pass)
+        } else {
+            #expect(evaluation.result == .fail && evaluation.requestedPolicy == .reject || evaluation.result == .permerror, "\(evaluation.reason)")
+        }
+        var policy = DMARCDispositionPolicy()
+        policy.mode = .enforce
+        #expect((policy.decide(evaluation).disposition == .reject) == (evaluation.headerFrom != "evil.test"))
+    }
+
+    @Test func evidenceCanBeRead() async throws {
+        let evaluation = try await evaluate("a.kartapuce.test", [("kartapuce.test", "p=none; np=reject")])
+        #expect(
+            evaluation.queries.map(\.description) == [
+                "_dmarc.a.kartapuce.test TXT: no policy record", "_dmarc.kartapuce.test TXT: a policy record: v=DMARC1; p=none; np=reject",
+                "_dmarc.test TXT: no policy record", "a.kartapuce.test A: the domain doesn't exist (RFC 9989 §3.2.13)",
+            ])
     }
 
     @Test func withoutASingleAuthorThereIsAPermanentError() throws {
