@@ -29,8 +29,8 @@ public struct DMARCReportDestination: Sendable {
     public var uri: String
     /// The address in it.
     public var address: EmailAddress?
-    /// The largest message that it wants, in octets (RFC 7489 §6.2, `!10m`); RFC 9989 has no such limit any more.
-    public var sizeLimit: Int?
+    /// The largest message that it wants, in octets (RFC 7489 §6.2, `!10m`); RFC 9989 §4.8 has it ignored.
+    public var sizeLimit: UInt64?
     /// Whether reports may go there.
     public var verdict: Verdict
     /// The question whether somebody agrees, where it was asked.
@@ -76,54 +76,18 @@ public struct DMARCReportDestination: Sendable {
         return destinations
     }
 
-    /// `mailto:` with an address; what follows a question mark is ignored, and a size after an exclamation mark kept.
+    /// One URI with blanks around it.
     init(parsing text: String) {
-        uri = String(text.split(whereSeparator: { $0.isWhitespace }).joined().prefix(1024))
+        let trimmed = String(decoding: text.utf8.drop(while: TagList.isSpace), as: UTF8.self)
+        let octets = Array(trimmed.utf8)
+        let end = (octets.lastIndex { !TagList.isSpace($0) } ?? -1) + 1
+        let written = String(decoding: octets[..<end], as: UTF8.self)
+        uri = String(written.prefix(1024))
         verdict = .malformed
-        guard let colon = uri.utf8.firstIndex(of: UInt8(ascii: ":")) else { return }
-        guard uri[..<colon].lowercased() == "mailto" else {
-            verdict = .unsupportedScheme
-            return
-        }
-        var rest = uri[uri.index(after: colon)...]
-        if let question = rest.firstIndex(of: "?") { rest = rest[..<question] }
-        if let mark = rest.lastIndex(of: "!") {
-            sizeLimit = Self.size(rest[rest.index(after: mark)...])
-            rest = rest[..<mark]
-        }
-        guard let decoded = Self.percentDecoded(rest) else { return }
-        address = try? EmailAddress(parsing: decoded)
-    }
-
-    private static func size(_ text: Substring) -> Int? {
-        let units: [Character: Int] = ["k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40]
-        let unit = text.last.flatMap { units[Character($0.lowercased())] }
-        guard let number = Int(unit == nil ? text : text.dropLast()), number >= 0 else { return nil }
-        let (size, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
-        return overflow ? nil : size
-    }
-
-    private static func percentDecoded(_ text: Substring) -> String? {
-        var result: [UInt8] = []
-        var octets = Array(text.utf8)[...]
-        while let octet = octets.popFirst() {
-            guard octet == UInt8(ascii: "%") else {
-                result.append(octet)
-                continue
-            }
-            guard let high = octets.popFirst().flatMap(digit), let low = octets.popFirst().flatMap(digit) else { return nil }
-            result.append(high << 4 | low)
-        }
-        return String(validating: result, as: UTF8.self)
-    }
-
-    private static func digit(_ octet: UInt8) -> UInt8? {
-        switch octet {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): octet - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): octet - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): octet - UInt8(ascii: "A") + 10
-        default: nil
-        }
+        guard let parsed = DMARCReportingURI(parsing: written) else { return }
+        address = parsed.mailbox
+        sizeLimit = parsed.obsoleteSizeLimit
+        if address == nil { verdict = .unsupportedScheme }
     }
 
     /// RFC 9990 §4, steps 1 to 9.
