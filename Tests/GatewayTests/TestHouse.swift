@@ -29,7 +29,8 @@ struct TestHouse: Sendable {
 
     /// - Parameter scripts: what gmail.test's exchanger does, for each connection in turn.
     static func open(
-        outside scripts: [[ScriptedServer.Rule]] = [ScriptedServer.obedient], zones change: (inout ZoneResolver) throws -> Void = { _ in }, _ body: (TestHouse) async throws -> Void
+        outside scripts: [[ScriptedServer.Rule]] = [ScriptedServer.obedient], zones change: (inout ZoneResolver) throws -> Void = { _ in },
+        _ body: (TestHouse) async throws -> Void
     ) async throws {
         try await withTemporaryFolder { folder in
             let outside = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, scripts: scripts)
