@@ -30,14 +30,16 @@ import Testing
         zones.fail(try DomainName("_dmarc.slow.test"), with: .timeout)
     }
 
-    private func edge(_ change: (inout Configuration) throws -> Void = { _ in }, _ body: (TestHouse, TestHost) async throws -> Void) async throws {
+    private static var enforced: Configuration.AuthenticationSettings { .init() }
+
+    /// An edge with these settings and Bob's mailbox.
+    private func edge(
+        _ settings: Configuration.AuthenticationSettings = enforced, _ body: (TestHouse, TestHost) async throws -> Void
+    ) async throws {
         try await TestHouse.open(zones: Self.zones) { house in
             try await house.withHost(
                 listeners: [.smtp],
-                change: {
-                    $0.authentication.mode = .enforce
-                    try change(&$0)
-                }
+                change: { $0.authentication = settings }
             ) { mail in
                 try await mail.addUsers("bob")
                 try await body(house, mail)
@@ -108,7 +110,9 @@ import Testing
     }
 
     @Test func observingRecordsWhatWouldHaveBeenDone() async throws {
-        try await edge({ $0.authentication.mode = .observe }) { _, mail in
+        var settings = Self.enforced
+        settings.mode = .observe
+        try await edge(settings) { _, mail in
             let text = Self.genuine.replacingOccurrences(of: "Tom <tom@gmail.test>", with: "hacker@kartapuce.test")
             let reply = try await mail.client().send(from: "x@attacker.test", to: "bob@kartapuce.test", text: text)
             #expect(reply.hasPrefix("250"), "\(reply)")
@@ -125,7 +129,9 @@ import Testing
     }
 
     @Test func aDomainMayHaveAModeOfItsOwn() async throws {
-        try await edge({ $0.authentication.domains = [try DomainName("kartapuce.test"): .observe] }) { _, mail in
+        var settings = Self.enforced
+        settings.domains = [try DomainName("kartapuce.test"): .observe]
+        try await edge(settings) { _, mail in
             let ours = Self.genuine.replacingOccurrences(of: "Tom <tom@gmail.test>", with: "hacker@kartapuce.test")
             let reply2 = try await mail.client().send(from: "x@attacker.test", to: "bob@kartapuce.test", text: ours)
             #expect(reply2.hasPrefix("250"), "\(reply2)")
@@ -136,7 +142,9 @@ import Testing
 
     @Test func whenDNSDoesNotAnswerTheMessageComesLaterOrIsTaken() async throws {
         let text = Self.genuine.replacingOccurrences(of: "tom@gmail.test>\r\nTo", with: "tom@slow.test>\r\nTo")
-        try await edge({ $0.authentication.temporaryErrors = .defer }) { _, mail in
+        var settings = Self.enforced
+        settings.temporaryErrors = .defer
+        try await edge(settings) { _, mail in
             let reply4 = try await mail.client().send(from: "tom@slow.test", to: "bob@kartapuce.test", text: text)
             #expect(reply4.hasPrefix("451 4.4.3"), "\(reply4)")
         }
@@ -168,11 +176,13 @@ import Testing
 
     // MARK: Inwards
 
+    private static func enforcing(_ configuration: inout Configuration) { configuration.authentication.mode = .enforce }
+
     /// A message as the edge hands it in.
     private func judged(_ house: TestHouse, _ text: String) async throws -> String {
         var judged = ""
         try await house.withHost(
-            "edge", roles: [.mx, .store], listeners: [.smtp], change: { $0.authentication.mode = .enforce }
+            "edge", roles: [.mx, .store], listeners: [.smtp], change: Self.enforcing
         ) { edge in
             try await edge.addUsers("bob")
             let reply = try await edge.client().send(from: "x@attacker.test", to: "bob@kartapuce.test", text: text)
