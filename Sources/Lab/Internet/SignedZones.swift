@@ -66,7 +66,7 @@ struct SignedZones: Sendable {
             "@ IN A \(plan.provider)",
             "@ IN MX 10 mail",
             "@ IN TXT \"v=spf1 ip4:\(plan.provider) -all\"",
-            "_dmarc IN TXT \"v=DMARC1; p=quarantine\"",
+            "_dmarc IN TXT \"v=DMARC1; p=none; sp=quarantine\"",
             "mail IN A \(plan.provider)",
             "mail IN TXT \"v=spf1 a -all\"",
         ]
