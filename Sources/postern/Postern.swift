@@ -16,7 +16,8 @@ struct Postern: AsyncParsableCommand {
         version: PosternVersion.text,
         subcommands: [
             ServeCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
-            TraceCommand.self, AuthCommand.self, DKIMCommand.self, BackupCommand.self, RestoreCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
+            TraceCommand.self, AuthCommand.self, DKIMCommand.self, BackupCommand.self, RestoreCommand.self, ZonesCommand.self, LabCommand.self,
+            VersionCommand.self,
         ]
     )
 }

@@ -97,7 +97,8 @@ struct SenderJudge: Sendable {
     /// What this organisation does about what DMARC says.
     private func follow(_ decision: DMARCDispositionPolicy.Decision, _ dmarc: DMARCEvaluation, _ judgement: inout SenderJudgement) {
         if decision.isDeferred {
-            judgement.refusal = SMTPReply(451, .init(4, 4, 3), "The DNS doesn't say whether the message may be from \(dmarc.headerFrom ?? "its author"); try again later")
+            judgement.refusal = SMTPReply(
+                451, .init(4, 4, 3), "The DNS doesn't say whether the message may be from \(dmarc.headerFrom ?? "its author"); try again later")
             return
         }
         let action: Configuration.AuthenticationSettings.Action
