@@ -84,8 +84,7 @@ extension DKIMBodyPass {
                 runStart = place
                 continue
             }
-            var next = change + 1
-            while next < octets.count, unsafe Self.isBlank(octets[next]) { next += 1 }
+            let next = unsafe Self.endOfBlanks(octets, from: change + 1)
             guard next + 1 < octets.count else {
                 unsafe write(octets, runStart..<change)
                 holdsBlank = true
@@ -118,6 +117,21 @@ extension DKIMBodyPass {
         let bareLineFeed = next.equals(0x0A) .& .!block.equals(0x0D)
         guard isRelaxed else { return DKIMBlockMask(bareLineFeed) }
         return DKIMBlockMask(bareLineFeed .| block.equals(0x09) .| (block.equals(0x20) .& next.isAtMost(0x20)))
+    }
+
+    /// Where the blanks end that `start` may be among. Blocks, as the length of an indentation is hard to guess for a processor.
+    @inline(__always)
+    private static func endOfBlanks(_ octets: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var place = start
+        // Safe: the blocks and the octets end within the count.
+        while place + DKIMOctetBlock.size <= octets.count {
+            let block = unsafe DKIMOctetBlock(octets, at: place)
+            let others = DKIMBlockMask(.!(block.equals(0x20) .| block.equals(0x09)))
+            guard others.isEmpty else { return place + others.first }
+            place += DKIMOctetBlock.size
+        }
+        while place < octets.count, unsafe isBlank(octets[place]) { place += 1 }
+        return place
     }
 
     @inline(__always) private static func isBlank(_ octet: UInt8) -> Bool { octet == 0x20 || octet == 0x09 }

@@ -46,18 +46,21 @@ struct DKIMBodySink: Sendable {
             unsafe absorb(UnsafeRawBufferPointer(rebasing: memory[range]))
             return
         }
-        if filled + count + DKIMOctetBlock.size > Self.roomSize { flush() }
+        let slack = 2 * DKIMOctetBlock.size
+        if filled + count + slack > Self.roomSize { flush() }
         let start = filled
-        // Safe: after the flush `start` + `count` + 16 is at most the size of the room. Blocks are copied whole where they end
-        // within `memory`: up to 15 octets behind the range, which the room has space for and which the next piece overwrites.
+        // Safe: after the flush `start` + `count` + 32 is at most the size of the room. Blocks are copied whole, two at a time, where
+        // they end within `memory`: up to 31 octets behind the range, which the room has space for and the next piece overwrites.
         unsafe room.withUnsafeMutableBytes { room in
-            if range.lowerBound + count + DKIMOctetBlock.size <= memory.count, count <= 128 {
+            if range.lowerBound + count + slack <= memory.count, count <= 128 {
                 var done = 0
-                while done < count {
-                    let block = unsafe DKIMOctetBlock(memory, at: range.lowerBound + done)
-                    unsafe room.storeBytes(of: block.octets, toByteOffset: start + done, as: DKIMOctetBlock.Octets.self)
-                    done += DKIMOctetBlock.size
-                }
+                repeat {
+                    let first = unsafe DKIMOctetBlock(memory, at: range.lowerBound + done)
+                    let second = unsafe DKIMOctetBlock(memory, at: range.lowerBound + done + DKIMOctetBlock.size)
+                    unsafe room.storeBytes(of: first.octets, toByteOffset: start + done, as: DKIMOctetBlock.Octets.self)
+                    unsafe room.storeBytes(of: second.octets, toByteOffset: start + done + DKIMOctetBlock.size, as: DKIMOctetBlock.Octets.self)
+                    done += slack
+                } while done < count
             } else {
                 let target = unsafe UnsafeMutableRawBufferPointer(rebasing: room[start..<start + count])
                 unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[range]))

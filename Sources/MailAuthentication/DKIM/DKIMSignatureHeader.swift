@@ -167,6 +167,7 @@ struct DKIMTagReader {
         guard let text = optional("c") else { return (.simple, .simple) }
         // What nearly everybody writes.
         if text == "relaxed/relaxed" { return (.relaxed, .relaxed) }
+        if text == "relaxed/simple" { return (.relaxed, .simple) }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2, let header = DKIMCanonicalization(rawValue: String(parts[0])) else { throw error(.invalidValue, "c") }
         guard parts.count == 2 else { return (header, .simple) }
