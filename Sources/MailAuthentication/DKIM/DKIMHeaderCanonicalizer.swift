@@ -8,7 +8,11 @@ struct DKIMHeaderCanonicalizer {
     let canonicalization: DKIMCanonicalization
     private(set) var octets: [UInt8] = []
 
-    init(_ canonicalization: DKIMCanonicalization) { self.canonicalization = canonicalization }
+    init(_ canonicalization: DKIMCanonicalization) {
+        self.canonicalization = canonicalization
+        // As much as most messages need.
+        octets.reserveCapacity(4096)
+    }
 
     /// Appends a field.
     /// - Parameters:
@@ -80,53 +84,4 @@ struct DKIMHeaderCanonicalizer {
     }
 
     private static func lowercased(_ octet: UInt8) -> UInt8 { (0x41...0x5A).contains(octet) ? octet | 0x20 : octet }
-}
-
-/// The places of a header's fields by their names.
-struct DKIMFieldIndex: Sendable {
-    let header: HeaderSection
-    private let places: [String: [Int]]
-    /// Whether fields may be hidden behind a limit of the header's: what is there then can't be told, nor verified.
-    let isTruncated: Bool
-
-    init(_ header: HeaderSection) {
-        self.header = header
-        var places: [String: [Int]] = [:]
-        for index in header.indices { places[header[index].name.lowercased(), default: []].append(index) }
-        self.places = places
-        isTruncated = (header.last?.range.upperBound ?? header.fieldsRange.lowerBound) < header.fieldsRange.upperBound && !header.isEmpty
-    }
-
-    /// The places of the fields of a name (in lower case), the topmost first.
-    subscript(name: String) -> [Int] { places[name] ?? [] }
-
-    /// Puts the fields that a list of names selects into their canonical form (RFC 6376 §5.4.2: of several with the same name the
-    /// lowest first; a name without a field left is nothing).
-    /// - Parameter own: the place of the signature itself, which never signs itself.
-    func select(_ names: [String], except own: Int, into canonicalizer: inout DKIMHeaderCanonicalizer) -> [DKIMSignedField] {
-        var order: [String] = []
-        var counts: [String: (left: Int, signed: Int)] = [:]
-        for name in names {
-            let places = self[name]
-            var count: (left: Int, signed: Int)
-            if let known = counts[name] {
-                count = known
-            } else {
-                order.append(name)
-                count = (places.count, 0)
-            }
-            if count.left > 0, places[count.left - 1] == own { count.left -= 1 }
-            if count.left > 0 {
-                count.left -= 1
-                count.signed += 1
-                canonicalizer.append(header[places[count.left]])
-            }
-            counts[name] = count
-        }
-        return order.map { name in
-            let count = counts[name] ?? (0, 0)
-            let unsigned = self[name].prefix(count.left).count { $0 != own }
-            return DKIMSignedField(name: name, signedCount: count.signed, unsignedCount: unsigned)
-        }
-    }
 }

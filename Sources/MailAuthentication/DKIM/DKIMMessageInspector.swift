@@ -17,7 +17,6 @@ struct DKIMMessageInspector: Sendable {
 
     /// RFC 5322 §2.1.1
     private static let lineLimit = 998
-    private static let blockSize = 64
 
     mutating func update(_ octets: ByteBuffer) {
         // Safe: the octets are read while they are borrowed; every place is below their count.
@@ -26,42 +25,35 @@ struct DKIMMessageInspector: Sendable {
 
     private mutating func take(_ octets: UnsafeRawBufferPointer) {
         let base = position
+        // What is behind the last octet of the piece before is known with the first of this one.
         var index = 0
+        let lastBlock = octets.count - DKIMOctetBlock.size - 1
         while index < octets.count {
-            if index > 0, index + Self.blockSize <= octets.count, unsafe isPlain(octets, index) {
-                unsafe noteLines(octets, index, base)
-                index += Self.blockSize
-                unsafe previous = octets[index - 1]
-                continue
+            if index > 0, index <= lastBlock {
+                // Safe: the blocks end at `index` + 15 and `index` + 16, which are below the count.
+                let block = unsafe DKIMOctetBlock(octets, at: index)
+                let before = unsafe DKIMOctetBlock(octets, at: index - 1)
+                let lineFeeds = block.equals(0x0A)
+                let faults = (lineFeeds .^ before.equals(0x0D)) .| block.isAtLeast(0x80) .| block.equals(0)
+                if DKIMBlockMask(faults).isEmpty {
+                    let lines = DKIMBlockMask(lineFeeds)
+                    if !lines.isEmpty {
+                        // The lines between these two are short.
+                        endLine(at: base + index + lines.first)
+                        lineStart = base + index + lines.last + 1
+                    }
+                    index += DKIMOctetBlock.size
+                    unsafe previous = octets[index - 1]
+                    continue
+                }
             }
-            let stop = min(octets.count, index + (index == 0 ? 1 : Self.blockSize))
+            let stop = index == 0 ? 1 : min(octets.count, index + DKIMOctetBlock.size)
             while index < stop {
                 unsafe take(octets[index], at: base + index)
                 index += 1
             }
         }
         position = base + octets.count
-    }
-
-    /// No fault in this block, if its lines aren't too long; a CR at its end is for the next one.
-    private func isPlain(_ octets: UnsafeRawBufferPointer, _ index: Int) -> Bool {
-        typealias Block = SIMD64<UInt8>
-        // Safe: `index` is at least 1, and the block ends within the octets.
-        let block = unsafe octets.loadUnaligned(fromByteOffset: index, as: Block.self)
-        let before = unsafe octets.loadUnaligned(fromByteOffset: index - 1, as: Block.self)
-        let isLineFeed = block .== Block(repeating: 0x0A)
-        let followsReturn = before .== Block(repeating: 0x0D)
-        let faults = (isLineFeed .^ followsReturn) .| (block .>= Block(repeating: 0x80)) .| (block .== Block(repeating: 0))
-        return !any(faults)
-    }
-
-    private mutating func noteLines(_ octets: UnsafeRawBufferPointer, _ index: Int, _ base: Int) {
-        var place = index
-        let end = index + Self.blockSize
-        while place < end {
-            if unsafe octets[place] == 0x0A { endLine(at: base + place) }
-            place += 1
-        }
     }
 
     private mutating func endLine(at place: Int) {

@@ -43,7 +43,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     public var bodyRequirement: DKIMBodyRequirement { DKIMBodyRequirement(bodyCanonicalization, length: bodyLength) }
 
     /// Where its key is (RFC 6376 §3.6.2.1); `nil` where that isn't a domain name.
-    public var keyName: DomainName? { try? DomainName("\(selector.ascii)._domainkey.\(domain.ascii)") }
+    public var keyName: DomainName? { try? DomainName(selector.ascii + "._domainkey." + domain.ascii) }
 
     /// Reads a value.
     /// - Parameter octets: what stands between the colon and the field's last line end, with its folds.
@@ -76,7 +76,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
         timestamp = try reader.number("t", digits: 12)
         expiration = try reader.number("x", digits: 12)
         if let timestamp, let expiration, expiration <= timestamp { throw reader.error(.invalidValue, "x") }
-        if let methods = reader.optional("q") {
+        if let methods = reader.optional("q"), methods != "dns/txt" {
             let known = methods.split(separator: ":").contains { $0.lowercased() == "dns/txt" }
             guard known else { throw reader.error(.unsupportedQueryMethod, "q") }
         }
@@ -165,6 +165,9 @@ struct DKIMTagReader {
 
     func canonicalizations() throws(DKIMSyntaxError) -> (header: DKIMCanonicalization, body: DKIMCanonicalization) {
         guard let text = optional("c") else { return (.simple, .simple) }
+        // What nearly everybody writes.
+        if text == "relaxed/relaxed" { return (.relaxed, .relaxed) }
+        if text == "relaxed/simple" { return (.relaxed, .simple) }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2, let header = DKIMCanonicalization(rawValue: String(parts[0])) else { throw error(.invalidValue, "c") }
         guard parts.count == 2 else { return (header, .simple) }
@@ -174,10 +177,26 @@ struct DKIMTagReader {
 
     /// Names of fields between colons, in lower case. Those of ARC may be empty, and select nothing.
     func fieldNames(_ name: String, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> [String] {
-        let text = try compact(name)
-        let names = text.split(separator: ":", maxSplits: limit, omittingEmptySubsequences: false)
-        guard names.count <= limit else { throw error(.tooLarge, name) }
-        guard names.allSatisfy({ (allowsEmpty || !$0.isEmpty) && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } }) else { throw error(.invalidValue, name) }
-        return names.map { $0.lowercased() }
+        var names: [String] = []
+        var octets: [UInt8] = []
+        var isValid = true
+        // Octet by octet, as long lists are common: blanks are left out, letters become small.
+        func endName() throws(DKIMSyntaxError) {
+            guard names.count < limit else { throw error(.tooLarge, name) }
+            if octets.isEmpty, !allowsEmpty { isValid = false }
+            names.append(String(decoding: octets, as: UTF8.self))
+            octets.removeAll(keepingCapacity: true)
+        }
+        for octet in try tag(name).value.utf8 {
+            switch octet {
+            case UInt8(ascii: ":"): try endName()
+            case 0x41...0x5A: octets.append(octet | 0x20)
+            case 0x21...0x7E: octets.append(octet)
+            default: if !TagList.isSpace(octet) { isValid = false }
+            }
+        }
+        try endName()
+        guard isValid else { throw error(.invalidValue, name) }
+        return names
     }
 }

@@ -97,7 +97,7 @@ extension DKIMVerifier {
     private func risks(of evaluation: DKIMEvaluation, _ fields: DKIMFieldIndex) -> [DKIMRisk] {
         var risks: [DKIMRisk] = []
         if evaluation.unsignedOctets > 0 { risks.append(.unsignedBody(octets: evaluation.unsignedOctets)) }
-        for name in Self.shownFields where !fields[name].isEmpty {
+        for name in Self.shownFields where fields.contains(name) {
             guard let signed = evaluation.signedFields.first(where: { $0.name == name }), signed.signedCount > 0 else {
                 risks.append(.unsignedField(name))
                 continue

@@ -11,7 +11,10 @@ public struct TagList: Sendable, Hashable {
         public var valueRange: Range<Int>
 
         /// The value without any blank or fold: for Base64, lists and numbers.
-        public var compactValue: String { String(decoding: value.utf8.filter { !TagList.isSpace($0) }, as: UTF8.self) }
+        public var compactValue: String {
+            guard value.utf8.contains(where: TagList.isSpace) else { return value }
+            return String(decoding: value.utf8.filter { !TagList.isSpace($0) }, as: UTF8.self)
+        }
     }
 
     /// The most pairs that are read.
@@ -27,12 +30,12 @@ public struct TagList: Sendable, Hashable {
     public init(parsing octets: some Collection<UInt8>) throws(TagListError) {
         let octets = Array(octets)
         var tags: [Tag] = []
-        var names: Set<String> = []
         var start = 0
         while start < octets.count {
             let end = octets[start...].firstIndex(of: UInt8(ascii: ";")) ?? octets.count
             if let tag = try Self.tag(octets, start..<end, isLast: end == octets.count) {
-                guard names.insert(tag.name).inserted else { throw TagListError(.repeatedName(tag.name), offset: start) }
+                // The limit keeps this search short.
+                guard !tags.contains(where: { $0.name == tag.name }) else { throw TagListError(.repeatedName(tag.name), offset: start) }
                 guard tags.count < Self.tagLimit else { throw TagListError(.tooManyTags, offset: start) }
                 tags.append(tag)
             }

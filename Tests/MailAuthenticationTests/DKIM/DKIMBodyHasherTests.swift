@@ -92,4 +92,46 @@ struct DKIMBodyHasherTests {
             Self.check(body, pieces: pieces, lengths: lengths)
         }
     }
+
+    @Test func longBodiesInPiecesAtRandom() {
+        var generator = DKIMSeededGenerator(seed: 11)
+        let word = "word "
+        let parts = [
+            String(repeating: word, count: 400), String(repeating: "z", count: 9000), "short line\r\n", "<td  class=\"x\">\ta  b</td> \r\n", "\t\tx\r\n",
+            String(repeating: " ", count: 40), String(repeating: "\r\n", count: 30), String(repeating: "\n", count: 30), " \r\n \t\r\n", "\r\r\n", "a\r b",
+            "\u{0}", " \u{B}", "\t\u{0}", "\u{E9} \u{20AC}", "\r", "\n", " ",
+        ]
+        for _ in 0..<120 {
+            let chosen = (0..<Int.random(in: 1...5, using: &generator)).map { _ in parts[Int.random(in: 0..<parts.count, using: &generator)] }
+            let body = (0..<Int.random(in: 0...60, using: &generator)).flatMap { _ in Array(chosen[Int.random(in: 0..<chosen.count, using: &generator)].utf8) }
+            let longest = [20, 100, 3000, 100_000][Int.random(in: 0..<4, using: &generator)]
+            let pieces = (0..<40).map { _ in Int.random(in: 1...longest, using: &generator) }
+            let lengths = (0..<3).map { _ in Int.random(in: 0...(body.count + 2), using: &generator) }
+            Self.check(body, pieces: pieces, lengths: lengths)
+        }
+    }
+
+    /// A run that is hashed in parts may be cut between CR and LF, or within line ends that are those of the body.
+    @Test func runsOfEveryLengthAroundTheirLimit() {
+        for end in ["\r\n", "\r\nx", "\r\n\r\n\r\n", "\r\n\r\n\r\ny\r\n", " \r\n", "  z", "\r", "\n\nx", "\r\r\nx"] {
+            for count in [1024, 8192, 32768] {
+                for shift in -18...2 {
+                    let body = Array((String(repeating: "q", count: count + shift) + end + String(repeating: "r", count: shift & 1 == 0 ? 40 : 0)).utf8)
+                    Self.check(body, pieces: [], lengths: shift == 0 ? [count] : [])
+                }
+            }
+        }
+    }
+
+    /// Blanks and line ends at every place of a block, and at the borders of pieces.
+    @Test func changesAtEveryPlace() {
+        for change in ["\t", "  ", " \t ", "\n", "\r", "\r\n", " \r\n", "\t\n", "\n\n", "\r\r\n", "\r \n", " \r "] {
+            for before in 0...40 {
+                let body = Array((String(repeating: "b", count: before) + change + String(repeating: "c", count: 40)).utf8)
+                Self.check(body, pieces: [], lengths: [])
+                Self.check(body, pieces: [before], lengths: [])
+                Self.check(body, pieces: [before + 1], lengths: [])
+            }
+        }
+    }
 }
