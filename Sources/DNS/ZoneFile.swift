@@ -11,7 +11,8 @@ public enum ZoneFile {
     public static func resolver(parsing text: String) throws(ZoneFileError) -> ZoneResolver {
         guard text.utf8.count <= sizeLimit else { throw ZoneFileError(1, "the file is larger than 64 MiB") }
         var reader = ZoneFileReader()
-        var scanner = ZoneFileScanner(Array(text.utf8))
+        // Some editors write a byte order mark.
+        var scanner = ZoneFileScanner(Array((text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...]).utf8))
         while let entry = try scanner.next() { try reader.take(entry) }
         return reader.resolver
     }
@@ -40,6 +41,8 @@ struct ZoneFileEntry {
         /// With dots and backslashes that were escaped still escaped: for names.
         var text: String
         var isQuoted: Bool
+        /// Written as `\#`, the beginning of data in hexadecimal digits (RFC 3597 §5).
+        var isGeneric = false
     }
     var line: Int
     /// A blank before the first word: the entry is of the name before.
@@ -101,6 +104,7 @@ struct ZoneFileScanner {
     private mutating func word() throws(ZoneFileError) -> ZoneFileEntry.Word {
         let isQuoted = octets[position] == UInt8(ascii: "\"")
         if isQuoted { position += 1 }
+        let start = position
         var value: [UInt8] = []
         var text: [UInt8] = []
         while position < octets.count {
@@ -126,7 +130,10 @@ struct ZoneFileScanner {
             text.append(escaped)
         }
         guard !isQuoted else { throw ZoneFileError(line, "a quoted text is never closed") }
-        return .init(octets: value, text: String(decoding: text, as: UTF8.self), isQuoted: false)
+        guard position > start else { throw ZoneFileError(line, "a control character can't stand there") }
+        return .init(
+            octets: value, text: String(decoding: text, as: UTF8.self), isQuoted: false,
+            isGeneric: octets[start..<position].elementsEqual("\\#".utf8))
     }
 
     private mutating func escape() throws(ZoneFileError) -> UInt8 {

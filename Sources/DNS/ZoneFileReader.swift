@@ -25,7 +25,7 @@ struct ZoneFileReader {
         for _ in 0..<2 {
             guard let word = words.first, !word.isQuoted, words.count > 1 else { break }
             let text = word.text.uppercased()
-            guard ["IN", "CH", "HS"].contains(text) || Self.isTimeToLive(text) else { break }
+            guard ["IN", "CH", "HS", "CLASS1"].contains(text) || Self.isTimeToLive(text) else { break }
             words.removeFirst()
         }
         guard let type = words.popFirst(), !type.isQuoted else { throw ZoneFileError(entry.line, "the record has no type") }
@@ -60,8 +60,13 @@ struct ZoneFileReader {
         _ typeName: String, _ words: [ZoneFileEntry.Word], _ owner: (name: DomainName, isWildcard: Bool), _ line: Int
     ) throws(ZoneFileError) {
         guard let type = Self.type(typeName) else { throw ZoneFileError(line, "“\(typeName)” is no record type") }
-        if words.first?.octets == Array("#".utf8) || words.first?.octets == Array("\\#".utf8) {
-            return put(type, .other(try Self.hexadecimal(words.dropFirst(2), line)), owner)
+        if words.first?.isGeneric == true {
+            let octets = try Self.hexadecimal(words.dropFirst(2), line)
+            guard words.count > 1, Int(words[1].text) == octets.count else {
+                throw ZoneFileError(line, "the number after “\\#” isn't that of the octets")
+            }
+            guard let data = DNSRecordData(octets: octets, type: type) else { throw ZoneFileError(line, "the octets are no data for \(typeName)") }
+            return put(type, data, owner)
         }
         func word(_ index: Int) throws(ZoneFileError) -> String {
             guard index < words.count else { throw ZoneFileError(line, "\(typeName) needs more values") }
@@ -83,10 +88,7 @@ struct ZoneFileReader {
             guard !words.isEmpty else { throw ZoneFileError(line, "TXT needs a text") }
             put(type, .txt(words.flatMap(\.octets)), owner)
         case .mx: put(type, .mx(preference: try number(0), exchange: try name(try word(1), line)), owner)
-        case .cname:
-            guard !owner.isWildcard else { throw ZoneFileError(line, "a CNAME at “*” can't be read here") }
-            resolver.alias(owner.name, to: try name(try word(0), line))
-        case .ptr, .ns: put(type, .name(try name(try word(0), line)), owner)
+        case .cname, .ptr, .ns: put(type, .name(try name(try word(0), line)), owner)
         case .srv:
             put(type, .srv(priority: try number(0), weight: try number(1), port: try number(2), target: try name(try word(3), line)), owner)
         case .tlsa:
@@ -98,7 +100,12 @@ struct ZoneFileReader {
     }
 
     private mutating func put(_ type: DNSRecordType, _ data: DNSRecordData, _ owner: (name: DomainName, isWildcard: Bool)) {
-        if owner.isWildcard { resolver.addWildcard(below: owner.name, type, data) } else { resolver.add(owner.name, type, data) }
+        switch (type, data, owner.isWildcard) {
+        case (.cname, .name(let target), true): resolver.aliasWildcard(below: owner.name, to: target)
+        case (.cname, .name(let target), false): resolver.alias(owner.name, to: target)
+        case (_, _, true): resolver.addWildcard(below: owner.name, type, data)
+        case (_, _, false): resolver.add(owner.name, type, data)
+        }
     }
 
     private static func hexadecimal(_ words: ArraySlice<ZoneFileEntry.Word>, _ line: Int) throws(ZoneFileError) -> [UInt8] {
@@ -123,10 +130,16 @@ struct ZoneFileReader {
         return octets
     }
 
+    /// The types that IANA has registered for records.
     private static let types: [String: UInt16] = [
-        "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "HINFO": 13, "MX": 15, "TXT": 16, "RP": 17, "AAAA": 28, "LOC": 29, "SRV": 33, "NAPTR": 35,
-        "DNAME": 39, "DS": 43, "SSHFP": 44, "RRSIG": 46, "NSEC": 47, "DNSKEY": 48, "NSEC3": 50, "NSEC3PARAM": 51, "TLSA": 52, "SMIMEA": 53,
-        "CDS": 59, "CDNSKEY": 60, "OPENPGPKEY": 61, "SVCB": 64, "HTTPS": 65, "SPF": 99, "URI": 256, "CAA": 257,
+        "A": 1, "NS": 2, "MD": 3, "MF": 4, "CNAME": 5, "SOA": 6, "MB": 7, "MG": 8, "MR": 9, "NULL": 10, "WKS": 11, "PTR": 12, "HINFO": 13, "MINFO": 14,
+        "MX": 15, "TXT": 16, "RP": 17, "AFSDB": 18, "X25": 19, "ISDN": 20, "RT": 21, "NSAP": 22, "NSAP-PTR": 23, "SIG": 24, "KEY": 25, "PX": 26,
+        "GPOS": 27, "AAAA": 28, "LOC": 29, "NXT": 30, "EID": 31, "NIMLOC": 32, "SRV": 33, "ATMA": 34, "NAPTR": 35, "KX": 36, "CERT": 37, "A6": 38,
+        "DNAME": 39, "SINK": 40, "APL": 42, "DS": 43, "SSHFP": 44, "IPSECKEY": 45, "RRSIG": 46, "NSEC": 47, "DNSKEY": 48, "DHCID": 49, "NSEC3": 50,
+        "NSEC3PARAM": 51, "TLSA": 52, "SMIMEA": 53, "HIP": 55, "NINFO": 56, "RKEY": 57, "TALINK": 58, "CDS": 59, "CDNSKEY": 60, "OPENPGPKEY": 61,
+        "CSYNC": 62, "ZONEMD": 63, "SVCB": 64, "HTTPS": 65, "DSYNC": 66, "SPF": 99, "UINFO": 100, "UID": 101, "GID": 102, "UNSPEC": 103, "NID": 104,
+        "L32": 105, "L64": 106, "LP": 107, "EUI48": 108, "EUI64": 109, "URI": 256, "CAA": 257, "AVC": 258, "DOA": 259, "AMTRELAY": 260, "RESINFO": 261,
+        "WALLET": 262, "TA": 32768, "DLV": 32769,
     ]
 
     private static func type(_ text: String) -> DNSRecordType? {

@@ -62,11 +62,62 @@ struct ZoneFileTests {
         }
     }
 
+    // RFC 3597 §5: any type may be written so, and means the same.
+    @Test func genericFormsOfKnownTypesAreThese() async throws {
+        let zone = """
+            a.test. A \\# 4 c6336401
+            a.test. TYPE28 \\# 16 20010db8 00000000 0000000000000001
+            a.test. TXT \\# 5 0161 026263
+            a.test. MX \\# 6 000a 026d78 00
+            b.test. CNAME \\# 8 0161 04746573 7400
+            a.test. TLSA \\# 4 030101ff
+            a.test. CLASS1 300 CAA \\# 2 0001
+            text.test. TXT "#" "1" ; no such form
+            """
+        #expect(try await lookup(zone, "b.test", .a).records == [.address(.v4(0xC633_6401))])
+        #expect(try await lookup(zone, "a.test", .aaaa).records == [.address(.v6(0x2001_0DB8_0000_0000, 1))])
+        #expect(try await lookup(zone, "a.test", .txt).records == [.txt(Array("abc".utf8))])
+        #expect(try await lookup(zone, "a.test", .mx).records == [.mx(preference: 10, exchange: DomainName("mx"))])
+        #expect(try await lookup(zone, "a.test", .tlsa).records == [.tlsa(usage: 3, selector: 1, matching: 1, data: [0xFF])])
+        #expect(try await lookup(zone, "a.test", DNSRecordType(rawValue: 257)).records == [.other([0, 1])])
+        #expect(try await lookup(zone, "text.test", .txt).records == [.txt(Array("#1".utf8))])
+    }
+
+    // RFC 4592 §3.3.1
+    @Test func wildcardsSpeakForNamesThatDoNotExist() async throws {
+        let zone = """
+            *.test. CNAME target.test.
+            target.test. A 198.51.100.1
+            a.b.test. TXT "x"
+            """
+        #expect(try await lookup(zone, "x.y.test", .a).records == [.address(.v4(0xC633_6401))])
+        #expect(try await lookup(zone, "x.y.test", .cname).records == [.name(DomainName("target.test"))])
+        #expect(try await lookup(zone, "b.test", .a).outcome == .noData)
+        #expect(try await lookup(zone, "c.b.test", .a).outcome == .nonexistentDomain)
+    }
+
+    @Test func linesOfOtherSystemsAreRead() async throws {
+        let zone = "\u{FEFF}$ORIGIN test.\r\n;!TIMEOUT slow *\r\na\tIN\t1h30m\tA\t198.51.100.1\r\n\r\n  \r\n\tTXT\t( \"a\"\"b\"\r\n c ) ; end"
+        #expect(try await lookup(zone, "a.test", .a).outcome == .records)
+        #expect(try await lookup(zone, "a.test", .txt).records == [.txt(Array("abc".utf8))])
+        await #expect(throws: DNSError.self) { _ = try await lookup(zone, "slow.test", .a) }
+    }
+
+    @Test func aLargeZoneIsReadAndAskedInLinearTime() async throws {
+        let zone = (0..<8_000).map { "n\($0).a.b.c.d.test. A 198.51.100.1\n" }.joined()
+        let resolver = try ZoneFile.resolver(parsing: zone)
+        for index in 0..<8_000 {
+            let answer = try await resolver.lookup(DomainName("x.n\(index).a.b.c.d.test"), .a)
+            #expect(answer.outcome == .nonexistentDomain)
+        }
+    }
+
     @Test(arguments: [
         ("a.test. A 198.51.100.256", 1), ("\na.test. AAAA 198.51.100.2", 2), ("a.test. TXT \"open", 1), ("a.test. MX ten mail.test.", 1),
         (" A 198.51.100.1", 1),
         ("a.test. NOSUCH x", 1), ("a.test. TXT ( x", 1), ("a.test. TXT x )", 1), ("a.test. TXT \\25", 1), ("$INCLUDE x", 1), (";!NOSUCH a.test. A", 1),
-        ("a..test. A 198.51.100.1", 1),
+        ("a..test. A 198.51.100.1", 1), ("a.test. A \u{1}", 1), ("\u{1}", 1), ("a.test. A \\# 5 c6336401", 1), ("a.test. A \\# 2 c633", 1),
+        ("a.test. TXT \\# 2 0561", 1), ("a.test. MX \\# 3 000a01", 1),
     ])
     func errorsNameTheirLine(zone: String, line: Int) {
         do {

@@ -20,7 +20,9 @@ enum SenderEvidence {
             for term in spf.terms {
                 ask(term.lookups)
                 let place = term.depth > 0 ? " of \(term.domain)" : ""
-                check("spf term", term.matched.map { $0 ? "matches" : "no match" } ?? "read", "\(term.text.isEmpty ? term.domain : term.text)\(place): \(term.note)")
+                check(
+                    "spf term", term.matched.map { $0 ? "matches" : "no match" } ?? "read",
+                    "\(term.text.isEmpty ? term.domain : term.text)\(place): \(term.note)")
             }
             let reason = spf.problem ?? spf.mechanism.map { "“\($0)” matches" } ?? "nothing matches"
             check("spf", spf.result.rawValue, "\(spf.identity.rawValue) \(spf.domain): \(reason)" + (spf.explanation.map { "; the domain says: \($0)" } ?? ""))

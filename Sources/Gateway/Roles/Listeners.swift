@@ -21,9 +21,12 @@ struct Listeners: Sendable {
     let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
+    private let resolver: any Resolver
 
-    init(host: Host, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) {
+    /// - Parameter resolver: another one than the host's, for tests.
+    init(host: Host, resolver: (any Resolver)? = nil, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) {
         self.host = host
+        self.resolver = resolver ?? host.resolver
         self.now = now
         self.offer = offer
         let limits = host.configuration.limits
@@ -90,7 +93,7 @@ struct Listeners: Sendable {
         case .smtp:
             authentication.border = HeaderBorder(configuration)
             if configuration.authentication.mode != .off, let sealer = host.capsuleSealer {
-                let verifier = SenderVerifier(resolver: host.resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
+                let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
                 let assessor = SenderAssessor(
                     verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
                 authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)

@@ -35,8 +35,10 @@ public struct ReverseNameEvaluation: Sendable {
     public var address: IPAddress
     /// Names that lead back to the address.
     public var names: [DomainName]
-    /// Names that the address has in all.
+    /// Names that the address says it has, those beyond the limit left out.
     public var claimed: [DomainName]
+    /// How many names beyond the limit it says it has; they aren't asked for.
+    public var omittedNames: Int
     public var problem: String?
     public var lookups: [DNSLookup]
 }
@@ -53,14 +55,16 @@ public struct ReverseNameChecker: Sendable {
     public func check(_ address: IPAddress) async -> ReverseNameEvaluation {
         let address = address.unmapped
         let lookup = await DNSLookup(ReverseName.name(of: address), .ptr, using: resolver)
-        var evaluation = ReverseNameEvaluation(result: .fail, address: address, names: [], claimed: [], problem: nil, lookups: [lookup])
+        var evaluation = ReverseNameEvaluation(result: .fail, address: address, names: [], claimed: [], omittedNames: 0, problem: nil, lookups: [lookup])
         switch lookup.result {
         case .failure(let error):
             evaluation.result = .temperror
             evaluation.problem = "\(error)"
             return evaluation
         case .success(let answer):
-            for case .name(let name) in answer.records where evaluation.claimed.count < Self.nameLimit { evaluation.claimed.append(name) }
+            for case .name(let name) in answer.records {
+                if evaluation.claimed.count < Self.nameLimit { evaluation.claimed.append(name) } else { evaluation.omittedNames += 1 }
+            }
             guard !evaluation.claimed.isEmpty else {
                 evaluation.result = answer.outcome == .records ? .fail : .permerror
                 evaluation.problem = "the address has no name"
@@ -69,6 +73,11 @@ public struct ReverseNameChecker: Sendable {
         }
         var failure: DNSError?
         for name in evaluation.claimed {
+            guard !Task.isCancelled else {
+                evaluation.result = .temperror
+                evaluation.problem = "the evaluation was cancelled"
+                return evaluation
+            }
             let forward = await DNSLookup(name, address.isIPv4 ? .a : .aaaa, using: resolver)
             evaluation.lookups.append(forward)
             switch forward.result {

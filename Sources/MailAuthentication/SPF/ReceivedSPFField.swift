@@ -1,8 +1,8 @@
 public import DNS
-import MailMessage
 
 extension SPFEvaluation {
-    /// The value of a Received-SPF field (RFC 7208 §9.1), unfolded. Nothing of what strangers said can leave its place in it.
+    /// The value of a Received-SPF field (RFC 7208 §9.1), unfolded, without a word that would be too long for a line. Nothing of what strangers said can leave
+    /// its place in it.
     /// - Parameters:
     ///   - receiver: this host's name.
     ///   - address: the client's address.

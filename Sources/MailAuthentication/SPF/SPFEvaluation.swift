@@ -42,9 +42,11 @@ public struct SPFEvaluation: Sendable {
     public var problem: String?
     /// Everything that was evaluated, in order.
     public var terms: [Term]
+    /// How many more terms were evaluated than ``terms`` has room for (``SPFLimits/evidence``).
+    public var omittedTerms: Int
     /// Terms that took questions to the DNS; at most 10 (§4.6.4).
     public var lookups: Int
-    /// Questions without an answer; at most 2 (§4.6.4).
+    /// Terms with a question that has no answer; at most 2 (§4.6.4).
     public var voidLookups: Int
 }
 
@@ -52,9 +54,15 @@ public struct SPFEvaluation: Sendable {
 public struct SPFLimits: Sendable, Hashable {
     /// Terms that ask the DNS.
     public var lookups = 10
-    /// Questions without an answer.
+    /// Terms with a question that has no answer.
     public var voidLookups = 2
     /// Hosts of an `mx` term, and names of an address.
     public var names = 10
+    /// What all questions may take together; no further one is asked then. The RFC wants 20 seconds at least.
+    public var time = Duration.seconds(20)
+    /// Octets of an explanation, macros replaced.
+    public var explanation = 1_000
+    /// Terms that are kept as evidence.
+    public var evidence = 1_000
     public init() {}
 }

@@ -16,7 +16,7 @@ public struct SPFMacroString: Sendable, Hashable {
         var parts: Int?
         var isReversed: Bool
         /// What separates parts; empty: a dot.
-        var delimiters: [Character]
+        var delimiters: [UInt8]
     }
 
     let parts: [Part]
@@ -89,27 +89,53 @@ public struct SPFMacroString: Sendable, Hashable {
             isReversed = true
             rest = rest.dropFirst()
         }
-        let delimiters = rest.map { Character(UnicodeScalar($0)) }
-        guard delimiters.allSatisfy({ ".-+,/_=".contains($0) }) else { return nil }
-        return Macro(letter: letter, isEscaped: first < 0x60, parts: parts, isReversed: isReversed, delimiters: delimiters)
+        guard rest.allSatisfy(Array(".-+,/_=".utf8).contains) else { return nil }
+        // Each once: a thousand commas separate like one.
+        return Macro(letter: letter, isEscaped: first < 0x60, parts: parts, isReversed: isReversed, delimiters: Set(rest).sorted())
     }
 
-    /// Whether `%{p}` stands in it, which takes DNS questions.
-    var asksForName: Bool {
+    /// Whether a macro of one of these letters stands in it.
+    func asks(for letters: Set<Character>) -> Bool {
         parts.contains { part in
-            if case .macro(let macro) = part { return macro.letter == "p" }
+            if case .macro(let macro) = part { return letters.contains(macro.letter) }
             return false
         }
     }
 
-    /// The text with its macros replaced.
-    func expanded(_ values: SPFMacroValues) -> String {
-        parts.map { part in
-            switch part {
-            case .literal(let text): text
-            case .macro(let macro): macro.expanded(values)
-            }
-        }.joined()
+    /// The text with its macros replaced; `nil` for more than `limit` octets.
+    func expanded(_ values: SPFMacroValues, limit: Int) -> String? {
+        var result = ""
+        for part in parts {
+            result += part.expanded(values)
+            guard result.utf8.count <= limit else { return nil }
+        }
+        return result
+    }
+
+    /// The name with its macros replaced, without a final dot, and cut from the left to 253 octets by whole labels (RFC 7208 §7.3).
+    ///
+    /// It is put together from its end: a record may have thousands of macros, and no more of them counts than a name has room for.
+    func expandedName(_ values: SPFMacroValues) -> String {
+        var pieces: [String] = []
+        var count = 0
+        for part in parts.reversed() where count < 256 {
+            let piece = part.expanded(values)
+            count += piece.utf8.count
+            pieces.append(piece)
+        }
+        var name = Array(pieces.reversed().joined().utf8)[...]
+        if name.last == UInt8(ascii: ".") { name.removeLast() }
+        while name.count > 253, let dot = name.firstIndex(of: UInt8(ascii: ".")) { name = name[(dot + 1)...] }
+        return String(decoding: name, as: UTF8.self)
+    }
+}
+
+extension SPFMacroString.Part {
+    fileprivate func expanded(_ values: SPFMacroValues) -> String {
+        switch self {
+        case .literal(let text): text
+        case .macro(let macro): macro.expanded(values)
+        }
     }
 }
 
@@ -118,11 +144,11 @@ extension SPFMacroString.Macro {
         let value = values[letter]
         var result = value
         if parts != nil || isReversed || !delimiters.isEmpty {
-            let separators = Set(delimiters.isEmpty ? ["."] : delimiters)
-            var pieces = value.split(omittingEmptySubsequences: false) { separators.contains($0) }
+            let separators = delimiters.isEmpty ? [UInt8(ascii: ".")] : delimiters
+            var pieces = Array(value.utf8).split(omittingEmptySubsequences: false) { separators.contains($0) }
             if isReversed { pieces.reverse() }
             if let parts { pieces = pieces.suffix(parts) }
-            result = pieces.joined(separator: ".")
+            result = String(decoding: Array(pieces.joined(separator: [UInt8(ascii: ".")])), as: UTF8.self)
         }
         return isEscaped ? Self.escaped(result) : result
     }
@@ -159,7 +185,7 @@ struct SPFMacroValues: Sendable {
     var validatedName = "unknown"
     var receiver: String
     /// Seconds since 1970.
-    var time: Int
+    var time: Int64
 
     subscript(letter: Character) -> String {
         switch letter {

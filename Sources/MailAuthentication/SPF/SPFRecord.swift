@@ -27,7 +27,8 @@ public struct SPFRecord: Sendable, Hashable {
         case a(SPFMacroString?, v4Prefix: Int, v6Prefix: Int)
         case mx(SPFMacroString?, v4Prefix: Int, v6Prefix: Int)
         case ptr(SPFMacroString?)
-        case ip(IPNetwork)
+        case ip4(IPNetwork)
+        case ip6(IPNetwork)
         case exists(SPFMacroString)
     }
 

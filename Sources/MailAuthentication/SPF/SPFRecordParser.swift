@@ -13,9 +13,9 @@ struct SPFRecordParser {
     mutating func term(_ text: String, at offset: Int) throws(SPFRecordError) {
         guard directives.count + unknownModifiers.count < Self.termLimit else { throw SPFRecordError(.tooManyTerms, at: offset) }
         // What comes first tells a modifier from a mechanism.
-        let delimiter = text.firstIndex { $0 == "=" || $0 == ":" || $0 == "/" }
-        if let delimiter, text[delimiter] == "=" {
-            try modifier(String(text[..<delimiter]), text[text.index(after: delimiter)...], at: offset)
+        let delimiter = text.utf8.firstIndex { $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
+        if let delimiter, text.utf8[delimiter] == UInt8(ascii: "=") {
+            try modifier(String(text[..<delimiter]), text[text.utf8.index(after: delimiter)...], at: offset)
         } else {
             try directive(text, at: offset)
         }
@@ -25,7 +25,7 @@ struct SPFRecordParser {
         let octets = Array(name.utf8)
         guard let first = octets.first, Self.isLetter(first),
             octets.allSatisfy({ Self.isLetter($0) || Self.isDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") })
-        else { throw SPFRecordError(.invalidModifier(name), at: offset) }
+        else { throw SPFRecordError(.invalidModifier(String(name.prefix(64))), at: offset) }
         let place = offset + octets.count + 1
         switch name.lowercased() {
         case "redirect":
@@ -35,7 +35,8 @@ struct SPFRecordParser {
             guard explanation == nil else { throw SPFRecordError(.repeatedModifier("exp"), at: offset) }
             explanation = try Self.domain(value, of: "exp", at: place)
         default:
-            _ = try SPFMacroString(parsing: value, offset: place)
+            // Nobody here expands it, so every letter of the grammar may stand in it.
+            _ = try SPFMacroString(parsing: value, isExplanation: true, offset: place)
             unknownModifiers.append(name)
         }
     }
@@ -43,11 +44,11 @@ struct SPFRecordParser {
     private mutating func directive(_ text: String, at offset: Int) throws(SPFRecordError) {
         var rest = Substring(text)
         var qualifier = SPFRecord.Qualifier.pass
-        if let first = rest.first, let written = SPFRecord.Qualifier(rawValue: String(first)) {
+        if let first = rest.utf8.first, let written = Self.qualifier(first) {
             qualifier = written
-            rest = rest.dropFirst()
+            rest.removeFirst()
         }
-        let end = rest.firstIndex { $0 == ":" || $0 == "/" } ?? rest.endIndex
+        let end = rest.utf8.firstIndex { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") } ?? rest.endIndex
         let name = rest[..<end].lowercased()
         let argument = rest[end...]
         let place = offset + text.utf8.count - argument.utf8.count
@@ -70,16 +71,26 @@ struct SPFRecordParser {
         case "mx":
             let parts = try Self.domainAndPrefixes(argument, of: name, at: place)
             mechanism = .mx(parts.domain, v4Prefix: parts.v4, v6Prefix: parts.v6)
-        case "ip4": mechanism = .ip(try Self.network(argument, isIPv6: false, of: name, at: place))
-        case "ip6": mechanism = .ip(try Self.network(argument, isIPv6: true, of: name, at: place))
+        case "ip4": mechanism = .ip4(try Self.network(argument, isIPv6: false, of: name, at: place))
+        case "ip6": mechanism = .ip6(try Self.network(argument, isIPv6: true, of: name, at: place))
         default: throw SPFRecordError(.unknownMechanism(String(text.prefix(64))), at: offset)
         }
         directives.append(.init(qualifier: qualifier, mechanism: mechanism, text: text))
     }
 
+    private static func qualifier(_ octet: UInt8) -> SPFRecord.Qualifier? {
+        switch octet {
+        case UInt8(ascii: "+"): .pass
+        case UInt8(ascii: "-"): .fail
+        case UInt8(ascii: "~"): .softfail
+        case UInt8(ascii: "?"): .neutral
+        default: nil
+        }
+    }
+
     /// `:domain-spec`.
     private static func required(_ argument: Substring, of name: String, at offset: Int) throws(SPFRecordError) -> SPFMacroString {
-        guard argument.first == ":" else { throw SPFRecordError(.missingDomain(name), at: offset) }
+        guard argument.utf8.first == UInt8(ascii: ":") else { throw SPFRecordError(.missingDomain(name), at: offset) }
         return try domain(argument.dropFirst(), of: name, at: offset + 1)
     }
 
@@ -110,12 +121,12 @@ struct SPFRecordParser {
         var rest = argument
         var v4 = 32
         var v6 = 128
-        if let slashes = rest.range(ofLast: "//"), rest[slashes.upperBound...].utf8.allSatisfy(isDigit) {
+        if let slashes = rest.rangeOfLastSlashes, rest[slashes.upperBound...].utf8.allSatisfy(isDigit) {
             v6 = try prefixLength(rest[slashes.upperBound...], limit: 128, at: offset)
             rest = rest[..<slashes.lowerBound]
         }
-        if let slash = rest.lastIndex(of: "/"), rest[rest.index(after: slash)...].utf8.allSatisfy(isDigit) {
-            v4 = try prefixLength(rest[rest.index(after: slash)...], limit: 32, at: offset)
+        if let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")), rest[rest.utf8.index(after: slash)...].utf8.allSatisfy(isDigit) {
+            v4 = try prefixLength(rest[rest.utf8.index(after: slash)...], limit: 32, at: offset)
             rest = rest[..<slash]
         }
         guard !rest.isEmpty else { return (nil, v4, v6) }
@@ -130,10 +141,10 @@ struct SPFRecordParser {
     }
 
     private static func network(_ argument: Substring, isIPv6: Bool, of name: String, at offset: Int) throws(SPFRecordError) -> IPNetwork {
-        guard argument.first == ":" else { throw SPFRecordError(.missingDomain(name), at: offset) }
+        guard argument.utf8.first == UInt8(ascii: ":") else { throw SPFRecordError(.missingDomain(name), at: offset) }
         var text = argument.dropFirst()
         var length = isIPv6 ? 128 : 32
-        if let slash = text.firstIndex(of: "/") {
+        if let slash = text.utf8.firstIndex(of: UInt8(ascii: "/")) {
             length = try prefixLength(text[text.index(after: slash)...], limit: length, at: offset)
             text = text[..<slash]
         }
@@ -149,16 +160,16 @@ struct SPFRecordParser {
 }
 
 extension Substring {
-    /// The last place of a text of two characters.
-    fileprivate func range(ofLast pair: String) -> Range<Index>? {
-        guard let first = pair.first, let last = pair.last, count >= 2 else { return nil }
-        var index = endIndex
-        var next: Character?
-        while index > startIndex {
-            let place = self.index(before: index)
-            if self[place] == first, next == last { return place..<self.index(place, offsetBy: 2) }
-            next = self[place]
-            index = place
+    /// The last “//”.
+    fileprivate var rangeOfLastSlashes: Range<Index>? {
+        var place = utf8.endIndex
+        var wasSlash = false
+        while place > utf8.startIndex {
+            let next = place
+            place = utf8.index(before: place)
+            let isSlash = utf8[place] == UInt8(ascii: "/")
+            if isSlash, wasSlash { return place..<utf8.index(after: next) }
+            wasSlash = isSlash
         }
         return nil
     }

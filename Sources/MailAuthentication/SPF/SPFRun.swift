@@ -22,16 +22,23 @@ struct SPFRun {
     let helo: String
     let localPart: String
     let senderDomain: String
-    let time: Int
+    let time: Int64
     private(set) var terms: [SPFEvaluation.Term] = []
+    private(set) var omittedTerms = 0
     private(set) var lookups = 0
     private(set) var voidLookups = 0
     /// The questions of the term that is being evaluated.
     private var asked: [DNSLookup] = []
+    /// Whether the term that is being evaluated was counted among those without an answer.
+    private var isCountedAsVoid = false
+    /// How long all questions took.
+    private var waited = Duration.zero
     /// The validated names of the client, once they are known.
     private var validatedNames: [DomainName]?
+    /// Whether the DNS has no name for the client.
+    private var isNameless = false
 
-    init(checker: SPFChecker, address: IPAddress, helo: String, localPart: String, senderDomain: String, time: Int) {
+    init(checker: SPFChecker, address: IPAddress, helo: String, localPart: String, senderDomain: String, time: Int64) {
         self.checker = checker
         self.address = address
         self.helo = helo
@@ -40,19 +47,22 @@ struct SPFRun {
         self.time = time
     }
 
+    /// Characters of a sentence: domains may say what is much longer.
+    static let sentenceLimit = 600
+
     // MARK: check_host()
 
-    /// Evaluates a domain's record (§4).
+    /// Evaluates a domain's record (RFC 7208 §4).
     mutating func checkHost(_ domain: String, depth: Int) async -> Verdict {
-        // §4.3: names of one label, and what is no name, have no record.
-        guard let name = try? DomainName.question((try? DomainName(domain))?.ascii ?? domain), name.labels.count > 1, IPAddress(domain) == nil else {
+        // RFC 7208 §4.3: names of one label, and what is no name (as an address of HELO), have no record.
+        guard !domain.hasPrefix("["), let name = try? DomainName.question(domain), name.labels.count > 1, IPAddress(name.ascii) == nil else {
             return Verdict(result: .none, problem: "“\(domain.prefix(255))” is no domain with more than one label (RFC 7208 §4.3)")
         }
         do {
             guard let record = try await record(of: name, depth: depth) else {
                 return Verdict(result: .none, problem: "\(name) has no SPF record")
             }
-            return try await evaluate(record, of: name.ascii, depth: depth)
+            return try await evaluate(record, of: domain.hasSuffix(".") ? String(domain.dropLast()) : domain, depth: depth)
         } catch {
             switch error {
             case .temporary(let reason): return Verdict(result: .temperror, problem: reason)
@@ -61,12 +71,12 @@ struct SPFRun {
         }
     }
 
-    /// Looks the record up and chooses it (§4.4, §4.5).
+    /// Looks the record up and chooses it (RFC 7208 §4.4, §4.5).
     private mutating func record(of name: DomainName, depth: Int) async throws(Stop) -> SPFRecord? {
-        let lookup = await DNSLookup(name, .txt, using: checker.resolver)
+        let lookup = try await question(name, .txt)
         var term = SPFEvaluation.Term(
             domain: name.ascii, text: "", depth: depth, target: name.ascii, lookups: [lookup], matched: nil, note: "no SPF record")
-        defer { terms.append(term) }
+        defer { note(term) }
         let answer: DNSAnswer
         switch lookup.result {
         case .success(let success): answer = success
@@ -79,7 +89,7 @@ struct SPFRun {
             return octets
         }
         guard let octets = texts.first else { return nil }
-        term.text = String(decoding: octets, as: UTF8.self)
+        term.text = String(decoding: octets.prefix(SPFRecord.sizeLimit), as: UTF8.self)
         guard texts.count == 1 else {
             term.note = "one of \(texts.count) SPF records"
             throw .permanent("\(name) has \(texts.count) SPF records (RFC 7208 §4.5)")
@@ -101,11 +111,13 @@ struct SPFRun {
             }
         }
         guard let redirect = record.redirect else { return Verdict(result: .neutral) }
-        // §6.1
+        // RFC 7208 §6.1
         try countLookup("redirect=\(redirect.text)")
         let target = await expanded(redirect, domain)
-        terms.append(
-            .init(domain: domain, text: "redirect=\(redirect.text)", depth: depth, target: target, lookups: takeAsked(), matched: nil, note: "goes on there"))
+        note(
+            .init(
+                domain: domain.lowercased(), text: "redirect=\(redirect.text)", depth: depth, target: target, lookups: takeAsked(), matched: nil,
+                note: "goes on there"))
         let verdict = await checkHost(target, depth: depth + 1)
         guard verdict.result != .none else {
             throw .permanent("redirect=\(redirect.text) leads to \(target), which has no SPF record (RFC 7208 §6.1)")
@@ -113,10 +125,22 @@ struct SPFRun {
         return verdict
     }
 
+    /// Adds a term to the evidence, as long as there is room.
+    private mutating func note(_ term: SPFEvaluation.Term, at place: Int? = nil) {
+        var term = term
+        term.note = String(term.note.prefix(Self.sentenceLimit))
+        guard terms.count < checker.limits.evidence else {
+            omittedTerms += 1
+            return
+        }
+        terms.insert(term, at: min(place ?? terms.count, terms.count))
+    }
+
     // MARK: Mechanisms
 
     private mutating func matches(_ directive: SPFRecord.Directive, of domain: String, depth: Int) async throws(Stop) -> Bool {
-        var term = SPFEvaluation.Term(domain: domain, text: directive.text, depth: depth, target: nil, lookups: [], matched: nil, note: "")
+        var term = SPFEvaluation.Term(domain: domain.lowercased(), text: directive.text, depth: depth, target: nil, lookups: [], matched: nil, note: "")
+        isCountedAsVoid = false
         if case .include(let target) = directive.mechanism { return try await include(target, &term, of: domain) }
         let result: Result<Bool, Stop>
         do {
@@ -128,59 +152,68 @@ struct SPFRun {
         switch result {
         case .success(let isMatch):
             term.matched = isMatch
-            term.note = isMatch ? "matches: \(directive.qualifier.result.rawValue)" : "doesn't match"
+            if isMatch {
+                term.note = "matches: \(directive.qualifier.result.rawValue)"
+            } else if term.note.isEmpty {
+                term.note = "doesn't match"
+            }
         case .failure(.temporary(let reason)), .failure(.permanent(let reason)): term.note = reason
         }
-        terms.append(term)
+        note(term)
         return try result.get()
     }
 
     private mutating func matches(_ mechanism: SPFRecord.Mechanism, _ term: inout SPFEvaluation.Term, of domain: String) async throws(Stop) -> Bool {
         switch mechanism {
         case .all: return true
-        case .ip(let network):
-            // `ip6` means IPv6 clients only (§5.6).
-            return network.contains(address)
+        case .ip4(let network): return network.contains(address)
+        case .ip6(let network):
+            // Only IPv6 clients (RFC 7208 §5): a network of IPv4-mapped addresses means nobody, as such clients are IPv4 ones.
+            return !address.isIPv4 && network.contains(address)
         case .include: return false
         case .a(let target, let v4Prefix, let v6Prefix):
             try countLookup(term.text)
             guard let name = await name(target, domain, &term) else { return false }
-            let addresses = try await addresses(of: name, isVoidCounted: true)
-            return addresses.contains { isSame($0, v4Prefix, v6Prefix) }
+            return try await addresses(of: name).contains { isSame($0, v4Prefix, v6Prefix) }
         case .mx(let target, let v4Prefix, let v6Prefix):
             try countLookup(term.text)
             guard let name = await name(target, domain, &term) else { return false }
-            let answer = try await ask(name, .mx, isVoidCounted: true)
+            let answer = try await ask(name, .mx)
             var hosts: [DomainName] = []
             for case .mx(_, let host) in answer.records where host != .root { hosts.append(host) }
             guard hosts.count <= checker.limits.names else {
                 throw .permanent("\(name) has \(hosts.count) MX records, more than \(checker.limits.names) (RFC 7208 §4.6.4)")
             }
             for host in hosts {
-                for found in try await addresses(of: host, isVoidCounted: false) where isSame(found, v4Prefix, v6Prefix) { return true }
+                for found in try await addresses(of: host) where isSame(found, v4Prefix, v6Prefix) { return true }
             }
             return false
         case .ptr(let target):
             try countLookup(term.text)
             guard let name = await name(target, domain, &term) else { return false }
-            return await clientNames(isVoidCounted: true).contains { $0.isEqualOrSubdomain(of: name) }
+            return try await clientNames(isVoidCounted: true).contains { $0.isEqualOrSubdomain(of: name) }
         case .exists(let target):
             try countLookup(term.text)
             guard let name = await name(target, domain, &term) else { return false }
-            return try await ask(name, .a, isVoidCounted: true).outcome == .records
+            return try await ask(name, .a).outcome == .records
         }
     }
 
-    /// §5.2
+    /// RFC 7208 §5.2
     private mutating func include(_ target: SPFMacroString, _ term: inout SPFEvaluation.Term, of domain: String) async throws(Stop) -> Bool {
         let place = terms.count
         var term = term
-        defer { terms.insert(term, at: min(place, terms.count)) }
+        defer { note(term, at: place) }
         do {
             try countLookup(term.text)
         } catch {
             term.note = "too many lookups"
             throw error
+        }
+        guard !asksForUnwritableLocalPart(target) else {
+            term.matched = false
+            term.note = Self.unwritableLocalPart
+            return false
         }
         let name = await expanded(target, domain)
         term.target = name
@@ -221,23 +254,38 @@ struct SPFRun {
         return asked
     }
 
-    private mutating func ask(_ name: DomainName, _ type: DNSRecordType, isVoidCounted: Bool) async throws(Stop) -> DNSAnswer {
+    /// Asks, as long as there is time and anybody wants to know.
+    private mutating func question(_ name: DomainName, _ type: DNSRecordType) async throws(Stop) -> DNSLookup {
+        guard !Task.isCancelled else { throw .temporary("the evaluation was cancelled") }
+        guard waited < checker.limits.time else { throw .temporary("the DNS took longer than \(checker.limits.time) (RFC 7208 §4.6.4)") }
         let lookup = await DNSLookup(name, type, using: checker.resolver)
+        waited += lookup.duration
+        return lookup
+    }
+
+    private mutating func ask(_ name: DomainName, _ type: DNSRecordType, isVoidCounted: Bool = true) async throws(Stop) -> DNSAnswer {
+        let lookup = try await question(name, type)
         asked.append(lookup)
         switch lookup.result {
         case .failure(let error): throw .temporary("\(name) \(type) can't be looked up: \(error.reason)")
         case .success(let answer):
-            if isVoidCounted, answer.outcome != .records {
-                voidLookups += 1
-                guard voidLookups <= checker.limits.voidLookups else {
-                    throw .permanent("more than \(checker.limits.voidLookups) questions have no answer, the last is \(name) \(type) (RFC 7208 §4.6.4)")
-                }
-            }
+            if isVoidCounted, answer.outcome != .records { try countVoid(name, type) }
             return answer
         }
     }
 
-    private mutating func addresses(of name: DomainName, isVoidCounted: Bool) async throws(Stop) -> [IPAddress] {
+    /// Deliberate: terms are counted, as RFC 7208 §4.6.4 says, not questions. Hosts of an `mx` term that have no address of the client's family
+    /// would make most domains fail otherwise.
+    private mutating func countVoid(_ name: DomainName, _ type: DNSRecordType) throws(Stop) {
+        guard !isCountedAsVoid else { return }
+        isCountedAsVoid = true
+        voidLookups += 1
+        guard voidLookups <= checker.limits.voidLookups else {
+            throw .permanent("more than \(checker.limits.voidLookups) terms have questions without an answer, the last is \(name) \(type) (RFC 7208 §4.6.4)")
+        }
+    }
+
+    private mutating func addresses(of name: DomainName, isVoidCounted: Bool = true) async throws(Stop) -> [IPAddress] {
         let answer = try await ask(name, address.isIPv4 ? .a : .aaaa, isVoidCounted: isVoidCounted)
         return answer.records.compactMap { record in
             guard case .address(let address) = record else { return nil }
@@ -245,15 +293,23 @@ struct SPFRun {
         }
     }
 
-    /// The names of the client that lead back to it (§5.5), in the order of the DNS. Failures are no names.
-    private mutating func clientNames(isVoidCounted: Bool) async -> [DomainName] {
-        if let validatedNames { return validatedNames }
+    /// The names of the client that lead back to it (RFC 7208 §5.5), in the order of the DNS. Failures are no names.
+    ///
+    /// What the client's names lead to isn't counted as void: that is the client's doing, not the domain's.
+    private mutating func clientNames(isVoidCounted: Bool) async throws(Stop) -> [DomainName] {
+        let reverse = ReverseName.name(of: address)
+        if let validatedNames {
+            // Each term that leads nowhere counts, whether the answer was known already or not.
+            if isVoidCounted, isNameless { try countVoid(reverse, .ptr) }
+            return validatedNames
+        }
         var names: [DomainName] = []
-        if let answer = try? await ask(ReverseName.name(of: address), .ptr, isVoidCounted: false) {
-            if isVoidCounted, answer.outcome != .records { voidLookups += 1 }
+        if let answer = try? await ask(reverse, .ptr, isVoidCounted: false) {
+            isNameless = answer.outcome != .records
+            if isVoidCounted, isNameless { try countVoid(reverse, .ptr) }
             var candidates: [DomainName] = []
-            for case .name(let name) in answer.records { candidates.append(name) }
-            for name in candidates.prefix(checker.limits.names) {
+            for case .name(let name) in answer.records where candidates.count < checker.limits.names { candidates.append(name) }
+            for name in candidates {
                 if let found = try? await addresses(of: name, isVoidCounted: false), found.contains(address) { names.append(name) }
             }
         }
@@ -266,17 +322,31 @@ struct SPFRun {
     /// The name that a term asks for; `nil` for what the DNS can't have, so that the term doesn't match.
     private mutating func name(_ target: SPFMacroString?, _ domain: String, _ term: inout SPFEvaluation.Term) async -> DomainName? {
         var text = domain
-        if let target { text = await expanded(target, domain) }
+        if let target {
+            guard !asksForUnwritableLocalPart(target) else {
+                term.note = Self.unwritableLocalPart
+                return nil
+            }
+            text = await expanded(target, domain)
+        }
         term.target = text
-        return try? DomainName.question(text)
+        guard let name = try? DomainName.question(text) else {
+            term.note = "doesn't match: “\(text.prefix(255))” is no name (RFC 7208 §4.8)"
+            return nil
+        }
+        return name
     }
 
-    /// A domain-spec with its macros replaced, cut from the left to 253 octets (§7.3).
+    private static let unwritableLocalPart = "doesn't match: a local part that isn't ASCII can't stand in a name (RFC 8616 §4)"
+
+    /// RFC 8616 §4: with a local part that isn't ASCII, terms with `%{s}` or `%{l}` match nothing.
+    private func asksForUnwritableLocalPart(_ target: SPFMacroString) -> Bool {
+        !localPart.utf8.allSatisfy { $0 < 0x80 } && target.asks(for: ["s", "l"])
+    }
+
+    /// A domain-spec with its macros replaced, cut from the left to 253 octets (RFC 7208 §7.3).
     private mutating func expanded(_ target: SPFMacroString, _ domain: String) async -> String {
-        var text = Substring(target.expanded(await values(domain, asksForName: target.asksForName)))
-        if text.hasSuffix(".") { text.removeLast() }
-        while text.utf8.count > 253, let dot = text.firstIndex(of: ".") { text = text[text.index(after: dot)...] }
-        return String(text)
+        target.expandedName(await values(domain, asksForName: target.asks(for: ["p"])))
     }
 
     private mutating func values(_ domain: String, asksForName: Bool) async -> SPFMacroValues {
@@ -284,29 +354,30 @@ struct SPFRun {
             localPart: localPart, senderDomain: senderDomain, domain: domain, address: "\(address)", dottedAddress: ReverseName.dotted(address),
             isIPv6: !address.isIPv4, helo: helo, receiver: checker.receivingHost, time: time)
         if asksForName, let domain = try? DomainName.question(domain) {
-            let names = await clientNames(isVoidCounted: false)
-            // §7.3: the domain itself, else one below it, else any.
+            let names = (try? await clientNames(isVoidCounted: false)) ?? []
+            // RFC 7208 §7.3: the domain itself, else one below it, else any.
             let best = names.first { $0 == domain } ?? names.first { $0.isSubdomain(of: domain) } ?? names.first
             values.validatedName = best?.ascii ?? "unknown"
         }
         return values
     }
 
-    /// What the domain says about a failure (§6.2). Whatever is wrong with it, there is none.
+    /// What the domain says about a failure (RFC 7208 §6.2). Whatever is wrong with it, there is none.
     mutating func explanation(of target: SPFMacroString, domain: String) async -> String? {
         let text = await expanded(target, domain)
-        guard let name = try? DomainName.question(text) else { return nil }
-        let lookup = await DNSLookup(name, .txt, using: checker.resolver)
+        guard let name = try? DomainName.question(text), let lookup = try? await question(name, .txt) else { return nil }
         var term = SPFEvaluation.Term(
-            domain: domain, text: "exp=\(target.text)", depth: 0, target: name.ascii, lookups: [lookup], matched: nil, note: "no explanation")
-        defer { terms.append(term) }
+            domain: domain.lowercased(), text: "exp=\(target.text)", depth: 0, target: name.ascii, lookups: [lookup], matched: nil, note: "no explanation")
+        defer { note(term) }
         guard case .success(let answer) = lookup.result, answer.records.count == 1, case .txt(let octets)? = answer.records.first,
-            octets.allSatisfy({ (0x20...0x7E).contains($0) }),
+            octets.count <= SPFRecord.sizeLimit, octets.allSatisfy({ (0x20...0x7E).contains($0) }),
             let string = try? SPFMacroString(parsing: String(decoding: octets, as: UTF8.self), isExplanation: true)
         else { return nil }
-        let explanation = string.expanded(await values(domain, asksForName: string.asksForName))
+        let values = await values(domain, asksForName: string.asks(for: ["p"]))
         // What a client said in HELO stands in it as well, and a reply has one line.
-        guard explanation.utf8.count <= 1_000, explanation.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
+        guard let explanation = string.expanded(values, limit: checker.limits.explanation), explanation.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            return nil
+        }
         term.note = "the explanation"
         return explanation
     }

@@ -102,6 +102,7 @@ public struct XMLEventReader: Sendable {
             unsafe XMLParserState.of(data)?.fail("an entity is declared, which isn't allowed")
         }
         unsafe XML_SetProcessingInstructionHandler(parser) { data, target, _ in unsafe XMLParserState.of(data)?.instruction(target) }
+        unsafe XML_SetUnknownEncodingHandler(parser, { _, name, encoding in unsafe XMLEncodings.fill(encoding, named: name) }, nil)
         var offset = 0
         // In pieces, because the library counts octets of a piece as a C int.
         repeat {

@@ -65,7 +65,9 @@ enum PlainAddressList {
         while place < octets.count, isPlain(octets[place]) { place += 1 }
         guard place > domain else { return nil }
         // Where an encoded-word begins, an at sign may lie within it.
-        guard !zip(octets[start..<place], octets[start..<place].dropFirst()).contains(where: { $0 == UInt8(ascii: "=") && $1 == UInt8(ascii: "?") }) else { return nil }
+        guard !zip(octets[start..<place], octets[start..<place].dropFirst()).contains(where: { $0 == UInt8(ascii: "=") && $1 == UInt8(ascii: "?") }) else {
+            return nil
+        }
         return HeaderMailbox(writtenDisplayName: name, localPart: local, domain: String(decoding: octets[domain..<place], as: UTF8.self))
     }
 

@@ -18,7 +18,8 @@ struct AuthCommand: AsyncParsableCommand {
             stands still. The exit code is 0 for a verdict or an accepted input, 1 for a refused one, 64 and up for wrong use.
             """,
         subcommands: [
-            AuthCheckCommand.self, AuthSPFCommand.self, AuthDKIMCommand.self, AuthDMARCCommand.self, AuthARCCommand.self, AuthRecordCommand.self,
+            AuthCheckCommand.self, AuthSPFCommand.self, AuthDKIMCommand.self, AuthDMARCCommand.self, AuthARCCommand.self, AuthBIMICommand.self,
+            AuthRecordCommand.self,
             AuthDKIMSignCommand.self, AuthARCSealCommand.self,
         ])
 }

@@ -13,9 +13,10 @@ struct AuthRecordCommand: PosternCommand {
         case dkimKey = "dkim-key"
         case dkimSignature = "dkim-signature"
         case dmarc
+        case bimi
     }
 
-    @Argument(help: "spf, dkim-key, dkim-signature, dmarc.")
+    @Argument(help: "spf, dkim-key, dkim-signature, dmarc, bimi.")
     var kind: Kind
     @Argument(help: "The record's text, the strings of a TXT record joined.")
     var text: String
@@ -62,6 +63,10 @@ struct AuthRecordCommand: PosternCommand {
                 throw CommandFailure(.failure, (["it has no usable policy and asks for no reports (RFC 9989 §4.10.1)"] + record.notes).joined(separator: "; "))
             }
             return ["p=\(record.policy.rawValue)"] + record.notes
+        case .bimi:
+            let record = try BIMIRecord(parsing: octets)
+            if record.isDeclination { return ["the domain declines"] }
+            return [record.location.map { "l=\($0)" }, record.evidenceLocation.map { "a=\($0)" }].compactMap { $0 }
         }
     }
 }

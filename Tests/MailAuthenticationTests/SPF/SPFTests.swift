@@ -63,11 +63,30 @@ struct SPFTests {
         #expect(clock.now - start < .seconds(30))
     }
 
+    @Test func aRecordFullOfMacrosEndsSoon() async throws {
+        let macros = String(repeating: "%{s1r+-.,/_=}", count: 4_000)
+        let zone = "gmail.test. TXT \"v=spf1 include:\(macros).gmail.test -all\"\n*.gmail.test. TXT \"v=spf1 include:\(macros).gmail.test -all\""
+        let clock = ContinuousClock()
+        let start = clock.now
+        let evaluation = try await check(zone, "203.0.113.5", from: String(repeating: "a.b-", count: 60) + "@gmail.test")
+        #expect(evaluation.result == .permerror && evaluation.lookups == 11)
+        #expect(clock.now - start < .seconds(30))
+    }
+
+    @Test func evidenceHasALimit() async throws {
+        let zone = "gmail.test. TXT \"v=spf1" + String(repeating: " ip4:203.0.113.5", count: 1_500) + " -all\""
+        let evaluation = try await check(zone, "203.0.113.6")
+        #expect(evaluation.result == .fail && evaluation.mechanism == "-all" && evaluation.terms.count == 1_000 && evaluation.omittedTerms == 502)
+    }
+
     @Test func whatStrangersSayStaysInItsPlaceInReceivedSPF() async throws {
         let evaluation = try await check("", "198.51.100.7", helo: "x) evil=\"\r\nSubject: a", from: "a\"b\\(c)\r\nX: y@gmail.test")
         let value = evaluation.receivedSPF(
             receiver: "mail.kartapuce.test", address: .v4(1), helo: "x) evil=\"\r\nSubject: a", mailFrom: "a\"b\\(c)\r\nX: y@gmail.test")
         #expect(value.utf8.allSatisfy { (0x20...0x7E).contains($0) })
+        let long = evaluation.receivedSPF(
+            receiver: "mail.kartapuce.test", address: .v4(1), helo: String(repeating: "(", count: 5_000), mailFrom: String(repeating: "\\", count: 5_000))
+        #expect(long.split(separator: " ").allSatisfy { $0.utf8.count <= 900 })
         #expect(value.contains("helo=\"x) evil=\\\"??Subject: a\""))
         #expect(value.contains("envelope-from=\"a\\\"b\\\\(c)??X: y@gmail.test\""))
     }
