@@ -90,7 +90,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "MailStore", "Journeys",
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "Milter", "MailStore", "Journeys",
                 "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
@@ -138,7 +138,9 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport", "Journeys", "MailTesting", nioCore,
+                "Gateway", "MailAuthentication", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport",
+                "Journeys",
+                "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,
             ]
         ),
@@ -161,7 +163,9 @@ let package = Package(
         ),
         .testTarget(
             name: "LabTests",
-            dependencies: ["Lab", "Gateway", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging]),
+            dependencies: [
+                "Lab", "Gateway", "MailAuthentication", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging,
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -108,6 +108,8 @@ struct MilterPostfix {
         smtpd_relay_restrictions = reject_unauth_destination
         smtpd_tls_security_level = none
         smtpd_peername_lookup = no
+        # Tests speak as clients of anywhere.
+        smtpd_authorized_xclient_hosts = 127.0.0.1
         smtp_dns_support_level = disabled
         smtp_host_lookup = native
         smtputf8_enable = no

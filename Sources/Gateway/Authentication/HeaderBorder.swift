@@ -6,15 +6,19 @@ import MailMessage
 struct HeaderBorder: Sendable {
     private let border: AuthenticationResultsBorder
 
-    init(_ configuration: Configuration) {
+    /// - Parameter reservedNames: further fields that only we may write.
+    init(_ configuration: Configuration, reservedNames: [String] = []) {
         let names = [configuration.hostname, configuration.authentication.authservID?.ascii].compactMap { $0 }
         border = AuthenticationResultsBorder(
-            identifiers: names, ownDomains: configuration.domains, reservedNames: [AuthenticationCapsule.fieldName])
+            identifiers: names, ownDomains: configuration.domains, reservedNames: [AuthenticationCapsule.fieldName] + reservedNames)
     }
+
+    /// Such fields, in the order of the message.
+    func removals(in header: HeaderSection) -> [AuthenticationResultsBorder.Removal] { border.removals(in: header) }
 
     /// The octets of such fields, and their names with the reasons.
     func forgeries(in header: HeaderSection) -> (ranges: [Range<Int>], names: [String]) {
-        let removals = border.removals(in: header)
+        let removals = removals(in: header)
         return (removals.map(\.range), removals.map { "\($0.name) (\($0.reason.rawValue))" })
     }
 }

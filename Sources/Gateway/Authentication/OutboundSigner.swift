@@ -13,60 +13,93 @@ struct OutboundSigner: Sendable {
     let domains: [DomainName]
     let hostname: String
 
+    /// What came of it: the fields to put on top, none where nothing could be signed, and what a journey says of it.
+    struct Signatures: Sendable {
+        var fields = ByteBuffer()
+        /// `signed`, `sealed` or `none`.
+        var result = "none"
+        var explanation = ""
+    }
+
     /// Puts the signatures into `outcome`. A message that can't be signed leaves without a signature, and its journey says why.
     /// - Parameter capsule: what the edge found out, where the message came from outside.
     func sign(
         _ transaction: SMTPTransaction, _ description: MessageDescription, capsule: AuthenticationCapsule?,
         into outcome: inout ReceptionAuthentication.Outcome, at time: Date
     ) async throws {
-        let content = transaction.content
-        let header = description.header
         let start = ContinuousClock.now
-        func tell(_ check: String, _ result: String, _ explanation: String) {
-            outcome.steps.append((.checked(.init(check: check, result: result, explanation: explanation)), (ContinuousClock.now - start).seconds))
-        }
+        let check: String
+        let signatures: Signatures
         if let capsule {
             guard settings.sealsForwarded else { return }
-            guard let domain = domains.first, let key = keys.active(for: domain).first else {
-                return tell("arc seal", "none", "no active key of our own domain; make one with postern dkim generate")
-            }
-            do {
-                let results = try AuthenticationResults(parsing: capsule.results)
-                let chain = results.results(of: "arc").first.flatMap { ARCResult(rawValue: $0.result) } ?? .none
-                var sealing = try ARCSealer(key: key).begin(header, chain: chain, results: capsule.results)
-                try await content.pieces(from: header.range.upperBound) { sealing.update($0) }
-                outcome.fields.writeImmutableBuffer(try sealing.finish(at: time))
-                tell("arc seal", "sealed", "d=\(key.domain) s=\(key.selector), cv=\(chain.rawValue)")
-            } catch let refusal as ARCSealingRefusal {
-                tell("arc seal", "none", "\(refusal)")
-            } catch let error as AuthenticationResultsError {
-                tell("arc seal", "none", "\(error)")
-            }
-            return
+            check = "arc seal"
+            signatures = try await seal(transaction.content, header: description.header, results: capsule.results, at: time)
+        } else {
+            check = "dkim signature"
+            signatures = try await sign(
+                transaction.content, head: description.head, header: description.header, usesSMTPUTF8: transaction.envelope.usesSMTPUTF8, at: time)
         }
+        outcome.fields.writeImmutableBuffer(signatures.fields)
+        outcome.steps.append(
+            (
+                .checked(.init(check: check, result: signatures.result, explanation: signatures.explanation)),
+                (ContinuousClock.now - start).seconds
+            ))
+    }
+
+    /// Seals a message that came from outside.
+    /// - Parameter results: the value of the Authentication-Results field with what was found when it came, `arc` among it.
+    /// - Throws: what reading the message throws.
+    func seal(_ content: any MessageContent, header: HeaderSection, results: String, at time: Date) async throws -> Signatures {
+        guard let domain = domains.first, let key = keys.active(for: domain).first else {
+            return Signatures(explanation: "no active key of our own domain; make one with postern dkim generate")
+        }
+        do {
+            let found = try AuthenticationResults(parsing: results)
+            let chain = found.results(of: "arc").first.flatMap { ARCResult(rawValue: $0.result) } ?? .none
+            var sealing = try ARCSealer(key: key).begin(header, chain: chain, results: results)
+            try await content.pieces(from: header.range.upperBound) { sealing.update($0) }
+            return Signatures(
+                fields: try sealing.finish(at: time), result: "sealed", explanation: "d=\(key.domain) s=\(key.selector), cv=\(chain.rawValue)")
+        } catch let refusal as ARCSealingRefusal {
+            return Signatures(explanation: "\(refusal)")
+        } catch let error as AuthenticationResultsError {
+            return Signatures(explanation: "\(error)")
+        }
+    }
+
+    /// Signs a message of our own with all active keys of its author's domain.
+    /// - Parameters:
+    ///   - head: the beginning of the message, with all of its header.
+    ///   - usesSMTPUTF8: whether it is an internationalised message (RFC 6531), whose header may be signed as it is.
+    /// - Throws: what reading the message throws.
+    func sign(
+        _ content: any MessageContent, head: ByteBuffer, header: HeaderSection, usesSMTPUTF8: Bool, at time: Date
+    ) async throws -> Signatures {
         let author: DomainName
         do {
-            author = try DMARCAuthor(message: description.head).domain
+            author = try DMARCAuthor(message: head).domain
         } catch {
-            return tell("dkim signature", "none", "\(error)")
+            return Signatures(explanation: "\(error)")
         }
         // Aligned with the author's domain, or with what lies above it (RFC 9989 §4.4.1).
         guard let domain = domains.filter({ author.isEqualOrSubdomain(of: $0) }).max(by: { $0.ascii.utf8.count < $1.ascii.utf8.count }) else {
-            return tell("dkim signature", "none", "\(author) is none of our domains")
+            return Signatures(explanation: "\(author) is none of our domains")
         }
         let active = keys.active(for: domain)
         guard !active.isEmpty else {
-            return tell("dkim signature", "none", "\(domain) has no active key; make one with postern dkim generate --domain \(domain)")
+            return Signatures(explanation: "\(domain) has no active key; make one with postern dkim generate --domain \(domain)")
         }
         do {
             var options = DKIMSigningOptions()
-            options.allowsInternationalizedHeader = transaction.envelope.usesSMTPUTF8
+            options.allowsInternationalizedHeader = usesSMTPUTF8
             var signing = try DKIMSigner(keys: active, options: options).begin(header)
             try await content.pieces(from: header.range.upperBound) { signing.update($0) }
-            outcome.fields.writeImmutableBuffer(try signing.finish(at: time))
-            tell("dkim signature", "signed", active.map { "d=\($0.domain) s=\($0.selector) (\($0.key.algorithm.rawValue))" }.joined(separator: ", "))
+            return Signatures(
+                fields: try signing.finish(at: time), result: "signed",
+                explanation: active.map { "d=\($0.domain) s=\($0.selector) (\($0.key.algorithm.rawValue))" }.joined(separator: ", "))
         } catch let refusal as DKIMSigningRefusal {
-            tell("dkim signature", "none", "\(refusal)")
+            return Signatures(explanation: "\(refusal)")
         }
     }
 }

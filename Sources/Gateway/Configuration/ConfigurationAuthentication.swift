@@ -102,13 +102,13 @@ extension Configuration {
         return [
             .init(
                 "enabled", \.enabled, .flag, in: initial, example: "true",
-                "whether role relay signs mail of our domains with DKIM, where postern dkim generate has made keys"),
+                "whether role relay, or postern milter, signs mail of our domains with DKIM, where postern dkim generate has made keys"),
             .init(
                 "keyFolder", \.keyFolder, ConfigurationValue.path("folder").optional, in: initial, example: "/etc/postern/dkim",
                 "where the keys are; none: dkim in the data folder"),
             .init(
                 "sealsForwarded", \.sealsForwarded, .flag, in: initial, example: "true",
-                "whether role relay seals mail with ARC that came from outside and goes on to the outside"),
+                "whether role relay seals mail with ARC that came from outside and goes on to the outside; for postern milter see milter.seals"),
         ]
     }()
 }

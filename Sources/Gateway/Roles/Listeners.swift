@@ -94,8 +94,9 @@ struct Listeners: Sendable {
             authentication.border = HeaderBorder(configuration)
             if configuration.authentication.mode != .off, let sealer = host.capsuleSealer {
                 let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
-                authentication.judge = SenderJudge(
-                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname, sealer: sealer)
+                let assessor = SenderAssessor(
+                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
+                authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)
             }
         case .submission, .submissions:
             authentication.border = HeaderBorder(configuration)
