@@ -62,7 +62,8 @@ enum InputFile {
         do {
             data = try Data(contentsOf: URL(filePath: name))
         } catch {
-            throw CommandFailure(.notFound, "\(path) can't be read: \(error)")
+            let isThere = FileManager.default.fileExists(atPath: name)
+            throw CommandFailure(.notFound, "\(path) " + (isThere ? "can't be read: give a file that you may read" : "isn't there: give the path of a file"))
         }
         guard data.count <= limit else { throw CommandFailure(.badData, "\(path) is larger than 256 MiB") }
         return Array(data)
