@@ -93,7 +93,7 @@ private struct MilterRun {
                 require(content != nil && octets.readableBytes > 0, "octets of no message")
                 content? += octets.readableBytes
                 if input.has(2) { session.skipBody() }
-            case .contentRefused: require(content != nil, "a message was refused that hadn't begun")
+            case .contentRefused: content = nil
             case .requestVerdict(_, let octets):
                 require(content == octets, "the session counts \(octets) octets, \(content ?? -1) were handed out")
                 require(octets <= 2_000, "a message over the limit")
