@@ -41,6 +41,7 @@ let package = Package(
         .library(name: "DNS", targets: ["DNS"]),
         .library(name: "SASL", targets: ["SASL"]),
         .library(name: "MailAuthentication", targets: ["MailAuthentication"]),
+        .library(name: "Milter", targets: ["Milter"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
         .library(name: "MailStore", targets: ["MailStore"]),

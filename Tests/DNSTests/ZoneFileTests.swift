@@ -83,6 +83,21 @@ struct ZoneFileTests {
         #expect(try await lookup(zone, "text.test", .txt).records == [.txt(Array("#1".utf8))])
     }
 
+    /// A record's description is what a zone file has in its place, whatever octets its names are made of.
+    @Test(arguments: [
+        ("MX", DNSRecordType.mx, "10 mail\\;a\\ b.gmail.test", "10 mail\\;a\\ b.gmail.test"),
+        ("CNAME", .cname, "\\(a\\).\\\"b", "\\(a\\).\\\"b"),
+        ("PTR", .ptr, "@.", "@."),
+        ("NS", .ns, ".", "."),
+        ("SRV", .srv, "0 1 993 .", "0 1 993 ."),
+    ])
+    func whatARecordSaysOfItselfIsReadAsTheSame(word: String, type: DNSRecordType, data: String, description: String) async throws {
+        let first = try await lookup("kartapuce.test. \(word) \(data)", "kartapuce.test", type)
+        #expect(first.records.map(\.description) == [description])
+        let second = try await lookup("kartapuce.test. \(word) \(description)", "kartapuce.test", type)
+        #expect(second.records == first.records)
+    }
+
     // RFC 4592 §3.3.1
     @Test func wildcardsSpeakForNamesThatDoNotExist() async throws {
         let zone = """

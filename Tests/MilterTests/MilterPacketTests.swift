@@ -27,6 +27,11 @@ import Testing
         decoder.receive(ByteBuffer(bytes: octets))
         let error = #expect(throws: MilterError.self) { try decoder.next() }
         #expect(error?.code == code)
+        // The same in pieces.
+        var cut = MilterPacketDecoder(limit: 1_048_577)
+        cut.receive(ByteBuffer(bytes: octets.prefix(4)))
+        let again = #expect(throws: MilterError.self) { try cut.next() }
+        #expect(again == error)
     }
 
     @Test func aPacketOfTheLimitsLengthIsTaken() throws {

@@ -18,6 +18,7 @@ struct DKIMTagWriter {
 
     /// A tag of words between colons.
     mutating func list(_ name: String, _ values: [String]) {
+        guard !values.isEmpty else { return tag(name, "") }
         separate()
         for (index, value) in values.enumerated() {
             token(index == 0 ? " \(name)=\(value)" : value, following: 1)

@@ -50,8 +50,8 @@ public struct MilterPacketDecoder: Sendable {
         guard let length = input.getInteger(at: input.readerIndex, as: UInt32.self) else { return nil }
         guard length > 0 else { throw MilterError(.emptyPacket, command: nil) }
         guard length <= limit else {
-            let command = input.getInteger(at: input.readerIndex + 4, as: UInt8.self)
-            throw MilterError(.packetTooLong, command: command, state: "a packet of \(length) octets was announced")
+            // Without its letter, which may not be there yet: the error is the same however the octets are cut.
+            throw MilterError(.packetTooLong, command: nil, state: "a packet of \(length) octets was announced")
         }
         guard input.readableBytes >= 4 + Int(length) else { return nil }
         input.moveReaderIndex(forwardBy: 4)

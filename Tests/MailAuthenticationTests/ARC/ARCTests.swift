@@ -55,6 +55,13 @@ struct ARCTests {
         #expect(message.split(separator: "\r\n").allSatisfy { $0.utf8.count <= 76 })
     }
 
+    // RFC 8617 §4.1.2: a message may have none of the fields that are signed.
+    @Test func aMessageWithoutFieldsToSignIsSealedAllTheSame() async throws {
+        let message = "X-Kartapuce: yes\r\n\r\nHello.\r\n"
+        let evaluation = try await evaluate(try sealed(message, .none, number: 1))
+        #expect(evaluation.result == .pass, "\(evaluation.reason)")
+    }
+
     @Test func whoChangesTheMessageSealsItAgain() async throws {
         let first = try sealed(Self.message, .none, number: 1)
         let changed = first + "-- \r\nThe list\r\n"
