@@ -85,9 +85,11 @@ private struct MilterRun {
                 content = 0
             case .header(let octets):
                 require(content != nil, "a field of no message")
-                require(octets.readableBytesView.hasWholeLineEnds, "a bare CR or LF in a field")
+                // Octets over 127 and a bare CR are left as the MTA sent them, for signatures; no more fields come of it.
+                let isPlain = octets.readableBytesView.allSatisfy { $0 < 0x80 } && octets.readableBytesView.hasWholeLineEnds
                 let section = HeaderSection(parsing: octets)
-                require(section.count == 1, "\(section.count) fields in one: \(String(buffer: octets))")
+                require(section.count <= 1 && (section.count == 1 || !isPlain), "\(section.count) fields in one: \(String(buffer: octets))")
+                require(octets.readableBytesView.suffix(2).elementsEqual([0x0D, 0x0A]), "a field without its end")
                 content? += octets.readableBytes
             case .content(let octets):
                 require(content != nil && octets.readableBytes > 0, "octets of no message")
