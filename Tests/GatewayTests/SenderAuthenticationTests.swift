@@ -179,10 +179,12 @@ import Testing
     private static func enforcing(_ configuration: inout Configuration) { configuration.authentication.mode = .enforce }
 
     /// A message as the edge hands it in.
-    private func judged(_ house: TestHouse, _ text: String) async throws -> String {
+    private func judged(
+        _ house: TestHouse, _ text: String, change: (inout Configuration) throws -> Void = enforcing
+    ) async throws -> String {
         var judged = ""
         try await house.withHost(
-            "edge", roles: [.mx, .store], listeners: [.smtp], change: Self.enforcing
+            "edge", roles: [.mx, .store], listeners: [.smtp], change: change
         ) { edge in
             try await edge.addUsers("bob")
             let reply = try await edge.client().send(from: "x@attacker.test", to: "bob@kartapuce.test", text: text)
@@ -293,6 +295,34 @@ import Testing
                 let chain = try await verifier.verify(nil, content: BufferedContent(sealed), at: house.clock.now).arc
                 #expect(chain.result == .pass && chain.sealers == [domain], "\(chain.reason)")
                 #expect(chain.instances.first?.authenticationResults.results.contains("dmarc=fail") == true)
+            }
+        }
+    }
+
+    /// An edge that checks nothing, or an alias of a message without a capsule, must not get strangers a signature of ours.
+    @Test func whatAStrangerWroteInOurNameIsNeverSigned() async throws {
+        try await TestHouse.open(zones: Self.zones) { house in
+            let spoofed = Self.genuine.replacingOccurrences(of: "Tom <tom@gmail.test>", with: "bob@kartapuce.test")
+            let unjudged = try await judged(house, spoofed, change: { $0.authentication.mode = .off })
+            try await house.withHost(
+                "smtp", roles: [.relay], listeners: [.link],
+                change: {
+                    try DKIMKeyFolder(path: $0.dkimFolder).generate(
+                        domain: DomainName("kartapuce.test"), selector: DomainName("e"), key: DKIMKeyPair.generateEd25519(), stage: .active, at: house.clock.now
+                    )
+                }
+            ) { relay in
+                let store = try await relay.client(.link, tls: try house.linkClient(.store))
+                let first = try await store.send(from: "x@attacker.test", to: "tom@gmail.test", text: unjudged)
+                #expect(try await checks(relay, trace(in: first)) == ["capsule=believed", "arc seal=sealed"])
+                let second = try await store.send(from: "x@attacker.test", to: "tom@gmail.test", text: spoofed)
+                #expect(try await checks(relay, trace(in: second)) == ["dkim signature=none"])
+                // A host that is both sends its users' mail itself, and what the capsule marks is none of theirs.
+                let both = try await relay.client(.link, tls: try house.linkClient(.store, .internal))
+                let third = try await both.send(from: "x@attacker.test", to: "tom@gmail.test", text: unjudged)
+                #expect(try await checks(relay, trace(in: third)) == ["capsule=believed", "arc seal=sealed"])
+                #expect(try await relay.emptied())
+                #expect(!house.outside.taken.contains { $0.contains("DKIM-Signature:") })
             }
         }
     }

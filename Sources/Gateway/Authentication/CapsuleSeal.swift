@@ -124,13 +124,9 @@ struct CapsuleReader: Sendable {
             throw Doubt.otherMessage("that one has \(capsule.byteCount) octets")
         }
         var hash = SHA256()
-        var offset = content.byteCount - capsule.byteCount
-        while offset < content.byteCount {
-            let end = min(offset + 256 * 1024, content.byteCount)
-            let piece = try await content.read(offset..<end)
+        try await content.pieces(from: content.byteCount - capsule.byteCount) { piece in
             // The bytes are read while they are borrowed.
             unsafe piece.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
-            offset = end
         }
         guard HexDigits.text(Array(hash.finalize())) == capsule.sha256 else { throw Doubt.otherMessage("the digests differ") }
         return capsule

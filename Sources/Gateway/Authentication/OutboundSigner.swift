@@ -11,7 +11,6 @@ struct OutboundSigner: Sendable {
     let keys: DKIMKeyFolder.Keys
     let settings: Configuration.SigningSettings
     let domains: [DomainName]
-    let hostname: String
 
     /// What came of it: the fields to put on top, none where nothing could be signed, and what a journey says of it.
     struct Signatures: Sendable {
@@ -34,6 +33,9 @@ struct OutboundSigner: Sendable {
             guard settings.sealsForwarded else { return }
             check = "arc seal"
             signatures = try await seal(transaction.content, header: description.header, results: capsule.results, at: time)
+        } else if !Self.isOurs(transaction.session) {
+            check = "dkim signature"
+            signatures = Signatures(explanation: "it wasn't submitted by a user of ours: whoever hands it over passes on other people's mail")
         } else {
             check = "dkim signature"
             signatures = try await sign(
@@ -45,6 +47,13 @@ struct OutboundSigner: Sendable {
                 .checked(.init(check: check, result: signatures.result, explanation: signatures.explanation)),
                 (ContinuousClock.now - start).seconds
             ))
+    }
+
+    /// Whether a message was written by somebody who authenticated, here or at the host that hands it over. The store only passes on what aliases
+    /// lead outside, and that may be anybody's.
+    private static func isOurs(_ session: SMTPSessionInfo) -> Bool {
+        let roles = [Configuration.Role.submission, .internal].map(\.rawValue)
+        return session.authenticatedUser != nil || !(session.tls?.peerRoles ?? []).isDisjoint(with: roles)
     }
 
     /// Seals a message that came from outside.
@@ -93,10 +102,9 @@ struct OutboundSigner: Sendable {
         do {
             var options = DKIMSigningOptions()
             options.allowsInternationalizedHeader = usesSMTPUTF8
-            var signing = try DKIMSigner(keys: active, options: options).begin(header)
-            try await content.pieces(from: header.range.upperBound) { signing.update($0) }
+            let fields = try await DKIMSigner(keys: active, options: options).sign(header: header, content: content, at: time)
             return Signatures(
-                fields: try signing.finish(at: time), result: "signed",
+                fields: fields, result: "signed",
                 explanation: active.map { "d=\($0.domain) s=\($0.selector) (\($0.key.algorithm.rawValue))" }.joined(separator: ", "))
         } catch let refusal as DKIMSigningRefusal {
             return Signatures(explanation: "\(refusal)")

@@ -28,7 +28,7 @@ struct SenderAssessor: Sendable {
     let settings: Configuration.AuthenticationSettings
     let hostname: String
 
-    private var authservID: String { settings.authservID?.ascii ?? hostname }
+    var authservID: String { settings.authservID?.ascii ?? hostname }
 
     /// Judges a message.
     /// - Parameters:
@@ -46,7 +46,7 @@ struct SenderAssessor: Sendable {
             (
                 .checked(
                     .init(
-                        check: "sender", result: judgement.refusal != nil ? "reject" : judgement.disposition.rawValue,
+                        check: "sender", result: judgement.refusal.map { $0.isTransientFailure ? "defer" : "reject" } ?? judgement.disposition.rawValue,
                         explanation: SenderEvidence.explanation(of: decision))), (ContinuousClock.now - start).seconds
             ))
         let results = evaluation.results(identifier: authservID, disposition: decision.disposition)

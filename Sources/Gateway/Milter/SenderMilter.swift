@@ -29,7 +29,7 @@ final class SenderMilter: MilterService {
                 configuration.authentication.mode == .off
                 ? nil : SenderAssessor(verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
             signer = OutboundSigner(
-                keys: keys, settings: configuration.signing, domains: configuration.domains, hostname: configuration.hostname)
+                keys: keys, settings: configuration.signing, domains: configuration.domains)
             signs = configuration.signing.enabled
             domains = configuration.domains
             self.settings = settings

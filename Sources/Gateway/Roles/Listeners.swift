@@ -92,7 +92,9 @@ struct Listeners: Sendable {
         switch kind {
         case .smtp:
             authentication.border = HeaderBorder(configuration)
-            if configuration.authentication.mode != .off, let sealer = host.capsuleSealer {
+            // Without checks a capsule is needed only where what an alias leads outside takes a way over other hosts.
+            let staysHere = configuration.roles.isSuperset(of: [.store, .relay])
+            if configuration.authentication.mode != .off || configuration.link != nil && !staysHere, let sealer = host.capsuleSealer {
                 let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
                 let assessor = SenderAssessor(
                     verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
@@ -114,7 +116,7 @@ struct Listeners: Sendable {
         let configuration = host.configuration
         guard configuration.signing.enabled else { return nil }
         return OutboundSigner(
-            keys: host.signingKeys, settings: configuration.signing, domains: configuration.domains, hostname: configuration.hostname)
+            keys: host.signingKeys, settings: configuration.signing, domains: configuration.domains)
     }
 
     /// An IMAP server for a listener; `nil` where the listener speaks something else.
