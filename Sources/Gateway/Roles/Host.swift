@@ -68,7 +68,7 @@ struct Host: Sendable {
             try TLSServerContext(certificateFile: $0.certificate, keyFile: $0.key, audience: .link(authorityFile: $0.authority))
         }
         capsuleSealer = roles.contains(.mx) ? try CapsuleSealer(configuration.link, dataFolder: configuration.dataFolder) : nil
-        capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownPublicKey)
+        capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownKey)
         signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
