@@ -41,6 +41,7 @@ let package = Package(
         .library(name: "DNS", targets: ["DNS"]),
         .library(name: "SASL", targets: ["SASL"]),
         .library(name: "MailAuthentication", targets: ["MailAuthentication"]),
+        .library(name: "TransportSecurity", targets: ["TransportSecurity"]),
         .library(name: "Milter", targets: ["Milter"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
@@ -78,6 +79,7 @@ let package = Package(
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "MailAuthentication", dependencies: ["MailMessage", "DNS", "CExpat", "CZlib", crypto, cryptoExtras, x509, asn1, nioCore]),
+        .target(name: "TransportSecurity", dependencies: ["MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
@@ -111,9 +113,8 @@ let package = Package(
         .executableTarget(
             name: "postern",
             dependencies: [
-                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", nioCore, arguments,
-                logging,
-                lifecycle,
+                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "TransportSecurity", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab",
+                nioCore, arguments, logging, lifecycle,
             ]
         ),
         // Tests
@@ -124,6 +125,7 @@ let package = Package(
         .testTarget(name: "SASLTests", dependencies: ["SASL", crypto]),
         .testTarget(
             name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
+        .testTarget(name: "TransportSecurityTests", dependencies: ["TransportSecurity", "MailMessage", "DNS", crypto, x509, asn1, nioCore]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "MilterTests", dependencies: ["Milter", "MailMessage", "DNS", nioCore]),
