@@ -85,16 +85,16 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
-                logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioSSL, crypto,
+                x509, asn1, logging,
             ]
         ),
         // Level 3
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "Milter", "MailStore", "Journeys",
-                "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "TransportSecurity", "SMTP", "IMAP", "Milter", "MailStore",
+                "Journeys", "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
         // Level 4
@@ -141,7 +141,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailAuthentication", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport",
+                "Gateway", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore",
+                "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,

@@ -39,6 +39,8 @@ struct Host: Sendable {
     let storage: StorageAlarm
     /// Shared by all listeners: a client may come back by another one.
     let repetitions: RepeatedMessages
+    /// What other organisations' hosts offered before.
+    let hostMemory: HostMemory
     let logger: Logger
 
     init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
@@ -60,7 +62,7 @@ struct Host: Sendable {
                 certificateFile: $0.certificate, keyFile: $0.key, audience: roles.contains(.mx) ? .internet : .clients)
         }
         clientTLS = SMTPClientTLS(
-            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities),
+            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities), observing: try .observing(),
             link: try configuration.link.map {
                 try .link(certificateFile: $0.certificate, keyFile: $0.key, authorityFile: $0.authority)
             })
@@ -73,6 +75,7 @@ struct Host: Sendable {
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         repetitions = try await RepeatedMessages(spool: spool, at: .now)
+        hostMemory = HostMemory(spool: spool, logger: logger)
     }
 
     /// Closes what was opened, when nothing uses it any more.
