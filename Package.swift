@@ -83,8 +83,8 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
-                logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioHTTP1, nioSSL, crypto,
+                x509, asn1, logging,
             ]
         ),
         // Level 3
@@ -117,7 +117,7 @@ let package = Package(
             ]
         ),
         // Tests
-        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL, crypto, x509, asn1], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
@@ -132,8 +132,8 @@ let package = Package(
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
-                x509, asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioHTTP1,
+                nioSSL, x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(
