@@ -85,7 +85,7 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioSSL, crypto,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioHTTP1, nioSSL, crypto,
                 x509, asn1, logging,
             ]
         ),
@@ -118,7 +118,7 @@ let package = Package(
             ]
         ),
         // Tests
-        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL, crypto, x509, asn1], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
@@ -134,8 +134,8 @@ let package = Package(
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
-                x509, asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioHTTP1,
+                nioSSL, x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(

@@ -29,6 +29,8 @@ struct SenderAssessor: Sendable {
     let verifier: SenderVerifier
     let settings: Configuration.AuthenticationSettings
     let hostname: String
+    /// Looks for indicators; `nil` where this organisation doesn't.
+    var indicators: IndicatorJudge?
 
     var authservID: String { settings.authservID?.ascii ?? hostname }
 
@@ -52,7 +54,16 @@ struct SenderAssessor: Sendable {
                         check: "sender", result: judgement.refusal.map { $0.isTransientFailure ? "defer" : "reject" } ?? judgement.disposition.rawValue,
                         explanation: SenderEvidence.explanation(of: decision))), (ContinuousClock.now - start).seconds
             ))
-        let results = evaluation.results(identifier: authservID, disposition: decision.disposition)
+        var results = evaluation.results(identifier: authservID, disposition: decision.disposition)
+        var indicatorFields = ""
+        if let indicators, judgement.refusal == nil {
+            let header = HeaderSection(parsing: try await content.read(0..<min(content.byteCount, SenderVerifier.headerLimit)))
+            let indication = await indicators.judge(evaluation, header, at: time)
+            results.results.append(indication.result)
+            judgement.steps += indication.steps
+            // Mail that goes into Junk shows nothing.
+            if judgement.disposition == .accept { indicatorFields = indication.fields }
+        }
         judgement.results = results
         let field = results.field()
         judgement.resultsText = AuthenticationResults.value(ofField: field)
@@ -63,6 +74,7 @@ struct SenderAssessor: Sendable {
                 "Received-SPF", spf.receivedSPF(receiver: hostname, address: client.address, helo: client.helo, mailFrom: client.mailFrom))
             judgement.fields.writeImmutableBuffer(writer.buffer)
         }
+        judgement.fields.writeString(indicatorFields)
         return judgement
     }
 

@@ -31,6 +31,7 @@ extension Configuration {
             listenersField, peersField, routesField, webmailField,
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
             .init("authentication", \.authentication, fields: authenticationFields, "how role mx, and postern milter, judge who sent a message"),
+            .init("web", \.web, fields: webFields, "how web servers of other organisations are spoken with"),
             .init("signing", \.signing, fields: signingFields, "how role relay signs what it sends, and postern milter what is our own"),
             .init("transport", \.transport, fields: transportFields, "how role relay protects mail on its way to other organisations"),
             milterField,

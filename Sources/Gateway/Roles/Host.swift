@@ -31,6 +31,8 @@ struct Host: Sendable {
     /// Signs what the edge found out; `nil` where this host isn't the edge.
     let capsuleSealer: CapsuleSealer?
     let capsuleReader: CapsuleReader
+    /// What this host has for indicators; `nil` where it looks for none.
+    private(set) var indicators: IndicatorSource?
     /// The keys that this host signs with.
     private(set) var signingKeys: DKIMKeyFolder.Keys
     private(set) var router: Router
@@ -72,6 +74,7 @@ struct Host: Sendable {
         capsuleSealer = roles.contains(.mx) ? try CapsuleSealer(configuration.link, dataFolder: configuration.dataFolder) : nil
         capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownKey)
         signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
+        indicators = try IndicatorSource(configuration)
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         repetitions = try await RepeatedMessages(spool: spool, at: .now)
@@ -80,6 +83,7 @@ struct Host: Sendable {
 
     /// Closes what was opened, when nothing uses it any more.
     func close() async throws {
+        await indicators?.close()
         resolver.shutdown()
         try await mailboxes?.close()
         try await spool.close()
@@ -99,6 +103,7 @@ struct Host: Sendable {
         var host = self
         host.signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
         host.configuration = configuration
+        host.indicators = try IndicatorSource(configuration, earlier: indicators)
         host.router = Router(configuration: configuration)
         host.recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         return host

@@ -110,7 +110,7 @@ final class SMTPClientConnection: Sendable {
     }
 
     /// The system's reason in few words.
-    private static func reason(_ error: any Error) -> String {
+    static func reason(_ error: any Error) -> String {
         if let error = error as? IOError {
             switch error.errnoCode {
             case ECONNREFUSED: return "refused"

@@ -95,6 +95,22 @@ public final class TLSClientContext: Sendable {
         }
     }
 
+    /// For HTTPS to other organisations: a chain of certificates that ends at a root of the web, and ``HTTPSIdentity`` looks at the names itself, because
+    /// it takes only DNS-IDs (RFC 9525 §6.3) and may refuse wildcards.
+    /// - Parameter authorityFile: a PEM file with the roots that are trusted instead of the system's; `nil`: the system's.
+    /// - Throws: ``TLSFailure`` that names the file.
+    public static func web(authorityFile: String? = nil) throws -> TLSClientContext {
+        try TLSClientContext(verification: .verified, readsRoles: false) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuites = TLSPolicy.strictCiphers
+            configuration.certificateVerification = .noHostnameVerification
+            configuration.applicationProtocols = ["http/1.1"]
+            if let authorityFile { configuration.trustRoots = .certificates(try TLSPolicy.chain(authorityFile)) }
+            return try context(configuration, purpose: "HTTPS")
+        }
+    }
+
     /// A link between our hosts: TLS 1.3 with our certificate; the peer's must come from the internal authority.
     ///
     /// Deliberate: the host's name is not compared. The caller must check that ``TLSSummary/peerRoles`` holds the role it wants.
