@@ -6,7 +6,7 @@ import NIOCore
 import SwiftASN1
 import X509
 
-/// Signs capsules with the key of this host's link certificate, which says that the host plays the role `mx`. A host without links signs with a key
+/// Signs capsules with the key of this host's link certificate, which says what roles the host plays. A host without links signs with a key
 /// of its own, which only itself believes.
 struct CapsuleSealer: Sendable {
     private let key: P256.Signing.PrivateKey
@@ -79,7 +79,7 @@ enum CapsuleText {
     static func signed(_ payload: Data) -> Data { Data("postern capsule 1\n".utf8) + payload }
 }
 
-/// Opens capsules: those of hosts whose link certificate names the role `mx`, and this host's own.
+/// Opens capsules: those of hosts whose link certificate names the role `mx`, or the role of the capsule's author, and this host's own.
 struct CapsuleReader: Sendable {
     /// Why a capsule isn't believed.
     enum Doubt: Error, CustomStringConvertible {
@@ -94,7 +94,7 @@ struct CapsuleReader: Sendable {
             case .unreadable: "it can't be read"
             case .certificate(let reason): "its certificate isn't one of our authority's: \(reason)"
             case .signature: "its signature is not that of its certificate's key"
-            case .role: "its certificate doesn't name the role mx"
+            case .role: "its certificate doesn't name the role that writes such capsules"
             case .otherMessage(let reason): "it belongs to another message: \(reason)"
             }
         }
@@ -139,14 +139,14 @@ struct CapsuleReader: Sendable {
         guard parts.count == 3, let payload = Data(base64Encoded: Data(parts[0])), let der = Data(base64Encoded: Data(parts[1])),
             let signed = Data(base64Encoded: Data(parts[2])), let signature = try? P256.Signing.ECDSASignature(derRepresentation: signed)
         else { throw .unreadable }
-        let key = try key(Array(der), at: time)
-        guard key.isValidSignature(signature, for: CapsuleText.signed(payload)) else { throw .signature }
         guard let capsule = try? JSONDecoder().decode(AuthenticationCapsule.self, from: payload) else { throw .unreadable }
+        let key = try key(Array(der), of: capsule.author?.role ?? .mx, at: time)
+        guard key.isValidSignature(signature, for: CapsuleText.signed(payload)) else { throw .signature }
         return capsule
     }
 
-    /// The key of a certificate that our authority gave to a host with the role `mx`; without a certificate this host's own.
-    private func key(_ der: [UInt8], at time: Date) throws(Doubt) -> P256.Signing.PublicKey {
+    /// The key of a certificate that our authority gave to a host with a role; without a certificate this host's own.
+    private func key(_ der: [UInt8], of role: Configuration.Role, at time: Date) throws(Doubt) -> P256.Signing.PublicKey {
         if der.isEmpty {
             guard let own else { throw .certificate("there is none") }
             return own
@@ -157,7 +157,7 @@ struct CapsuleReader: Sendable {
             throw .certificate("another one signed it")
         }
         guard certificate.notValidBefore <= time, time <= certificate.notValidAfter else { throw .certificate("it isn't valid now") }
-        guard let roles = try? LinkCertificate.roles(ofDER: der), roles.contains(Configuration.Role.mx.rawValue) else { throw .role }
+        guard let roles = try? LinkCertificate.roles(ofDER: der), roles.contains(role.rawValue) else { throw .role }
         guard let key = P256.Signing.PublicKey(certificate.publicKey) else { throw .certificate("its key isn't of P-256") }
         return key
     }

@@ -27,6 +27,8 @@ struct SenderAssessor: Sendable {
     let verifier: SenderVerifier
     let settings: Configuration.AuthenticationSettings
     let hostname: String
+    /// Whether what a report on a single message needs is kept with the evidence (`reports.failures`).
+    var keepsFailures = false
 
     var authservID: String { settings.authservID?.ascii ?? hostname }
 
@@ -50,6 +52,7 @@ struct SenderAssessor: Sendable {
                         explanation: SenderEvidence.explanation(of: decision))), (ContinuousClock.now - start).seconds
             ))
         let results = evaluation.results(identifier: authservID, disposition: decision.disposition)
+        if let judged = try await reportable(evaluation, decision, judgement, results, content) { judgement.steps.append((.judged(judged), nil)) }
         judgement.results = results
         judgement.fields.writeString(results.field())
         if let spf = evaluation.spf, let client {
@@ -59,6 +62,19 @@ struct SenderAssessor: Sendable {
             judgement.fields.writeImmutableBuffer(writer.buffer)
         }
         return judgement
+    }
+
+    /// What reports say of the message; `nil` where its author's domain asks for none, and for a message that is to come again.
+    private func reportable(
+        _ evaluation: SenderEvaluation, _ decision: DMARCDispositionPolicy.Decision, _ judgement: SenderJudgement, _ results: AuthenticationResults,
+        _ content: any MessageContent
+    ) async throws -> JourneyEvent.Judged? {
+        guard judgement.refusal?.isTransientFailure != true else { return nil }
+        guard var judged = ReportEvidence.judged(evaluation, decision, judgement) else { return nil }
+        if keepsFailures, let header = try await ReportEvidence.header(of: content, where: evaluation.dmarc) {
+            judged.failure = ReportEvidence.failure(evaluation, header: header, results: results)
+        }
+        return judged
     }
 
     /// `nil` where the time is up: what DNS doesn't say in time it doesn't say.

@@ -26,6 +26,8 @@ public struct Configuration: Sendable, Equatable {
     public var resolver: ResolverSettings = .init()
     public var authentication: AuthenticationSettings = .init()
     public var signing: SigningSettings = .init()
+    /// How reports are made and taken; `nil`: they aren't.
+    public var reports: ReportSettings?
     /// How this process filters for an MTA; `nil`: it doesn't.
     public var milter: MilterSettings?
     public var limits: LimitSettings = .init()

@@ -14,6 +14,7 @@ extension Configuration {
         checkMonitoring(&reader)
         checkProxies(&reader)
         checkMilter(&reader)
+        checkReports(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {

@@ -32,7 +32,7 @@ extension Configuration {
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
             .init("authentication", \.authentication, fields: authenticationFields, "how role mx, and postern milter, judge who sent a message"),
             .init("signing", \.signing, fields: signingFields, "how role relay signs what it sends, and postern milter what is our own"),
-            milterField,
+            milterField, reportsField,
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
             .init("journeys", \.journeys, fields: journeyFields, "the evidence of what was done for each message"),

@@ -17,7 +17,7 @@ extension Host {
         let remote = SMTPDeliveryAgent(
             pool: pool, resolver: resolver ?? self.resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
             hostname: configuration.hostname, reachesInternet: configuration.roles.contains(.relay), now: now)
-        let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, now: now, logger: logger) }
+        let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, reports: reportReception(now: now), now: now, logger: logger) }
         let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
         let notices = Notices(
             router: router, hostname: configuration.hostname, postmaster: EmailAddress(localPart: "postmaster", domain: postmasterDomain),

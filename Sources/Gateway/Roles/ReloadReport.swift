@@ -45,7 +45,7 @@ extension Configuration {
                 ("certificate", certificate != other.certificate), ("link", link != other.link), ("authorities", authorities != other.authorities),
                 ("listeners", listeners != other.listeners), ("peers", peers != other.peers), ("webmail", webmail != other.webmail),
                 ("resolver", resolver != other.resolver), ("journeys.collectSeconds", journeys.collectSeconds != other.journeys.collectSeconds),
-                ("milter", milter != other.milter), ("monitoring", monitoring != other.monitoring), ("logging.json", logging.json != other.logging.json),
+                ("reports", reports != other.reports), ("milter", milter != other.milter), ("monitoring", monitoring != other.monitoring), ("logging.json", logging.json != other.logging.json),
                 ("outboundAddress", outboundAddress != other.outboundAddress),
                 ("outboundPort", outboundPort != other.outboundPort),
                 ("outboundTimeoutSeconds", outboundTimeoutSeconds != other.outboundTimeoutSeconds),

@@ -79,6 +79,7 @@ enum SpoolSchema {
                     CREATE TABLE journeyIndex (id INTEGER PRIMARY KEY, entries BLOB NOT NULL);
                     """)
         }
+        ReportSchema.register(in: &migrator)
         return migrator
     }
 }
