@@ -97,7 +97,7 @@ struct ReportsTLSCommand: PosternCommand {
             { report in if case .tls(let json) = report { try TLSReport(parsing: json) } else { nil } }, kind: "a report on TLS")
         let summary = Summary(successes: reports.reduce(0) { $0 &+ $1.successes }, failures: reports.reduce(0) { $0 &+ $1.failures })
         try ReportOutput(reports: reports, summary: summary, refused: refused).show(output) {
-            return TLSReportTable.text(reports)
+            TLSReportTable.text(reports)
         }
     }
 }

@@ -176,7 +176,8 @@ struct ReportsSendCommand: PosternCommand {
                 }
                 table.rows.append(
                     [
-                        sending.day, sending.domain, sending.kind, "\(sending.rows)", "\(sending.messages)", sending.outcome, recipients.joined(separator: "; "),
+                        sending.day, sending.domain, sending.kind, "\(sending.rows)", "\(sending.messages)", sending.outcome,
+                        recipients.joined(separator: "; "),
                     ].map { JourneyStory.harmless(String($0.prefix(200))) })
             }
             return table.text

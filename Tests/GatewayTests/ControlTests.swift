@@ -137,7 +137,8 @@ private final class RecordingControl: ControlService {
                     #expect(answer.records == [.txt(Array("v=DMARC1".utf8))] && answer.outcome == .records)
                     #expect(try await texts.lookup(try DomainName("_dmarc.nobody.test"), .txt).outcome == .nonexistentDomain)
                     for (name, type, code) in [
-                        ("gmail.test", DNSRecordType.txt, DNSError.Code.serverFailure), ("_dmarc.gmail.test", .a, .invalidQuestion), ("_dmarc.slow.test", .txt, .timeout),
+                        ("gmail.test", DNSRecordType.txt, DNSError.Code.serverFailure), ("_dmarc.gmail.test", .a, .invalidQuestion),
+                        ("_dmarc.slow.test", .txt, .timeout),
                         ("_dmarc.bogus.test", .txt, .bogus),
                     ] {
                         let name = try DomainName(name)

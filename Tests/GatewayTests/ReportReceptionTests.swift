@@ -114,8 +114,10 @@ import Testing
             let bomb = try gzip(repeating: 0x20, count: 48 << 20)
             #expect(bomb.count < 200_000)
             for (name, text, wanted) in [
-                ("entities", message("text/xml", Array(xml.utf8)), "refused"), ("cut", message("application/gzip", Array(report.dropLast(9))), "refused: truncated"),
-                ("bomb", message("application/gzip", bomb), "refused: "), ("garbage", message("application/gzip", [0x1F, 0x8B, 8, 0, 1, 2, 3, 4, 5, 6, 7]), "refused"),
+                ("entities", message("text/xml", Array(xml.utf8)), "refused"),
+                ("cut", message("application/gzip", Array(report.dropLast(9))), "refused: truncated"),
+                ("bomb", message("application/gzip", bomb), "refused: "),
+                ("garbage", message("application/gzip", [0x1F, 0x8B, 8, 0, 1, 2, 3, 4, 5, 6, 7]), "refused"),
                 ("zip", message("application/zip", Array("PK\u{3}\u{4}".utf8) + Array(repeating: 7, count: 60)), "refused"),
                 ("json", message("application/tlsrpt+json", Array("{\"organization-name\": 7}".utf8)), "refused"),
                 ("text", ReportSendingTests.genuine.replacingOccurrences(of: "bob@", with: "dmarc-reports@"), "none"),
@@ -171,7 +173,9 @@ import Testing
 
     @Test func anAddressThatIsAMailboxGetsItsMailToo() async throws {
         let bob = EmailAddress(localPart: "Bob", domain: "kartapuce.test")
-        try await mail(change: { $0.reports?.receive = [bob] }) { mail in
+        try await mail {
+            $0.reports?.receive = [bob]
+        } _: { mail in
             #expect(try await hand(mail, to: "bob@kartapuce.test", try report()).hasPrefix("stored: "))
             #expect(try await mail.inbox("bob").count == 1)
             // And the other one is an address like any other: unknown.
@@ -215,7 +219,8 @@ import Testing
                         logger: TestHouse.quiet
                     ).bind(address: TestHouse.loopback, port: 0)
                     let client = ControlClient(
-                        peer: .init(host: "mail.kartapuce.test", address: TestHouse.loopback, linkPort: nil, controlPort: try #require(control.localAddress?.port)),
+                        peer: .init(
+                            host: "mail.kartapuce.test", address: TestHouse.loopback, linkPort: nil, controlPort: try #require(control.localAddress?.port)),
                         role: .mx, tls: try house.linkClient(.store), group: MultiThreadedEventLoopGroup.singleton)
                     let publisher = RecipientPublisher(
                         accounts: try store.mailboxes(), further: store.host.configuration.reportAddresses, edge: client, interval: .milliseconds(50),
@@ -271,7 +276,9 @@ import Testing
         #expect(configuration.reportSender == EmailAddress(localPart: "dmarc-reports", domain: "kartapuce.test"))
         #expect(configuration.reportAddresses == [configuration.reportSender])
         #expect(configuration.reports?.failures.enabled == false)
-        #expect(try Configuration(yaml: "hostname: mail.kartapuce.test\ndomains: [kartapuce.test]\ncertificate: {certificate: a.pem, key: b.pem}\n", folder: "/").reports == nil)
+        #expect(
+            try Configuration(yaml: "hostname: mail.kartapuce.test\ndomains: [kartapuce.test]\ncertificate: {certificate: a.pem, key: b.pem}\n", folder: "/")
+                .reports == nil)
     }
 
     @Test(arguments: [

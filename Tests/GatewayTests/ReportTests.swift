@@ -216,7 +216,9 @@ import Testing
             let traces = try await mail.spool.traces(key: nil, from: house.clock.now.addingTimeInterval(-60), to: nil, limit: 10)
             var checks: [String] = []
             for trace in traces {
-                for event in try await mail.journey(trace) { if case .checked(let checked) = event.operation { checks.append("\(checked.result) \(checked.explanation)") } }
+                for event in try await mail.journey(trace) {
+                    if case .checked(let checked) = event.operation { checks.append("\(checked.result) \(checked.explanation)") }
+                }
             }
             #expect(checks.contains { $0.hasPrefix("discarded") && $0.contains("victim.test: notAuthorized") }, "\(checks)")
             #expect(checks.contains { $0.hasPrefix("authorized") })
@@ -275,7 +277,8 @@ import Testing
     @Test func theStoreWritesReportsAndTheRelaySignsThem() async throws {
         try await TestHouse.open(zones: Self.zones) { house in
             try await house.withHost("smtp", roles: [.relay], listeners: [.link], change: { try Self.makeKey($0, house) }) { relay in
-                let control = try await Self.serve(HostControl(journeys: relay.spool, digests: nil, accounts: nil, resolver: house.resolver), [.relay], in: house)
+                let control = try await Self.serve(
+                    HostControl(journeys: relay.spool, digests: nil, accounts: nil, resolver: house.resolver), [.relay], in: house)
                 try await house.withHost("imap", roles: [.store], listeners: [.link]) { configuration in
                     Self.switchedOn(&configuration)
                     configuration.peers[.relay] = .init(
@@ -328,7 +331,8 @@ import Testing
             }
             let reader = try CapsuleReader(try house.linkFiles([.relay]), own: nil)
             for (role, author, isBelieved) in [
-                (Configuration.Role.store, AuthenticationCapsule.Author?.some(.report), true), (.mx, .report, false), (.submission, .report, false), (.store, nil, false),
+                (Configuration.Role.store, AuthenticationCapsule.Author?.some(.report), true), (.mx, .report, false), (.submission, .report, false),
+                (.store, nil, false),
                 (.mx, nil, true),
             ] {
                 let field = try CapsuleSealer(try house.linkFiles([role]), dataFolder: house.folder).field(capsule(author))
@@ -369,11 +373,11 @@ import Testing
 
     @Test func singleMessagesAreReportedOnlyWhereSwitchedOnAndRedacted() async throws {
         for isOn in [false, true] {
-            try await mail(change: { configuration in
+            try await mail { configuration in
                 configuration.reports?.aggregates = false
                 configuration.reports?.failures.enabled = isOn
                 configuration.reports?.failures.perDomain = 2
-            }) { house, mail in
+            } _: { house, mail in
                 for _ in 0..<4 { try await send(mail, from: "secret@attacker.test", Self.genuine, expecting: "550") }
                 try await send(mail, from: "x@attacker.test", Self.from("a@unverified.test"), expecting: "250")
                 // It passes: nobody is told.

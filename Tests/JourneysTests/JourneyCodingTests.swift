@@ -67,7 +67,8 @@ struct JourneyCodingTests {
             judged.spf = .init(domain: "attacker.test", scope: "mfrom", result: "pass")
             judged.signatures = [.init(domain: "gmail.test", selector: "s1", result: "fail"), .init(domain: "x.test", selector: "", result: "pass")]
             judged.overrides = [.init(type: "local_policy", comment: "é \\ \u{1}")]
-            judged.failure = .init(results: "mail.kartapuce.test; spf=pass", reversePath: "x@attacker.test", header: "From: a\r\n", spfRecords: ["txt : x : \"v\""])
+            judged.failure = .init(
+                results: "mail.kartapuce.test; spf=pass", reversePath: "x@attacker.test", header: "From: a\r\n", spfRecords: ["txt : x : \"v\""])
             judged.failure?.signature = judged.signatures.first
             judged.failure?.identity = "@gmail.test"
         }

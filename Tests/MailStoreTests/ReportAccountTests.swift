@@ -37,7 +37,10 @@ import Testing
             var limits = ReportAccountLimits()
             limits.rowsPerDomain = 3
             limits.rowsPerDay = 5
-            let entries = (0..<5).map { entry("gmail.test", $0) } + (0..<5).map { entry("attacker.test", $0) } + [entry("strange.test", 0), entry("gmail.test", 1, count: 7)]
+            let entries =
+                (0..<5).map { entry("gmail.test", $0) } + (0..<5).map { entry("attacker.test", $0) } + [
+                    entry("strange.test", 0), entry("gmail.test", 1, count: 7),
+                ]
             let outcome = try #require(try await spool.count(entries, cursor: "c", from: 0, to: 9, limits: limits, at: now))
             #expect(outcome.counted == 3 + 2 + 7 && outcome.dropped == 2 + 3 + 1)
             let open = try await spool.openAccounts(.aggregate, .through(day))
@@ -129,7 +132,8 @@ import Testing
         try await withSpool { spool async throws in
             for place in 0..<7 {
                 try await spool.append([
-                    JourneyRecord(trace: .random(), time: now, host: "imap.kartapuce.test", payload: Array((place == 4 ? "\"judged\":" : "\"checked\":").utf8), keys: [])
+                    JourneyRecord(
+                        trace: .random(), time: now, host: "imap.kartapuce.test", payload: Array((place == 4 ? "\"judged\":" : "\"checked\":").utf8), keys: [])
                 ])
             }
             #expect(try await spool.records(after: 0, containing: "\"judged\":", limit: 100).records.count == 1)

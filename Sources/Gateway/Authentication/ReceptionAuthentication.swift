@@ -67,7 +67,9 @@ struct ReceptionAuthentication: Sendable {
         guard let capsules, let field = description.header.first(named: AuthenticationCapsule.fieldName) else { return nil }
         do {
             let capsule = try await capsules.open(field, of: transaction.content, at: time)
-            let explanation = capsule.author.map { "\(capsule.host) wrote the message itself: \($0.rawValue)" } ?? "\(capsule.host) judged \(capsule.client): \(capsule.results)"
+            let explanation =
+                capsule.author.map { "\(capsule.host) wrote the message itself: \($0.rawValue)" }
+                ?? "\(capsule.host) judged \(capsule.client): \(capsule.results)"
             outcome.steps.append((.checked(.init(check: "capsule", result: "believed", explanation: explanation)), nil))
             return capsule
         } catch let doubt as CapsuleReader.Doubt {

@@ -32,7 +32,7 @@ struct AccountDirectory: Directory {
 
     func verifier(forUser user: EmailAddress) async throws -> SCRAMVerifier? { try await accounts.verifier(forUser: user) }
 
-    func knows(_ address: EmailAddress) async throws -> Bool { 
+    func knows(_ address: EmailAddress) async throws -> Bool {
         if further.contains(address.lowercased) { return true }
         return try await !accounts.resolve(address).isEmpty
     }

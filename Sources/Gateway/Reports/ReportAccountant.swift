@@ -110,7 +110,9 @@ struct ReportIdentities: Sendable {
     func make(_ subject: String, _ day: Int) -> String {
         let date = JourneyTime(Date(timeIntervalSince1970: Double(ReportDay.bounds(day).begin))).day.split(separator: "-").joined()
         // A domain with an underscore is one too; what can't stand in an identity is left out.
-        let name = subject.unicodeScalars.filter { $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0)) }
+        let name = subject.unicodeScalars.filter {
+            $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
+        }
         return "\(date).\(String(String.UnicodeScalarView(name).prefix(150))).\(suffix())@\(domain.ascii)"
     }
 

@@ -185,7 +185,9 @@ struct ReportDispatch: Sendable {
         if sending.destinations.isEmpty { batch.notes.append("no destination can be read in “\(report.destinations.prefix(200))”") }
         if batch.messages.isEmpty {
             let explanation = "\(subject(report, sending)) is sent to nobody: \(batch.notes.joined(separator: "; "))"
-            batch.events = [recorder.event(.checked(.init(check: "report", result: "discarded", explanation: explanation)), trace: .random(), role: role, at: time)]
+            batch.events = [
+                recorder.event(.checked(.init(check: "report", result: "discarded", explanation: explanation)), trace: .random(), role: role, at: time)
+            ]
         }
         return batch
     }

@@ -113,7 +113,8 @@ public struct PosternServer: Sendable {
                 services.append(SMTPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .control:
                 let control = HostControl(
-                    journeys: host.spool, digests: host.digests, accounts: host.mailboxes.map { AccountDirectory(accounts: $0, further: configuration.reportAddresses) },
+                    journeys: host.spool, digests: host.digests,
+                    accounts: host.mailboxes.map { AccountDirectory(accounts: $0, further: configuration.reportAddresses) },
                     resolver: configuration.roles.isDisjoint(with: [.mx, .relay]) ? nil : host.resolver)
                 let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
                 services.append(ControlListenerService(server: server, listener: listener, logger: logger))
