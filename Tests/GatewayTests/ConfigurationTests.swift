@@ -248,9 +248,11 @@ struct ConfigurationTests {
             } else if key.path.hasPrefix("authentication.bimi.") {
                 yaml = Self.everything + "authentication: {bimi: {\(leaf)}}\n"
             } else if key.path.contains(".") {
-                let section = key.path.split(separator: ".").first ?? ""
+                let sections = key.path.split(separator: ".").dropLast()
+                let section = sections.first ?? ""
                 var keys = section == "webmail" ? Self.webmail : [:]
-                keys[key.name] = value
+                // A section within another stands as one value there.
+                if let inner = sections.dropFirst().first { keys["\(inner)"] = "{\(leaf)}" } else { keys[key.name] = value }
                 yaml = Self.everything + "\(section):\n" + keys.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)\n" }.joined()
             } else {
                 yaml = Self.everything.split(separator: "\n").filter { !$0.hasPrefix("\(key.name):") }.joined(separator: "\n") + "\n\(leaf)\n"

@@ -31,6 +31,8 @@ struct SenderAssessor: Sendable {
     let hostname: String
     /// Looks for indicators; `nil` where this organisation doesn't.
     var indicators: IndicatorJudge?
+    /// Whether what a report on a single message needs is kept with the evidence (`reports.failures`).
+    var keepsFailures = false
 
     var authservID: String { settings.authservID?.ascii ?? hostname }
 
@@ -64,6 +66,7 @@ struct SenderAssessor: Sendable {
             // Mail that goes into Junk shows nothing.
             if judgement.disposition == .accept { indicatorFields = indication.fields }
         }
+        if let judged = try await reportable(evaluation, decision, judgement, results, content) { judgement.steps.append((.judged(judged), nil)) }
         judgement.results = results
         let field = results.field()
         judgement.resultsText = AuthenticationResults.value(ofField: field)
@@ -76,6 +79,19 @@ struct SenderAssessor: Sendable {
         }
         judgement.fields.writeString(indicatorFields)
         return judgement
+    }
+
+    /// What reports say of the message; `nil` where its author's domain asks for none, and for a message that is to come again.
+    private func reportable(
+        _ evaluation: SenderEvaluation, _ decision: DMARCDispositionPolicy.Decision, _ judgement: SenderJudgement, _ results: AuthenticationResults,
+        _ content: any MessageContent
+    ) async throws -> JourneyEvent.Judged? {
+        guard judgement.refusal?.isTransientFailure != true else { return nil }
+        guard var judged = ReportEvidence.judged(evaluation, decision, judgement) else { return nil }
+        if keepsFailures, let header = try await ReportEvidence.header(of: content, where: evaluation.dmarc) {
+            judged.failure = ReportEvidence.failure(evaluation, header: header, results: results)
+        }
+        return judged
     }
 
     private var policy: DMARCDispositionPolicy {
