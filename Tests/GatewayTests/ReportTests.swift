@@ -129,6 +129,29 @@ import Testing
         }
     }
 
+    /// Keys change while the host runs: a report isn't signed with one that was retired.
+    @Test func afterAReloadReportsAreSignedWithTheKeysOfTheMoment() async throws {
+        try await mail { house, mail in
+            try await send(mail, from: "tom@gmail.test", Self.genuine, expecting: "250")
+            #expect(try await mail.emptied())
+            let folder = DKIMKeyFolder(path: mail.host.configuration.dkimFolder)
+            for entry in try folder.entries() { try folder.set(.retired, of: entry, at: house.clock.now) }
+            try folder.generate(
+                domain: try DomainName("kartapuce.test"), selector: try DomainName("later"), key: DKIMKeyPair.generateEd25519(), stage: .active,
+                at: house.clock.now)
+            let reloaded = try mail.host.reconfigured(mail.host.configuration)
+            let clock = mail.clock
+            let queue = mail.queue
+            let service = try #require(
+                try mail.host.reportService(resolver: house.resolver, current: { reloaded }, now: { clock.now }, offer: { queue.offer($0) }))
+            mail.pass(86_400 + 7200)
+            await service.work()
+            #expect(try await mail.emptied())
+            let header = HeaderSection(parsing: ByteBuffer(string: try #require(house.outside.taken.first)))
+            #expect(header.all(named: "DKIM-Signature").map { $0.value.contains("s=later") } == [true])
+        }
+    }
+
     @Test func whatComesLateMakesAnotherReportWithAnotherName() async throws {
         try await mail { house, mail in
             let service = try service(mail, house)

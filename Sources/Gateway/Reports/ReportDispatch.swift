@@ -44,7 +44,8 @@ struct ReportDispatch: Sendable {
     let submitter: DomainName
     let organization: String
     let hostname: String
-    let router: Router
+    /// The ways of the moment.
+    let router: @Sendable () -> Router
     let resolver: any Resolver
     let recorder: JourneyRecorder
     let role: Configuration.Role
@@ -201,7 +202,7 @@ struct ReportDispatch: Sendable {
     private func add(
         _ recipient: EmailAddress, _ destination: DMARCReportDestination, _ report: OutgoingReport, _ sending: Sending, _ batch: inout Batch, at time: Date
     ) async throws {
-        let decision = try router.route(recipient).get()
+        let decision = try router().route(recipient).get()
         let message = try octets(report, sending, to: recipient, number: batch.messages.count, at: time)
         guard message.readableBytes <= Self.messageLimit else {
             batch.notes.append("\(recipient): the report has \(message.readableBytes) octets, too many to send")

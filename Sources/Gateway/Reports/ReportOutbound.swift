@@ -8,8 +8,8 @@ import NIOCore
 /// with the mailboxes, that this host wrote them.
 struct ReportOutbound: Sendable {
     let hostname: String
-    /// Signs; `nil` where this host isn't the relay, or nothing is signed.
-    let signer: OutboundSigner?
+    /// Signs with the keys of the moment; `nil` where this host isn't the relay, or nothing is signed.
+    let signer: @Sendable () -> OutboundSigner?
     let sealer: CapsuleSealer?
     /// The domain of their From.
     let domain: String
@@ -21,7 +21,7 @@ struct ReportOutbound: Sendable {
         switch destination {
         case .mailbox, .link: return (try capsule(message, trace: trace, at: time), nil)
         case .route, .exchangers, .literal:
-            guard let signer else { return (ByteBuffer(), nil) }
+            guard let signer = signer() else { return (ByteBuffer(), nil) }
             let header = HeaderSection(parsing: message)
             let signatures = try await signer.sign(BufferedContent(message), head: message, header: header, usesSMTPUTF8: false, at: time)
             return (signatures.fields, .checked(.init(check: "dkim signature", result: signatures.result, explanation: signatures.explanation)))

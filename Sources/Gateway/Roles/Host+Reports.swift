@@ -7,21 +7,27 @@ import MailStore
 
 extension Host {
     /// What counts and sends reports; `nil` on hosts that collect no journeys, and where reports are switched off.
-    /// - Parameter resolver: another one than the host's, for tests.
+    /// - Parameters:
+    ///   - resolver: another one than the host's, for tests.
+    ///   - current: this host as it is after a reload, with other keys and routes.
     func reportService(
-        resolver: (any Resolver)? = nil, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void
+        resolver: (any Resolver)? = nil, current: (@Sendable () -> Host)? = nil, now: @escaping @Sendable () -> Date,
+        offer: @escaping @Sendable (QueuedMessage) -> Void
     ) throws -> ReportService? {
         guard let settings = configuration.reports, mailboxes != nil else { return nil }
+        let configuration = configuration
+        let current = current ?? { self }
         let sender = configuration.reportSender
         let domain = try DomainName(sender.domain)
         let identities = ReportIdentities(domain: domain)
         let accountant = ReportAccountant(
             spool: spool, settings: settings, reportAddresses: configuration.reportAddresses, identities: identities, now: now, logger: logger)
         let outbound = ReportOutbound(
-            hostname: configuration.hostname, signer: configuration.roles.contains(.relay) ? signer : nil, sealer: capsuleSealer, domain: domain.ascii)
+            hostname: configuration.hostname, signer: { configuration.roles.contains(.relay) ? current().signer : nil }, sealer: capsuleSealer,
+            domain: domain.ascii)
         let dispatch = ReportDispatch(
             spool: spool, sender: sender, submitter: domain, organization: settings.organization ?? domain.ascii, hostname: configuration.hostname,
-            router: router, resolver: resolver ?? reportResolver, recorder: recorder, role: queueRole, outbound: outbound,
+            router: { current().router }, resolver: resolver ?? reportResolver, recorder: recorder, role: queueRole, outbound: outbound,
             redactor: try FailureReportRedactor(key: redactionKey()), identities: identities, now: now, offer: offer, logger: logger)
         return ReportService(accountant: accountant, dispatch: dispatch, spool: spool, settings: settings, now: now, logger: logger)
     }

@@ -58,7 +58,7 @@ public struct PosternServer: Sendable {
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
         services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: { reloader.configuration.journeys.keepDays }, now: now, logger: logger))
         services += controlServices(host)
-        if let reports = try host.reportService(now: now, offer: { queue.offer($0) }) { services.append(reports) }
+        if let reports = try host.reportService(current: { reloader.host }, now: now, offer: { queue.offer($0) }) { services.append(reports) }
         services.append(reloader)
         services += listening
         if let settings = configuration.monitoring {
