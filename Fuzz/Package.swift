@@ -35,7 +35,8 @@ let package = Package(
             name: "fuzz",
             dependencies: [
                 "CLibFuzzer", "FuzzedAnswers", "FuzzedConfiguration", "FuzzedJourneys", postern("MailMessage"), postern("SMTP"),
-                postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("Milter"), nioCore,
+                postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("TransportSecurity"), postern("Milter"),
+                nioCore,
             ],
             swiftSettings: house
         ),

@@ -19,7 +19,7 @@ struct AuthCommand: AsyncParsableCommand {
             """,
         subcommands: [
             AuthCheckCommand.self, AuthSPFCommand.self, AuthDKIMCommand.self, AuthDMARCCommand.self, AuthARCCommand.self, AuthBIMICommand.self,
-            AuthRecordCommand.self,
+            AuthDANECommand.self, AuthRecordCommand.self,
             AuthDKIMSignCommand.self, AuthARCSealCommand.self,
         ])
 }
@@ -33,7 +33,7 @@ struct AuthSources: ParsableArguments {
     @Option(help: ArgumentHelp("Our own name, as in Authentication-Results.", valueName: "name"))
     var authservID = "localhost"
 
-    @Sendable private static func time(_ text: String) throws -> Date {
+    @Sendable static func time(_ text: String) throws -> Date {
         guard let date = JourneyTime.parse(text) else { throw ValidationError("“\(text)” is no time; write 2026-11-23T21:13:05Z") }
         return date
     }
