@@ -116,7 +116,7 @@ final class FaultHost: Sendable {
         await self.child.set(child)
         let isUp = try await eventually(within: 60) {
             guard child.isRunning else { throw HostEnded(description: "postern ended at its start:\n\(child.lastLines())") }
-            if isSeparate { return child.lastLines(50).contains("[Gateway] listening") }
+            if isSeparate { return child.lastLines(50).contains(" postern: listening ") }
             return await Waiting.accepts(address: address, port: port)
         }
         if !isUp { throw HostEnded(description: "postern doesn't listen:\n\(child.lastLines())") }

@@ -32,6 +32,17 @@ struct HeaderWriterTests {
         #expect(HeaderSection(parsing: writer.buffer).first(named: "Subject")?.decodedText == text)
     }
 
+    @Test("names with a word that is no line any more come back whole", arguments: ["A", "\"", "A."], [false, true])
+    func endlessName(letter: String, allowsUTF8: Bool) {
+        let name = "x " + String(repeating: letter, count: 2500)
+        var writer = HeaderWriter(allowsUTF8: allowsUTF8)
+        writer.addresses("To", [HeaderMailbox(writtenDisplayName: name, localPart: "bob", domain: "kartapuce.test")])
+        writer.endSection()
+        for line in String(buffer: writer.buffer).components(separatedBy: "\r\n") { #expect(line.utf8.count <= 998) }
+        let field = HeaderSection(parsing: writer.buffer).first(named: "To")
+        #expect(field.flatMap { AddressList(parsing: $0.unfoldedOctets).mailboxes.first?.displayName } == name)
+    }
+
     @Test("keep UTF-8 where they may") func utf8() {
         var writer = HeaderWriter(allowsUTF8: true)
         writer.unstructured("Subject", "Grüße")

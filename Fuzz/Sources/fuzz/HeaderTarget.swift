@@ -39,7 +39,8 @@ enum HeaderTarget {
         let list = AddressList(parsing: input.octets)
         // What the gateway itself writes is made of addresses that SMTP can carry; only those must survive.
         let mailboxes = list.mailboxes.filter { $0.address != nil }.prefix(20)
-        guard !mailboxes.isEmpty else { return }
+        // Longer fields are cut where they are read.
+        guard !mailboxes.isEmpty, input.octets.count <= 4_096 else { return }
         var writer = HeaderWriter(allowsUTF8: input.has(0))
         writer.addresses("To", Array(mailboxes))
         let again = AddressList(parsing: value(of: writer))

@@ -61,11 +61,12 @@ struct LongInputs {
             for word in dictionary.words {
                 for options in [UInt8(ascii: "@"), UInt8(ascii: "A")] {
                     let name = "\(String(decoding: [options], as: UTF8.self)) \(String(reflecting: String(decoding: context + word, as: UTF8.self)))"
-                    let seconds = time(options, context, word, Self.long)
+                    var seconds = time(options, context, word, Self.long)
                     if seconds > slowest.seconds { slowest = (seconds, name) }
                     guard seconds > Self.leastSeconds else { continue }
-                    // The shorter of two runs: the first of a kind warms up.
+                    // The shorter of two runs, of the long input too where it matters: the first of a kind warms up.
                     let before = min(time(options, context, word, Self.short), time(options, context, word, Self.short))
+                    if seconds / max(before, 0.001) > Self.ratioLimit { seconds = min(seconds, time(options, context, word, Self.long)) }
                     let ratio = seconds / max(before, 0.001)
                     guard ratio > Self.ratioLimit || seconds > Self.mostSeconds else { continue }
                     isWell = false

@@ -69,12 +69,20 @@ public struct HeaderWriter: Sendable {
         guard isASCII || allowsUTF8, !text.contains("=?") else {
             return EncodedWord.encode(text, firstLineUsed: firstLineUsed)
         }
-        if text.utf8.allSatisfy({ EmailAddress.isAtomText($0) || $0 == 0x20 }) { return HeaderWriter.words(text) }
+        let isAtoms = text.utf8.allSatisfy { EmailAddress.isAtomText($0) || $0 == 0x20 }
+        let words = HeaderWriter.words(isAtoms ? text : HeaderWriter.quoted(text))
+        // A word that is no line any more would be cut; as encoded-words it comes back whole.
+        guard words.allSatisfy({ $0.utf8.count <= HeaderWriter.longestWord }) else { return EncodedWord.encode(text, firstLineUsed: firstLineUsed) }
+        return words
+    }
+
+    /// A `quoted-string` of RFC 5322 §3.2.4.
+    private static func quoted(_ text: String) -> String {
         let escaped = text.unicodeScalars.reduce(into: "") { result, scalar in
             if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
             result.unicodeScalars.append(scalar)
         }
-        return HeaderWriter.words("\"\(escaped)\"")
+        return "\"\(escaped)\""
     }
 
     private mutating func write(_ name: String, words: [String]) {

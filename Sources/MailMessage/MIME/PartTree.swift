@@ -222,12 +222,14 @@ struct PartScan {
         }
         while open.count - 1 > keep, let part = open.popLast() {
             let start = records[part.record].bodyRange.lowerBound
-            records[part.record].bodyRange = start..<max(start, bodyEnd)
+            // The line end before the delimiter may have ended the header of an empty part already: that part keeps it, and those around it too.
+            let least = records[part.record].children.last.map { records[$0].bodyRange.upperBound } ?? start
+            records[part.record].bodyRange = start..<max(start, bodyEnd, least)
             guard let level = part.level else { continue }
             if records[part.record].children.isEmpty {
                 log.note(.multipartWithoutParts, at: start)
             } else if !closed[level] {
-                log.note(.missingClosingDelimiter, at: max(start, bodyEnd))
+                log.note(.missingClosingDelimiter, at: records[part.record].bodyRange.upperBound)
             }
             boundaries.removeSubrange(level...)
             closed.removeSubrange(level...)
