@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUITES ?= ../shared/suites
 SWIFT ?= swift
+# With Swift's own libraries inside: quicker, smaller in memory, and a host needs no Swift.
+RELEASE := -c release --static-swift-stdlib
 LINTED := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources/fuzz
 # Which targets `make fuzz` runs (nothing: all).
 TARGETS ?=
@@ -33,8 +35,8 @@ install:
 
 run: install
 	@echo "Building postern (release); the first time takes some minutes"
-	@$(SWIFT) build -c release --product postern
-	@exec "$$($(SWIFT) build -c release --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once) $(if $(filter-out 0 no false,$(NETNS)),--namespaces)
+	@$(SWIFT) build $(RELEASE) --product postern
+	@exec "$$($(SWIFT) build $(RELEASE) --show-bin-path)/postern" lab run $(if $(filter-out 0 no false,$(ONCE)),--once) $(if $(filter-out 0 no false,$(NETNS)),--namespaces)
 
 # One test after the other: many of them wait for servers and programs, and all of them at once would let each wait for the others.
 test: install
@@ -58,7 +60,7 @@ interop: install
 # FILTER=Kill runs one suite of them; POSTERN_FAULTS_SEED replays a run.
 faults: install
 	@$(SWIFT) build --build-tests
-	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter 'FaultTests.*$(FILTER)'
+	@POSTERN_FAULTS=long $(SWIFT) test --skip-build --no-parallel --filter '(FaultTests|SimulationTests).*$(FILTER)'
 
 # Everything that is read from strangers, in a package of its own; Documentation/fuzzing.md.
 fuzz: install
@@ -73,8 +75,8 @@ test-tsan: install
 bench:
 	@scripts/install-dependencies.sh bench
 	@echo "Building postern and bench (release); the first time takes some minutes"
-	@for product in postern bench; do $(SWIFT) build -c release --package-path Benchmarks --scratch-path .build --product $$product; done
-	@folder="$$($(SWIFT) build -c release --package-path Benchmarks --scratch-path .build --show-bin-path)"; \
+	@for product in postern bench; do $(SWIFT) build $(RELEASE) --package-path Benchmarks --scratch-path .build --product $$product; done
+	@folder="$$($(SWIFT) build $(RELEASE) --package-path Benchmarks --scratch-path .build --show-bin-path)"; \
 	exec "$$folder/bench" --postern "$$folder/postern" --only "$(ONLY)" --seconds $(BENCH_SECONDS) --runs $(BENCH_RUNS)
 
 # The firewalls' rules with the whole matrix of who may reach whom, the use case between them, and what the units of deploy/systemd hold back.

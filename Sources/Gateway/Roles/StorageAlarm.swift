@@ -6,7 +6,8 @@ import Synchronization
 
 /// Watches whether the store can be written, and says so: one line `storage.failed` when it begins to fail, another one each minute as
 /// long as it does, and `storage.recovered` when something was stored again. Under load every message fails; a line for each would bury
-/// the reason, and help to fill the disk.
+/// the reason, and help to fill the disk. On a disk that is almost full small things can be stored between large ones that can't: what fails again
+/// within the minute is counted, and not said anew.
 ///
 /// Metrics take ``failures`` and ``isRaised``.
 final class StorageAlarm: Sendable {
@@ -15,6 +16,8 @@ final class StorageAlarm: Sendable {
 
     private struct State {
         var failuresSinceRaised = 0
+        /// This failure was said, so that its end is said too.
+        var isSaid = false
         var lastSaid: ContinuousClock.Instant?
     }
 
@@ -42,7 +45,10 @@ final class StorageAlarm: Sendable {
             raised.store(true, ordering: .relaxed)
             let now = ContinuousClock.now
             let isDue = state.lastSaid.map { now - $0 >= Self.interval } ?? true
-            if isDue { state.lastSaid = now }
+            if isDue {
+                state.lastSaid = now
+                state.isSaid = true
+            }
             return (state.failuresSinceRaised, isDue)
         }
         guard isDue else { return }
@@ -55,9 +61,9 @@ final class StorageAlarm: Sendable {
     func succeeded() {
         guard isRaised else { return }
         let failures = state.withLock { state -> Int in
-            defer { state = State() }
+            defer { state = State(lastSaid: state.lastSaid) }
             raised.store(false, ordering: .relaxed)
-            return state.failuresSinceRaised
+            return state.isSaid ? state.failuresSinceRaised : 0
         }
         if failures > 0 { logger.notice("storage.recovered", metadata: ["storage.failures": "\(failures)"]) }
     }

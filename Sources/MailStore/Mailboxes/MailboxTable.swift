@@ -63,7 +63,7 @@ public final class MailboxTable: Sendable {
 /// The tables of mailboxes that are in use, and of those that were used last.
 final class MailboxTables: Sendable {
     /// The messages of all mailboxes together that are remembered without being in use; about 44 octets each.
-    private static let messagesRemembered = 1_000_000
+    private static let messagesRemembered = 1_250_000
 
     private struct Weak {
         weak var table: MailboxTable?

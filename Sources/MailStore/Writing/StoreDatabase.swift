@@ -47,6 +47,11 @@ struct StoreDatabase: Sendable {
         do { return try await pool.read(body) } catch let error as DatabaseError { throw StoreError(database: error) }
     }
 
+    /// As ``read(_:)`` for a single statement, which needs no transaction around it.
+    func readOnce<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+        do { return try await pool.unsafeRead(body) } catch let error as DatabaseError { throw StoreError(database: error) }
+    }
+
     /// A number that changes when another process commits. It is the writer's connection that asks: SQLite counts the changes of
     /// all connections but the asking one, and in this process no other writes.
     func dataVersion() async throws -> Int64 {
