@@ -63,7 +63,8 @@ enum PlainAddressList {
         place += 1
         let domain = place
         while place < octets.count, isPlain(octets[place]) { place += 1 }
-        guard place > domain else { return nil }
+        // An encoded-word is one word whatever is in it, also an at sign or a comma.
+        guard place > domain, octets[start] != UInt8(ascii: "="), octets[domain] != UInt8(ascii: "=") else { return nil }
         return HeaderMailbox(writtenDisplayName: name, localPart: local, domain: String(decoding: octets[domain..<place], as: UTF8.self))
     }
 

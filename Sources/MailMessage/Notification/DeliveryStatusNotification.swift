@@ -136,8 +136,8 @@ public struct DeliveryStatusNotification: Sendable {
         header.unstructured("Subject", NotificationText.subject(kind))
         header.date("Date", date)
         header.structured("Message-ID", HeaderWriter.bracketed(messageID))
-        if let originalID = returned.messageID {
-            // RFC 3834 §3.1.6
+        // RFC 3834 §3.1.6. An identity that isn't ASCII would need SMTPUTF8, which may not be had on the way back.
+        if let originalID = returned.messageID, needsSMTPUTF8 || HeaderWriter.isASCII(originalID) {
             header.structured("In-Reply-To", originalID)
             header.structured("References", originalID)
         }
