@@ -55,7 +55,7 @@ conformance: install
 interop: install
 	@scripts/install-dependencies.sh interop
 	@$(SWIFT) build --build-tests
-	@POSTERN_PEERS="$(CURDIR)/.build-peers" $(SWIFT) test --skip-build --no-parallel --filter Interop
+	@POSTERN_PEERS="$(CURDIR)/.build-peers" POSTERN_PEERS_PYTHON="$(CURDIR)/.build-peers/python/bin/python3" $(SWIFT) test --skip-build --no-parallel --filter Interop
 
 # FILTER=Kill runs one suite of them; POSTERN_FAULTS_SEED replays a run.
 faults: install

@@ -40,6 +40,8 @@ let package = Package(
         .library(name: "MailMessage", targets: ["MailMessage"]),
         .library(name: "DNS", targets: ["DNS"]),
         .library(name: "SASL", targets: ["SASL"]),
+        .library(name: "MailAuthentication", targets: ["MailAuthentication"]),
+        .library(name: "Milter", targets: ["Milter"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
         .library(name: "MailStore", targets: ["MailStore"]),
@@ -71,21 +73,26 @@ let package = Package(
         .target(name: "UnboundDNS", dependencies: ["DNS", "PosternMetrics", "CUnbound", logging]),
         .target(name: "SMTP", dependencies: ["MailMessage", "DNS", "SASL", nioCore]),
         .target(name: "IMAP", dependencies: ["MailMessage", "SASL", nioCore]),
+        .target(name: "Milter", dependencies: ["MailMessage", "DNS", nioCore]),
         .target(name: "MailStore", dependencies: ["MailMessage", "PosternMetrics", "SASL", crypto, grdb, sqlite, nioCore, nioPosix, logging]),
+        .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "MailAuthentication", dependencies: ["MailMessage", "DNS", "CExpat", "CZlib", crypto, cryptoExtras, x509, asn1, nioCore]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1, logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
+                logging,
             ]
         ),
         // Level 3
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "SMTP", "IMAP", "MailStore", "Journeys", "MailTransport",
-                nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "Milter", "MailStore", "Journeys",
+                "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
         // Level 4
@@ -103,7 +110,11 @@ let package = Package(
         // Level 5
         .executableTarget(
             name: "postern",
-            dependencies: ["MailMessage", "DNS", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", arguments, logging, lifecycle]
+            dependencies: [
+                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", nioCore, arguments,
+                logging,
+                lifecycle,
+            ]
         ),
         // Tests
         .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
@@ -111,21 +122,26 @@ let package = Package(
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
         .testTarget(name: "SASLTests", dependencies: ["SASL", crypto]),
+        .testTarget(
+            name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
+        .testTarget(name: "MilterTests", dependencies: ["Milter", "MailMessage", "DNS", nioCore]),
         .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
         .testTarget(name: "JourneysTests", dependencies: ["Journeys", "DNS", "SMTP", "MailMessage", "MailTesting"]),
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL, x509,
-                asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
+                x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport", "Journeys", "MailTesting", nioCore,
+                "Gateway", "MailAuthentication", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport",
+                "Journeys",
+                "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,
             ]
         ),
@@ -146,7 +162,11 @@ let package = Package(
                 "Lab", "MailTesting", "MailMessage", "MailStore", "Journeys", "SASL", "DNS", "SMTP", nioCore, nioPosix, nioSSL,
             ]
         ),
-        .testTarget(name: "LabTests", dependencies: ["Lab", "Gateway", "MailTesting", "MailMessage"]),
+        .testTarget(
+            name: "LabTests",
+            dependencies: [
+                "Lab", "Gateway", "MailAuthentication", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging,
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

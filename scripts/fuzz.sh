@@ -60,7 +60,6 @@ drop_what_is_not_slow() {
 run() {
     local target=$1 folder="$findings/$1" status=0 used=0 executions=0 rounds=0 failed
     mkdir -p "$folder" "$findings/corpus/$target"
-    if ! "$fuzz" --target="$target" "--lengths=Fuzz/Dictionaries/$target.dict" >"$findings/$target.lengths.log" 2>&1; then status=1; fi
     : >"$findings/$target.log"
     # Again until it had its seconds of the processor's time: on a busy machine, or when it was stopped for a while, once is not enough.
     while [ "$used" -lt "$seconds" ] && [ "$rounds" -lt 30 ]; do
@@ -79,6 +78,8 @@ run() {
         fi
     done
     rm -f "$findings/$target.round.log" "$findings/$target.time"
+    # Last, because it knows no time limit: minutes for a grammar with many words.
+    if ! "$fuzz" --target="$target" "--lengths=Fuzz/Dictionaries/$target.dict" >"$findings/$target.lengths.log" 2>&1; then status=1; fi
     echo "fuzz: $target: $executions executions in $used s of the processor's time; $(tail -n 1 "$findings/$target.lengths.log")"
     local found
     for found in "$folder"/*; do

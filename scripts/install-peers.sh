@@ -18,6 +18,19 @@ packages_of() {
     esac
 }
 
+# Other people's libraries of sender authentication, in an environment of Python's own.
+python_packages="dkimpy authres PyNaCl pyspf dnspython"
+if [ "$(cat "$folder/python/packages" 2>/dev/null || true)" != "$python_packages" ]; then
+    echo "install-peers: python: $python_packages"
+    mkdir -p "$folder"
+    rm -rf "$folder/python"
+    # Debian's Python has no venv without a package of its own.
+    python3 -m venv "$folder/python" 2>/dev/null || { apt-get --yes --quiet install python3-venv && python3 -m venv "$folder/python"; }
+    # shellcheck disable=SC2086
+    "$folder/python/bin/pip" install --quiet --disable-pip-version-check $python_packages
+    echo "$python_packages" >"$folder/python/packages"
+fi
+
 missing=()
 for layer in "${layers[@]}"; do
     # The file names what the layer was made for: with another list of packages it is made again.

@@ -50,6 +50,27 @@ public struct DomainName: Hashable, Sendable {
         self.ascii = ascii
     }
 
+    /// A name that is only asked for: the DNS carries any octet in a label (RFC 2181 §11), and names made of other people's words have them.
+    ///
+    /// ASCII without controls is taken but for the backslash, which would begin an escape.
+    /// - Throws: ``DomainNameError`` for empty and overlong labels and names, and other octets.
+    public static func question(_ text: String) throws(DomainNameError) -> DomainName {
+        if let name = try? DomainName(text) { return name }
+        var name = text
+        if name.hasSuffix(".") { name.removeLast() }
+        guard !name.isEmpty else { throw DomainNameError(.empty, text) }
+        guard name.utf8.count <= 253 else { throw DomainNameError(.tooLong, String(decoding: text.utf8.prefix(64), as: UTF8.self) + "…") }
+        let ascii = name.lowercased()
+        for label in ascii.split(separator: ".", omittingEmptySubsequences: false) {
+            guard !label.isEmpty else { throw DomainNameError(.emptyLabel, ascii) }
+            guard label.utf8.count <= 63 else { throw DomainNameError(.labelTooLong, ascii) }
+            guard label.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\\") }) else {
+                throw DomainNameError(.invalidCharacter, ascii)
+            }
+        }
+        return DomainName(unchecked: ascii)
+    }
+
     /// Whether a text is a valid name in lower case, without a final dot.
     private static func isFinal(_ text: String) -> Bool {
         var count = 0

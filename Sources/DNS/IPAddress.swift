@@ -27,6 +27,14 @@ public enum IPAddress: Hashable, Sendable {
         stride(from: value.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: value >> $0) }
     }
 
+    /// The number of its bits: 32 or 128.
+    fileprivate var bitWidth: Int {
+        switch self {
+        case .v4: 32
+        case .v6: 128
+        }
+    }
+
     /// 127.0.0.0/8, also as IPv4-mapped IPv6 addresses, and ::1.
     public var isLoopback: Bool {
         switch unmapped {
@@ -64,7 +72,7 @@ public enum IPAddress: Hashable, Sendable {
 extension IPAddress: LosslessStringConvertible, Codable {
     /// Reads dotted decimals or the text forms of RFC 4291 §2.2; `nil` for anything else.
     public init?(_ description: String) {
-        guard description.contains(":") else {
+        guard description.utf8.contains(UInt8(ascii: ":")) else {
             guard let value = Self.parseV4(description[...]) else { return nil }
             self = .v4(value)
             return
@@ -74,17 +82,28 @@ extension IPAddress: LosslessStringConvertible, Codable {
     }
 
     private static func parseV4(_ text: Substring) -> UInt32? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
         var value: UInt32 = 0
-        for part in parts {
-            // No leading zeros: some read them as octal.
-            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }), part == "0" || part.first != "0",
-                let octet = UInt8(part)
-            else { return nil }
-            value = value << 8 | UInt32(octet)
+        var parts = 1
+        var digits = 0
+        var part: UInt32 = 0
+        for octet in text.utf8 {
+            switch octet {
+            case UInt8(ascii: "."):
+                guard digits > 0, parts < 4 else { return nil }
+                value = value << 8 | part
+                parts += 1
+                digits = 0
+                part = 0
+            case 0x30...0x39:
+                // No leading zeros: some read them as octal.
+                guard digits == 0 || part > 0 else { return nil }
+                part = part * 10 + UInt32(octet - 0x30)
+                digits += 1
+                guard part <= 255 else { return nil }
+            default: return nil
+            }
         }
-        return value
+        return parts == 4 && digits > 0 ? value << 8 | part : nil
     }
 
     private static func parseV6(_ text: String) -> IPAddress? {
@@ -177,14 +196,14 @@ public struct IPNetwork: Hashable, Sendable {
             address = address.unmapped
             prefixLength -= 96
         }
-        self.prefixLength = max(0, min(prefixLength, address.octets.count * 8))
+        self.prefixLength = max(0, min(prefixLength, address.bitWidth))
         self.address = address.masked(to: self.prefixLength)
     }
 
     /// Whether the network has this address. An IPv4-mapped address counts as the IPv4 address.
     public func contains(_ other: IPAddress) -> Bool {
         let other = other.unmapped
-        guard other.octets.count == address.octets.count else { return false }
+        guard other.bitWidth == address.bitWidth else { return false }
         return other.masked(to: prefixLength) == address
     }
 }

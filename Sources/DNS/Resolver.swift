@@ -137,14 +137,23 @@ extension DNSRecordData: CustomStringConvertible {
     public var description: String {
         switch self {
         case .address(let address): "\(address)"
-        case .mx(let preference, let exchange): "\(preference) \(exchange.ascii.isEmpty ? "." : exchange.ascii)"
+        case .mx(let preference, let exchange): "\(preference) \(Self.text(exchange))"
         case .txt(let octets): "\"" + octets.map(Self.escaped).joined() + "\""
-        case .name(let name): name.ascii
+        case .name(let name): Self.text(name)
         case .tlsa(let usage, let selector, let matching, let data): "\(usage) \(selector) \(matching) \(Self.hex(data))"
-        case .srv(let priority, let weight, let port, let target): "\(priority) \(weight) \(port) \(target.ascii)"
+        case .srv(let priority, let weight, let port, let target): "\(priority) \(weight) \(port) \(Self.text(target))"
         case .other(let octets): "\\# \(octets.count) \(Self.hex(octets))"
         }
     }
+
+    /// A name may have octets that mean something else in a zone file (RFC 1035 §5.1); nothing at all is the root, and `@` alone the origin.
+    private static func text(_ name: DomainName) -> String {
+        guard name != .root, name.ascii != "@" else { return "\(name.ascii)." }
+        guard name.ascii.utf8.contains(where: { special.contains($0) }) else { return name.ascii }
+        return String(decoding: name.ascii.utf8.flatMap { special.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }, as: UTF8.self)
+    }
+
+    private static let special = Array(" \";()".utf8)
 
     private static func escaped(_ octet: UInt8) -> String {
         switch octet {

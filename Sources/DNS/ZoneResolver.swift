@@ -4,6 +4,10 @@ public struct ZoneResolver: Resolver {
     /// Records of `*` below a name.
     private var wildcards: [DomainName: [DNSRecordType: [DNSRecordData]]] = [:]
     private var aliases: [DomainName: DomainName] = [:]
+    /// CNAMEs of `*` below a name.
+    private var wildcardAliases: [DomainName: DomainName] = [:]
+    /// Every name that has something, and those above it.
+    private var existing: Set<DomainName> = []
     private var failures: [DomainName: [DNSRecordType?: DNSError.Code]] = [:]
     private var zones: [DomainName: DNSSECStatus] = [:]
 
@@ -13,15 +17,33 @@ public struct ZoneResolver: Resolver {
     /// Adds a record.
     public mutating func add(_ name: DomainName, _ type: DNSRecordType, _ data: DNSRecordData) {
         records[name, default: [:]][type, default: []].append(data)
+        exist(name)
     }
 
     /// Adds a record for every name below `parent` that doesn't exist otherwise (`*` in a zone file, RFC 4592).
     public mutating func addWildcard(below parent: DomainName, _ type: DNSRecordType, _ data: DNSRecordData) {
         wildcards[parent, default: [:]][type, default: []].append(data)
+        exist(parent)
     }
 
     /// Adds a CNAME record.
-    public mutating func alias(_ name: DomainName, to target: DomainName) { aliases[name] = target }
+    public mutating func alias(_ name: DomainName, to target: DomainName) {
+        aliases[name] = target
+        exist(name)
+    }
+
+    /// Adds a CNAME record for every name below `parent` that doesn't exist otherwise.
+    public mutating func aliasWildcard(below parent: DomainName, to target: DomainName) {
+        wildcardAliases[parent] = target
+        exist(parent)
+    }
+
+    /// RFC 8020: a name with others below it exists, even without records of its own; so does one with a wildcard below it.
+    private mutating func exist(_ name: DomainName) {
+        var current: DomainName? = name
+        // Whatever is there already has its parents there too.
+        while let name = current, existing.insert(name).inserted { current = name.parent }
+    }
 
     /// Makes questions for a name fail: those for one type, or all of them.
     public mutating func fail(_ name: DomainName, _ type: DNSRecordType? = nil, with code: DNSError.Code) {
@@ -44,17 +66,11 @@ public struct ZoneResolver: Resolver {
         return false
     }
 
-    /// RFC 8020: a name with others below it exists, even without records of its own; so does one with a wildcard below it.
-    private func exists(_ name: DomainName) -> Bool {
-        records[name] != nil || aliases[name] != nil || wildcards.keys.contains { $0.isEqualOrSubdomain(of: name) }
-            || records.keys.contains { $0.isSubdomain(of: name) } || aliases.keys.contains { $0.isSubdomain(of: name) }
-    }
-
-    /// What the wildcard at the closest name above that exists says; another one further up says nothing (RFC 4592 §3.3.1).
-    private func wildcard(for name: DomainName) -> [DNSRecordType: [DNSRecordData]]? {
+    /// The closest name above that exists: only its wildcard speaks for a name that doesn't exist (RFC 4592 §3.3.1).
+    private func encloser(of name: DomainName) -> DomainName? {
         var encloser = name.parent
-        while let current = encloser, !exists(current) { encloser = current.parent }
-        return encloser.flatMap { wildcards[$0] }
+        while let current = encloser, !existing.contains(current) { encloser = current.parent }
+        return encloser
     }
 
     public func lookup(_ name: DomainName, _ type: DNSRecordType) async throws(DNSError) -> DNSAnswer {
@@ -65,16 +81,18 @@ public struct ZoneResolver: Resolver {
                 throw DNSError(code, name: name.ascii, type: type, reason: "as the zone is set up")
             }
             isSecure = isSecure && self.isSecure(current)
-            let alias = aliases[current]
+            let isThere = existing.contains(current)
+            let encloser = isThere ? nil : self.encloser(of: current)
+            let alias = aliases[current] ?? encloser.flatMap { wildcardAliases[$0] }
             if type != .cname, let alias {
                 current = alias
                 continue
             }
-            let isThere = exists(current)
-            let wildcard = isThere ? nil : self.wildcard(for: current)
+            let wildcard = encloser.flatMap { wildcards[$0] }
             let found = type == .cname ? alias.map { [.name($0)] } ?? [] : (wildcard ?? records[current])?[type] ?? []
+            let exists = isThere || wildcard != nil || alias != nil
             return DNSAnswer(
-                name: name, type: type, outcome: !found.isEmpty ? .records : isThere || wildcard != nil ? .noData : .nonexistentDomain,
+                name: name, type: type, outcome: !found.isEmpty ? .records : exists ? .noData : .nonexistentDomain,
                 canonicalName: current == name ? nil : current, records: found, security: isSecure ? .secure : .insecure)
         }
         throw DNSError(.serverFailure, name: name.ascii, type: type, reason: "a chain of more than 8 CNAMEs")

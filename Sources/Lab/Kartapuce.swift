@@ -108,8 +108,9 @@ public actor Kartapuce {
         var started: [@Sendable () async -> Void] = []
         do {
             report("DNS: signing the zones; starting the name servers and the validating resolver at \(options.plan.nsresolve)")
+            let signingRecords = try await HostSetup.makeSigningKeys(binary: options.binary, folder: folder)
             let servers = try await NameServers(
-                plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours, units: options.units)
+                plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours, signingRecords: signingRecords, units: options.units)
             started.append { await servers.stop() }
             let authority = try await PublicAuthority(folder: "\(folder)/public-authority")
             report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider)")

@@ -15,8 +15,9 @@ struct Postern: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         subcommands: [
-            ServeCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self, QueueCommand.self,
-            TraceCommand.self, BackupCommand.self, RestoreCommand.self, ZonesCommand.self, LabCommand.self, VersionCommand.self,
+            ServeCommand.self, MilterCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self,
+            QueueCommand.self, TraceCommand.self, AuthCommand.self, DKIMCommand.self, ReportsCommand.self, BackupCommand.self, RestoreCommand.self,
+            ZonesCommand.self, LabCommand.self, VersionCommand.self,
         ]
     )
 }

@@ -19,6 +19,10 @@ struct ServeCommand: PosternCommand {
         guard let configuration = report.configuration else {
             throw ConfigurationError(.invalid, file: options.config, problems: report.problems)
         }
+        guard !configuration.roles.isEmpty else {
+            throw CommandFailure(
+                .configuration, "\(options.config) names no role, so that there is nothing to serve; a filter beside an MTA is run by postern milter")
+        }
         let level = Logger.Level(rawValue: configuration.logging.level) ?? .info
         let isJSON = configuration.logging.json || output.isJSON
         HouseLogHandler.commonLevel = level

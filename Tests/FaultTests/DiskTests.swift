@@ -283,7 +283,6 @@ extension FaultTests {
                 try await withTemporaryFolder { folder in
                     let image = "\(folder)/image"
                     let disk = "\(folder)/disk"
-                    // Never full: what four sessions send in three seconds fits many times, and nothing of it is copied that isn't written.
                     try await FileSystems.makeImage(image, mebibytes: 1024)
                     let options = FaultHost.Options(limits: ["memoryPerMessageBytes: 16KiB"])
                     let recipient = round % 2 == 0 ? "bob" : "out"

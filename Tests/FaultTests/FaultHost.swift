@@ -55,7 +55,7 @@ final class FaultHost: Sendable {
             toFile: "\(folder)/anchor.key", atomically: true, encoding: .utf8)
         var lines = [
             "hostname: mail.kartapuce.test", "roles: [\(options.roles)]", "domains: [kartapuce.test]", "dataFolder: \(self.dataFolder)",
-            "listeners:", "  - {kind: smtp, address: \(address), port: \(port)}",
+            "authentication: {mode: off}", "listeners:", "  - {kind: smtp, address: \(address), port: \(port)}",
         ]
         lines += options.listeners.map { "  - \($0)" }
         lines += [

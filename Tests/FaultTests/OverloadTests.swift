@@ -158,10 +158,11 @@ extension FaultTests {
                         }
                         // An open session goes on: a small message needs no file of its own; a large one is told to wait.
                         let small = try await session.send(FaultMessage(identity: "second", size: 3000), to: "bob")
-                        #expect(small.hasPrefix("250") || (descriptors == 60 && small.hasPrefix("451 4.3.0")), "\(small)")
+                        #expect(small.hasPrefix("250") || (descriptors == 60 && small.hasPrefix("451 4.")), "\(small)")
                         if !small.hasPrefix("250") { _ = try await session.say("RSET") }
                         let large = try await session.send(FaultMessage(identity: "third", size: 300_000), to: "out")
-                        #expect(large.hasPrefix("250") || (descriptors == 60 && large.hasPrefix("451 4.3.0")), "\(large)")
+                        // 4.3.0 where its file can't be made, 4.4.3 where its recipient can't be looked up.
+                        #expect(large.hasPrefix("250") || (descriptors == 60 && large.hasPrefix("451 4.")), "\(large)")
                         if !large.hasPrefix("250") { _ = try await session.say("RSET") }
                         try await expectIdle(host, while: "without a free descriptor")
                         for client in crowd { await client.close() }

@@ -30,6 +30,8 @@ struct FaultyPeer: Sendable {
     var body = ""
 
     static let silence = ScriptedServer.Rule.Answer.octets(ByteBuffer())
+    static let answerAndGarbage = ScriptedServer.Rule.Answer.octets(
+        ByteBuffer(bytes: Array("220 go\r\n".utf8) + (0..<600).map { UInt8(truncatingIfNeeded: $0 * 73 + 11) | 0x80 } + [13, 10]))
     static let garbage = ScriptedServer.Rule.Answer.octets(ByteBuffer(bytes: (0..<600).map { UInt8(truncatingIfNeeded: $0 * 73 + 11) | 0x80 } + [13, 10]))
 
     private static func extensions(_ words: String...) -> ScriptedServer.Rule {
@@ -106,7 +108,8 @@ struct FaultyPeer: Sendable {
         add("offers an extension list without end", .queued, "", rule("EHLO", .endless("250-X-ANOTHER")))
 
         add("closes instead of TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(.close)))
-        add("says garbage instead of TLS", .queued, "4.7.0", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(garbage)))
+        // In one piece with the reply, so that it is heard before TLS begins.
+        add("says garbage instead of TLS", .queued, "4.7.0", extensions("STARTTLS"), rule("STARTTLS", answerAndGarbage))
         add("stalls instead of TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .breakTLS(silence)))
         add("refuses TLS", .delivered, "", extensions("STARTTLS"), rule("STARTTLS", .say("454 4.7.0 not now")))
         for (name, answer) in [("within", ScriptedServer.Rule.Answer.partOfMessage(octets: 100, then: .close)), ("at the end of", .message(then: .reset))] {

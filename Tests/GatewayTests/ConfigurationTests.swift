@@ -128,7 +128,7 @@ struct ConfigurationTests {
         ("limits:\n  trustedNetworks: [192.0.2.0/33]", "6:21", ["0 to 32"]),
         ("limits:\n  bareLineFeedNetworks: [0.0.0.0/0]", "6:3", ["smuggling"]),
         ("roles: [mx, rely]", "5:13", ["did you mean “relay”?"]),
-        ("roles: []", "5:8", ["at least 1"]),
+        ("roles: []", "5:1", ["at least 1"]),
         ("listeners:\n  - submision: 127.0.0.1:587", "6:5", ["did you mean “submission”?"]),
         ("listeners:\n  - imaps: 127.0.0.1:0", "6:12", ["127.0.0.1:993"]),
         ("listeners:\n  - {kind: imaps, prot: 1}", "6:19", ["listeners.0.prot", "did you mean “port”?"]),
@@ -144,6 +144,12 @@ struct ConfigurationTests {
         ("routes:\n  \"*\": {host: a.test, address: 127.0.0.1, transport: uucp}", "6:54", ["smtp, lmtp"]),
         ("roles: [mx]", "5:1", ["role mx", "peers.store"]),
         ("roles: [submission]\npeers:\n  store: {host: a.test, address: 127.0.0.1, linkPort: 1}", "6:1", ["peers.relay"]),
+        ("milter: {listen: [\"tcp:8891\"]}", "5:19", ["milter.listen", "inet:127.0.0.1:8891"]),
+        ("milter: {listen: []}", "5:18", ["at least 1"]),
+        ("milter: {clients: [0.0.0.0/0]}", "5:10", ["everybody", "no password"]),
+        ("milter: {internalNetworks: [\"::/0\"]}", "5:10", ["everybody", "signed"]),
+        ("milter: {listen: [\"unix:/a\", \"unix:/a\"]}", "5:10", ["twice"]),
+        ("milter: {quarantine: junk}", "5:22", ["header, hold"]),
         ("hostname: again.test", "1:1", ["twice"]),
         ("a: [", "6:1", ["isn't YAML"]),
     ]
@@ -282,13 +288,27 @@ struct ConfigurationTests {
         #expect(unused.configuration != nil && unused.problems.contains { $0.severity == .warning && $0.key == "webmail" })
     }
 
+    @Test("A filter beside an MTA needs no role, no certificate and no listener")
+    func milterAlone() throws {
+        let section = "milter:\n  listen: [\"inet:127.0.0.1:8891\", \"inet:[::1]:8892\", \"unix:/run/postern/milter.sock\"]\n  internalNetworks: 10.0.0.0/8\n"
+        for roles in ["", "roles: []\n"] {
+            let configuration = try load(Self.minimal + roles + section)
+            #expect(configuration.roles.isEmpty && configuration.listeners.isEmpty)
+            let milter = try #require(configuration.milter)
+            #expect(milter.listen.map(\.description) == ["inet:127.0.0.1:8891", "inet:[::1]:8892", "unix:/run/postern/milter.sock"])
+            #expect(milter.internalNetworks.map(\.description) == ["10.0.0.0/8"])
+            #expect(milter.quarantine == .header && !milter.seals)
+        }
+        #expect(try load(Self.everything + "roles: [relay]\n" + section).roles == [.relay])
+    }
+
     @Test("The documentation has every property of the configuration")
     func documentationIsComplete() {
         let roots = Set(Configuration.documentation.filter { !$0.path.contains(".") }.map(\.name))
         #expect(roots == Set(Mirror(reflecting: Configuration()).children.compactMap(\.label)))
         let sections: [(String, Any)] = [
             ("resolver", Configuration.ResolverSettings()), ("limits", Configuration.LimitSettings()),
-            ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()),
+            ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
             ("logging", Configuration.LoggingSettings()), ("webmail", Configuration.WebmailSettings()),
         ]
         for (section, value) in sections {

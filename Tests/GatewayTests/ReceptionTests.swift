@@ -303,7 +303,8 @@ import Testing
                 _ = try await edge.say("DATA")
                 #expect(try await edge.say(TestHost.sample + ".").contains("trace \(trace)"))
                 #expect(try await eventually { try await store.inbox("jack").count == 1 })
-                #expect(try await store.journey(trace).contains { $0.operation.kind == "delivered" })
+                // The record of it follows within some milliseconds.
+                #expect(try await eventually { try await store.journey(trace).contains { $0.operation.kind == "delivered" } })
             }
         }
     }

@@ -28,7 +28,10 @@ struct TestHouse: Sendable {
     let outside: ScriptedServer
 
     /// - Parameter scripts: what gmail.test's exchanger does, for each connection in turn.
-    static func open(outside scripts: [[ScriptedServer.Rule]] = [ScriptedServer.obedient], _ body: (TestHouse) async throws -> Void) async throws {
+    static func open(
+        outside scripts: [[ScriptedServer.Rule]] = [ScriptedServer.obedient], zones change: (inout ZoneResolver) throws -> Void = { _ in },
+        _ body: (TestHouse) async throws -> Void
+    ) async throws {
         try await withTemporaryFolder { folder in
             let outside = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton, scripts: scripts)
             var zones = ZoneResolver()
@@ -41,6 +44,7 @@ struct TestHouse: Sendable {
             zones.add(try DomainName("ours.test"), .mx, .mx(preference: 10, exchange: try DomainName("mail.kartapuce.test")))
             zones.add(try DomainName("empty.test"), .txt, .txt([]))
             zones.fail(try DomainName("broken.test"), with: .serverFailure)
+            try change(&zones)
             let house = TestHouse(
                 folder: folder, authority: try LinkAuthority.create(), clock: TestClock(.now), resolver: zones, outside: outside)
             let result = await result { try await body(house) }
@@ -71,6 +75,7 @@ struct TestHouse: Sendable {
         _ body: (TestHost) async throws -> Void
     ) async throws {
         var configuration = Configuration()
+        configuration.authentication.mode = .off
         configuration.hostname = "\(name).kartapuce.test"
         configuration.roles = roles
         configuration.dataFolder = "\(folder)/\(name)"
@@ -89,7 +94,7 @@ struct TestHouse: Sendable {
         client.shutdownGrace = .milliseconds(300)
         let pool = SMTPClientPool(configuration: client, tls: host.clientTLS, group: group, logger: Self.quiet)
         let queue = host.queueRunner(host.deliveryMeans(pool: pool, resolver: resolver, now: now), now: now)
-        let listeners = Listeners(host: host, now: now) { queue.offer($0) }
+        let listeners = Listeners(host: host, resolver: resolver, now: now) { queue.offer($0) }
         var servers: [SMTPServer] = []
         var ports: [Configuration.Listener.Kind: Int] = [:]
         for kind in kinds {

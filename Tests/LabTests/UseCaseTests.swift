@@ -7,7 +7,7 @@ extension InteropKartapuceTests {
     @Suite struct UseCaseTests {
         @Test func everyScenarioOfTheUseCaseEndsAsItShould() async throws {
             let results = await (try LabRunning.kartapuce).runUseCase(seed: 1)
-            #expect(results.count == 8)
+            #expect(results.count == 9)
             for result in results { #expect(result.passed, "\(result.name): \(result.detail)") }
         }
 

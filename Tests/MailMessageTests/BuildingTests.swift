@@ -138,6 +138,13 @@ struct DeliveryStatusNotificationTests {
         #expect(report.header.deviations.isEmpty)
     }
 
+    @Test("doesn't refer to an identifier that its own header can't carry") func identifierBeyondASCII() {
+        let original = "From: bob@kartapuce.test\r\nMessage-ID: <1@gmäil.test>\r\n\r\nbody\r\n"
+        let report = Message(parsing: Self.notification(.failed, original: original).serialized())
+        #expect(report.header.deviations.isEmpty)
+        #expect(report.header.first(named: "In-Reply-To") == nil && report.header.first(named: "References") == nil)
+    }
+
     static func notification(
         _ kind: DeliveryStatusNotification.Kind,
         recipient: EmailAddress = EmailAddress(localPart: "tom", domain: "gmail.test"),

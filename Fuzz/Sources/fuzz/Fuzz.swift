@@ -30,6 +30,15 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "configuration", run: { ConfigurationTarget.run($0) }),
         FuzzTarget(name: "journey", run: { JourneyTarget.run($0) }),
         FuzzTarget(name: "sasl", run: { SASLTarget.run($0) }),
+        FuzzTarget(name: "spf", run: { SPFTarget.run($0) }),
+        FuzzTarget(name: "zone", run: { ZoneTarget.run($0) }),
+        FuzzTarget(name: "dkim", run: { DKIMTarget.run($0) }),
+        FuzzTarget(name: "arc", run: { ARCTarget.run($0) }),
+        FuzzTarget(name: "dmarc", run: { DMARCTarget.run($0) }),
+        FuzzTarget(name: "auth-results", run: { AuthenticationResultsTarget.run($0) }),
+        FuzzTarget(name: "reports", run: { ReportsTarget.run($0) }),
+        FuzzTarget(name: "bimi", run: { BIMITarget.run($0) }),
+        FuzzTarget(name: "milter", run: { MilterTarget.run($0) }),
     ]
 
     /// Written once, before the first input.

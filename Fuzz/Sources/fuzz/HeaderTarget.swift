@@ -38,9 +38,9 @@ enum HeaderTarget {
     private static func addresses(_ input: Input) {
         let list = AddressList(parsing: input.octets)
         // What the gateway itself writes is made of addresses that SMTP can carry; only those must survive.
-        let mailboxes = list.mailboxes.filter { $0.address != nil }.prefix(20)
-        // Longer fields are cut where they are read.
-        guard !mailboxes.isEmpty, input.octets.count <= 4_096 else { return }
+        // Longer fields are cut where they are read, in the middle of a name.
+        let mailboxes = list.mailboxes.filter { $0.address != nil && ($0.displayName ?? "").utf8.count <= 4_096 }.prefix(20)
+        guard !mailboxes.isEmpty else { return }
         var writer = HeaderWriter(allowsUTF8: input.has(0))
         writer.addresses("To", Array(mailboxes))
         let again = AddressList(parsing: value(of: writer))

@@ -68,6 +68,8 @@ extension Configuration {
             reader.report(yamlError: error)
             return ConfigurationReport(configuration: nil, problems: reader.problems)
         }
+        // A filter beside an MTA plays no role, unless the file says so.
+        if configuration.milter != nil, !reader.isWritten("roles") { configuration.roles = [] }
         if configuration.listeners.isEmpty, !reader.isWritten("listeners") {
             configuration.listeners = defaultListeners(for: configuration.roles, hasLink: configuration.link != nil)
         }

@@ -24,6 +24,10 @@ public struct Configuration: Sendable, Equatable {
     /// Where the webmail finds mail; `nil` on every other host.
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
+    public var authentication: AuthenticationSettings = .init()
+    public var signing: SigningSettings = .init()
+    /// How this process filters for an MTA; `nil`: it doesn't.
+    public var milter: MilterSettings?
     public var limits: LimitSettings = .init()
     public var queue: QueueSettings = .init()
     public var journeys: JourneySettings = .init()

@@ -13,6 +13,7 @@ extension Configuration {
         checkAmounts(&reader)
         checkMonitoring(&reader)
         checkProxies(&reader)
+        checkMilter(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {

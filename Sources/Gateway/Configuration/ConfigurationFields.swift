@@ -15,7 +15,9 @@ extension Configuration {
             .init(
                 "hostname", \.hostname, .hostname, in: initial, required: true, example: "mail.kartapuce.test",
                 "the host's own name in greetings, EHLO and Received fields"),
-            .init("roles", \.roles, .roles, in: initial, example: "[mx, relay]", "what this process is"),
+            .init(
+                "roles", \.roles, .roles, in: initial, example: "[mx, relay]",
+                "what this process is; none, written [] or left out, where there is only a milter"),
             .init(
                 "dataFolder", \.dataFolder, .path("folder"), in: initial, example: "/var/lib/postern",
                 "the folder for spool, mailboxes and journeys"),
@@ -28,6 +30,9 @@ extension Configuration {
                 "further authorities that verified targets may have certificates of, beside the system's"),
             listenersField, peersField, routesField, webmailField,
             .init("resolver", \.resolver, fields: resolverFields, "how names are looked up"),
+            .init("authentication", \.authentication, fields: authenticationFields, "how role mx, and postern milter, judge who sent a message"),
+            .init("signing", \.signing, fields: signingFields, "how role relay signs what it sends, and postern milter what is our own"),
+            milterField,
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
             .init("journeys", \.journeys, fields: journeyFields, "the evidence of what was done for each message"),

@@ -32,6 +32,7 @@ extension Configuration {
     /// The listeners of a process with these roles where the configuration names none: all IPv4 addresses, the usual ports; `link` and
     /// `control` where the host has a link certificate and something to do with them.
     static func defaultListeners(for roles: Set<Role>, hasLink: Bool) -> [Listener] {
+        guard !roles.isEmpty else { return [] }
         let kinds = Listener.Kind.allCases.filter { kind in
             switch kind {
             case .smtp, .submission, .submissions, .https: !kind.roles.isDisjoint(with: roles)

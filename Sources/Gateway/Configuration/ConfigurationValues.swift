@@ -299,7 +299,8 @@ extension ConfigurationValue where Value == IPNetwork {
                 }
                 return IPNetwork(address: address, prefixLength: length)
             },
-            show: { "\($0.address.description)/\($0.prefixLength)" }
+            // A plain scalar of YAML can't begin with a colon in a list.
+            show: { if case .v6 = $0.address { "\"\($0)\"" } else { $0.description } }
         )
     }
 }
@@ -308,7 +309,7 @@ extension ConfigurationValue where Value == Set<Configuration.Role> {
     /// One role or several.
     static var roles: Self {
         let words = Configuration.Role.allCases.map(\.rawValue)
-        let list = ConfigurationValue<String>.choice(words).list(minimum: 1)
+        let list = ConfigurationValue<String>.choice(words).list()
         return .init(
             name: "list of roles (\(words.joined(separator: ", ")))",
             read: { node, reader in list.read(node, &reader).map { Set($0.compactMap(Configuration.Role.init(rawValue:))) } },

@@ -66,7 +66,7 @@ struct MailboxDelivery: DeliveryAgent {
         let reversePath = message.envelope.reversePath.map { "\($0)" } ?? ""
         let prefix = ByteBuffer(string: "Return-Path: <\(reversePath)>\r\nDelivered-To: \(recipient.address)\r\n")
         let delivered = try await store.deliver(
-            message.content, prefix: prefix, to: "INBOX", of: user, flags: [], internalDate: start,
+            message.content, prefix: prefix, to: MessageNotes(of: message).disposition == .junk ? "Junk" : "INBOX", of: user, flags: [], internalDate: start,
             deliveryID: "\(message.trace)/\(recipient.address.lowercased)")
         let evidence = JourneyEvent.Delivered(
             recipient: "\(recipient.address)", user: "\(user)", mailbox: delivered.mailbox, uid: delivered.uid,

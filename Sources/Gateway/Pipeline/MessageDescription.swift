@@ -6,6 +6,10 @@ import NIOCore
 /// What reception wants to know of a message: read once, in pieces, so that a large one never stands in memory as a whole.
 struct MessageDescription: Sendable {
     let byteCount: Int
+    /// The header section, at the beginning of ``head``.
+    let header: HeaderSection
+    /// As much of the message as may be header.
+    let head: ByteBuffer
     let evidence: JourneyEvent.Described
     let hasDate: Bool
     /// Whether there is such a field, readable or not.
@@ -18,8 +22,8 @@ struct MessageDescription: Sendable {
 
     init(of content: any MessageContent) async throws {
         byteCount = content.byteCount
-        let head = try await content.read(0..<min(byteCount, Self.headerLimit))
-        let header = HeaderSection(parsing: head)
+        head = try await content.read(0..<min(byteCount, Self.headerLimit))
+        header = HeaderSection(parsing: head)
         receivedFields = header.count(named: "Received")
         hasDate = header.first(named: "Date") != nil
         hasMessageID = header.first(named: "Message-ID") != nil

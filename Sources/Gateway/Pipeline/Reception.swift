@@ -27,6 +27,8 @@ struct Reception: SMTPService {
     let offer: @Sendable (QueuedMessage) -> Void
     let repetitions: RepeatedMessages
     let storage: StorageAlarm
+    /// Who sent it, on the way in and out.
+    let authentication: ReceptionAuthentication
     let logger: Logger
 
     func connectionOpenedNow(_ session: SMTPSessionInfo) -> SMTPConnectionDecision? {
@@ -111,8 +113,10 @@ struct Reception: SMTPService {
 
     // MARK: - The message
 
-    private func accept(_ transaction: SMTPTransaction) async throws -> SMTPReply {
-        let description = try await MessageDescription(of: transaction.content)
+    private func accept(_ arrived: SMTPTransaction) async throws -> SMTPReply {
+        var transaction = arrived
+        var description = try await MessageDescription(of: transaction.content)
+        let cleaning = try await authentication.clean(&transaction, &description)
         guard description.receivedFields < hopLimit else {
             return await refuse(
                 transaction, description, SMTPReply(554, .init(5, 4, 6), "Too many hops (\(description.receivedFields)): a mail loop"))
@@ -135,11 +139,18 @@ struct Reception: SMTPService {
             }
         }
         let time = now()
+        if let cleaning { journey.add(cleaning, at: time) }
+        let sender = try await authentication.run(transaction, description, trace: trace, at: time)
+        for step in sender.steps { journey.add(step.operation, at: time, seconds: step.seconds) }
+        if let refusal = sender.refusal {
+            return await refuse(transaction, description, refusal, steps: (cleaning.map { [($0, nil)] } ?? []) + sender.steps, trace: trace)
+        }
         journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: time)
+        var prefix = sender.fields
+        prefix.writeImmutableBuffer(policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: time))
         var message = NewSpoolMessage(
             trace: trace, envelope: transaction.envelope, routes: routes,
-            prefix: policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: time),
-            content: transaction.content, arrival: time)
+            prefix: prefix, content: transaction.content, arrival: time, annotations: MessageNotes(disposition: sender.disposition).encoded)
         message.fingerprint = fingerprint
         let start = ContinuousClock.now
         let evidence = JourneyEvent.Committed(
@@ -164,9 +175,13 @@ struct Reception: SMTPService {
         return SMTPReply(250, .init(2, 0, 0), "Accepted, queued as \(id), trace \(trace)")
     }
 
-    private func refuse(_ transaction: SMTPTransaction, _ description: MessageDescription?, _ reply: SMTPReply) async -> SMTPReply {
-        var journey = openJourney(of: transaction, trace: transaction.trace ?? .random())
+    private func refuse(
+        _ transaction: SMTPTransaction, _ description: MessageDescription?, _ reply: SMTPReply,
+        steps: [(operation: JourneyEvent.Operation, seconds: Double?)] = [], trace: TraceID? = nil
+    ) async -> SMTPReply {
+        var journey = openJourney(of: transaction, trace: trace ?? transaction.trace ?? .random())
         if let description { journey.add(.described(description.evidence), at: now()) }
+        for step in steps { journey.add(step.operation, at: now(), seconds: step.seconds) }
         let verdict = reply.isTransientFailure ? "tempfail" : "reject"
         journey.add(.decided(.init(recipient: nil, verdict: verdict, reason: reply.lines.joined(separator: " "), reply: reply)), at: now())
         await keep(journey)

@@ -2,13 +2,14 @@ import Crypto
 import DNS
 import FoundationEssentials
 import Logging
+import MailAuthentication
 import MailMessage
 import MailStore
 import MailTransport
 import NIOCore
 import NIOPosix
 import SASL
-import UnboundDNS
+public import UnboundDNS
 
 /// What a host consists of, whatever its roles: stores, resolver, TLS contexts, directory. Made once at start, shared by everything.
 struct Host: Sendable {
@@ -25,6 +26,13 @@ struct Host: Sendable {
     let clientTLS: SMTPClientTLS
     /// The certificate that our other hosts see; `nil` where there are no links.
     let linkTLS: TLSServerContext?
+    /// Keys of other organisations' signatures.
+    let keyCache = DKIMKeyCache()
+    /// Signs what the edge found out; `nil` where this host isn't the edge.
+    let capsuleSealer: CapsuleSealer?
+    let capsuleReader: CapsuleReader
+    /// The keys that this host signs with.
+    private(set) var signingKeys: DKIMKeyFolder.Keys
     private(set) var router: Router
     private(set) var recorder: JourneyRecorder
     /// Whether the stores can be written, for everybody who writes them.
@@ -59,6 +67,9 @@ struct Host: Sendable {
         linkTLS = try configuration.link.map {
             try TLSServerContext(certificateFile: $0.certificate, keyFile: $0.key, audience: .link(authorityFile: $0.authority))
         }
+        capsuleSealer = roles.contains(.mx) ? try CapsuleSealer(configuration.link, dataFolder: configuration.dataFolder) : nil
+        capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownPublicKey)
+        signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         repetitions = try await RepeatedMessages(spool: spool, at: .now)
@@ -80,8 +91,10 @@ struct Host: Sendable {
     }
 
     /// This host under another configuration, with the same stores, resolver and certificates.
-    func reconfigured(_ configuration: Configuration) -> Host {
+    /// - Throws: ``PKIError`` where a signing key can't be read.
+    func reconfigured(_ configuration: Configuration) throws -> Host {
         var host = self
+        host.signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
         host.configuration = configuration
         host.router = Router(configuration: configuration)
         host.recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
@@ -134,7 +147,7 @@ struct HostError: Error, CustomStringConvertible {
 
 extension UnboundResolver.Configuration {
     /// The resolver's settings; without a trust anchor of the configuration's, the system's root key.
-    init(_ settings: Configuration.ResolverSettings) {
+    public init(_ settings: Configuration.ResolverSettings) {
         self.init()
         let systemKeys = ["/var/lib/unbound/root.key", "/usr/share/dns/root.key"]
         trustAnchorFile = settings.trustAnchorFile ?? systemKeys.first { FileManager.default.fileExists(atPath: $0) }

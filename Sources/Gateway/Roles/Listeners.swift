@@ -3,6 +3,7 @@ import DNS
 import FoundationEssentials
 import IMAP
 import Logging
+import MailAuthentication
 import MailStore
 import MailTransport
 import NIOCore
@@ -20,9 +21,12 @@ struct Listeners: Sendable {
     let budget: MemoryBudget
     private let limiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
+    private let resolver: any Resolver
 
-    init(host: Host, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) {
+    /// - Parameter resolver: another one than the host's, for tests.
+    init(host: Host, resolver: (any Resolver)? = nil, now: @escaping @Sendable () -> Date, offer: @escaping @Sendable (QueuedMessage) -> Void) {
         self.host = host
+        self.resolver = resolver ?? host.resolver
         self.now = now
         self.offer = offer
         let limits = host.configuration.limits
@@ -78,7 +82,41 @@ struct Listeners: Sendable {
         return Reception(
             policy: policy, router: host.router, spool: host.spool, recorder: host.recorder, hostname: host.configuration.hostname,
             hopLimit: host.configuration.limits.hops, now: now, offer: offer, repetitions: host.repetitions, storage: host.storage,
-            logger: host.logger)
+            authentication: authentication(for: kind, role: policy.role), logger: host.logger)
+    }
+
+    /// What a listener does about who sent a message.
+    private func authentication(for kind: Configuration.Listener.Kind, role: Configuration.Role) -> ReceptionAuthentication {
+        let configuration = host.configuration
+        var authentication = ReceptionAuthentication()
+        switch kind {
+        case .smtp:
+            authentication.border = HeaderBorder(configuration)
+            // Without checks a capsule is needed only where what an alias leads outside takes a way over other hosts.
+            let staysHere = configuration.roles.isSuperset(of: [.store, .relay])
+            if configuration.authentication.mode != .off || configuration.link != nil && !staysHere, let sealer = host.capsuleSealer {
+                let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
+                let assessor = SenderAssessor(
+                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
+                authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)
+            }
+        case .submission, .submissions:
+            authentication.border = HeaderBorder(configuration)
+            // A host that is the relay as well hands its own mail to nobody before it leaves.
+            if configuration.roles.contains(.relay) { authentication.signer = signer }
+        case .link:
+            authentication.capsules = host.capsuleReader
+            if role == .relay { authentication.signer = signer }
+        case .imap, .imaps, .control, .https: break
+        }
+        return authentication
+    }
+
+    private var signer: OutboundSigner? {
+        let configuration = host.configuration
+        guard configuration.signing.enabled else { return nil }
+        return OutboundSigner(
+            keys: host.signingKeys, settings: configuration.signing, domains: configuration.domains)
     }
 
     /// An IMAP server for a listener; `nil` where the listener speaks something else.

@@ -36,7 +36,7 @@ extension Configuration {
         return (
             differing([
                 ("domains", domains != other.domains), ("routes", routes != other.routes), ("limits", limits != other.limits),
-                ("queue", queue != other.queue),
+                ("queue", queue != other.queue), ("authentication", authentication != other.authentication), ("signing", signing != other.signing),
                 ("journeys", journeys.enabled != other.journeys.enabled || journeys.keepDays != other.journeys.keepDays),
                 ("logging.level", logging.level != other.logging.level),
             ]),
@@ -45,7 +45,7 @@ extension Configuration {
                 ("certificate", certificate != other.certificate), ("link", link != other.link), ("authorities", authorities != other.authorities),
                 ("listeners", listeners != other.listeners), ("peers", peers != other.peers), ("webmail", webmail != other.webmail),
                 ("resolver", resolver != other.resolver), ("journeys.collectSeconds", journeys.collectSeconds != other.journeys.collectSeconds),
-                ("monitoring", monitoring != other.monitoring), ("logging.json", logging.json != other.logging.json),
+                ("milter", milter != other.milter), ("monitoring", monitoring != other.monitoring), ("logging.json", logging.json != other.logging.json),
                 ("outboundAddress", outboundAddress != other.outboundAddress),
                 ("outboundPort", outboundPort != other.outboundPort),
                 ("outboundTimeoutSeconds", outboundTimeoutSeconds != other.outboundTimeoutSeconds),
@@ -61,6 +61,8 @@ extension Configuration {
         result.routes = other.routes
         result.limits = other.limits
         result.queue = other.queue
+        result.authentication = other.authentication
+        result.signing = other.signing
         result.journeys.enabled = other.journeys.enabled
         result.journeys.keepDays = other.journeys.keepDays
         result.logging.level = other.logging.level

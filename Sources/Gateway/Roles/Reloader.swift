@@ -78,7 +78,7 @@ final class Reloader: Service {
             // Certificates first: where one can't be used, nothing else is changed either.
             try old.reloadCertificates()
             let differences = old.configuration.differences(from: wanted)
-            let host = old.reconfigured(old.configuration.taking(liveSectionsOf: wanted))
+            let host = try old.reconfigured(old.configuration.taking(liveSectionsOf: wanted))
             let changed = listeners.reconfigured(host)
             for (kind, server) in means.smtpServers { try changed.change(server, kind) }
             for (kind, server) in means.imapServers { try changed.change(server, kind) }

@@ -7,6 +7,14 @@ struct HostSetup: Sendable {
     let authority: PublicAuthority
     let zones: SignedZones
 
+    /// Makes Kartapuce's DKIM keys where the relay looks for them (`postern dkim generate`), and returns the records to publish.
+    static func makeSigningKeys(binary: String, folder: String) async throws -> [String] {
+        let keys = "\(folder)/smtp/data/dkim"
+        try LabFiles.makeFolder("\(folder)/smtp/data", permissions: 0o700)
+        let made = try await Command.require(binary, ["dkim", "generate", "--folder", keys, "--domain", LabNames.domain, "--active"])
+        return made.outputText.split(separator: "\n").map(String.init)
+    }
+
     private var pkiFolder: String { "\(folder)/pki" }
 
     func make(report: @Sendable (String) -> Void) async throws -> [PosternHost] {

@@ -10,12 +10,13 @@ final class NameServers: Sendable {
     ///
     /// - Parameters:
     ///   - neighbours: further organisations of the internet, whose zones are signed as the provider's is.
+    ///   - signingRecords: the records of Kartapuce's DKIM keys.
     ///   - units: the restrictions under which the resolver runs.
-    init(plan: AddressPlan, folder: String, neighbours: [Neighbour] = [], units: PlayedUnits? = nil) async throws {
+    init(plan: AddressPlan, folder: String, neighbours: [Neighbour] = [], signingRecords: [String] = [], units: PlayedUnits? = nil) async throws {
         self.plan = plan
         self.folder = folder
         try LabFiles.makeFolder(folder)
-        zones = SignedZones(plan: plan, folder: "\(folder)/zones", neighbours: neighbours)
+        zones = SignedZones(plan: plan, folder: "\(folder)/zones", neighbours: neighbours, signingRecords: signingRecords)
         try await zones.make()
         var resolverLauncher = plan.launcher(at: plan.nsresolve)
         if let units {

@@ -7,6 +7,8 @@ struct SignedZones: Sendable {
     /// The folder for zone files and keys.
     let folder: String
     var neighbours: [Neighbour] = []
+    /// The records of Kartapuce's DKIM keys, as `postern dkim records` prints them.
+    var signingRecords: [String] = []
 
     /// The zones below `test.` that their parent vouches for.
     var organisations: [String] { [LabNames.domain, LabNames.providerDomain] + neighbours.map(\.domain) }
@@ -48,6 +50,7 @@ struct SignedZones: Sendable {
             "@ IN A \(plan.mail)",
             "@ IN MX 10 mail",
             "@ IN TXT \"v=spf1 ip4:\(plan.smtp) -all\"",
+            "_dmarc IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s\"",
             "mail IN A \(plan.mail)",
             "smtp IN A \(plan.smtp)",
             "nsresolve IN A \(plan.nsresolve)",
@@ -55,7 +58,7 @@ struct SignedZones: Sendable {
             "internalsmtp IN A \(plan.internalsmtp)",
             "imap IN A \(plan.imap)",
             "webmail IN A \(plan.webmail)",
-        ] + ["mail", "smtp", "msa", "internalsmtp", "imap", "webmail"].map { "\($0) IN TXT \"v=spf1 a -all\"" }
+        ] + ["mail", "smtp", "msa", "internalsmtp", "imap", "webmail"].map { "\($0) IN TXT \"v=spf1 a -all\"" } + signingRecords
     }
 
     private var gmailRecords: [String] {
@@ -63,6 +66,7 @@ struct SignedZones: Sendable {
             "@ IN A \(plan.provider)",
             "@ IN MX 10 mail",
             "@ IN TXT \"v=spf1 ip4:\(plan.provider) -all\"",
+            "_dmarc IN TXT \"v=DMARC1; p=none; sp=quarantine\"",
             "mail IN A \(plan.provider)",
             "mail IN TXT \"v=spf1 a -all\"",
         ]

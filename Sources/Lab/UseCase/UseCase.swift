@@ -22,6 +22,7 @@ public struct UseCase: Sendable {
             await scenario("Bob reads Tom's message in a browser and answers it (webmail → imap, msa)", answerByWebmail),
             await scenario("An unknown recipient is refused at RCPT", unknownRecipient),
             await scenario("Tom's provider tells him about an unknown recipient", unknownRecipientThroughProvider),
+            await scenario("A stranger says that he is hacker@kartapuce.test (attacker → mail)", forgedSender),
             await scenario("A wrong password is refused", wrongPassword),
             await scenario("The provider is down: Bob's message waits and arrives later", providerDown),
         ]
@@ -83,6 +84,8 @@ public struct UseCase: Sendable {
         let message = sample(from: "tom@gmail.test", to: Kartapuce.bob.user, subject: "Re: Für Tom: merci, c’est noté ✓", 3, megabytes: 2)
         try await injectAtProvider(message, to: Kartapuce.bob.user)
         try await expectInInbox(of: Kartapuce.bob, message, from: kartapuce.plan.bobsLaptop)
+        // What the edge found out travels inwards with the message.
+        _ = try await journey(of: message.messageID, through: ["mail", "imap"], saying: ["spf: pass", "dmarc: pass", "capsule: believed"])
         return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID, hosts: ["mail", "imap"])
     }
 
@@ -116,6 +119,23 @@ public struct UseCase: Sendable {
         }
         guard notice.contains("5.1.1") else { throw LabError(.processFailed, "the failure notice doesn't say 5.1.1:\n\(notice.prefix(3000))") }
         return Finding(detail: "Postfix's own notice to Tom says 5.1.1; Kartapuce sent none")
+    }
+
+    /// SPF proves the stranger's own domain, and nothing proves the one that Bob would see: DMARC refuses it, and the journey says why.
+    func forgedSender() async throws -> Finding {
+        let message = sample(from: "hacker@kartapuce.test", to: Kartapuce.bob.user, subject: "Ton mot de passe expire", 8)
+        let outcome = try await kartapuce.client.send(
+            message,
+            to: [Kartapuce.bob.user],
+            from: "hacker@bogus.test",
+            by: kartapuce.inboundServer,
+            as: nil,
+            sourceAddress: kartapuce.plan.attacker
+        )
+        guard !outcome.accepted, outcome.reply.hasPrefix("550 5.7.1"), outcome.reply.contains("DMARC") else {
+            throw LabError(.processFailed, "expected 550 5.7.1 by DMARC, got “\(outcome.reply)”:\n\(outcome.dialogue)")
+        }
+        return Finding(detail: outcome.reply)
     }
 
     func wrongPassword() async throws -> Finding {
@@ -168,18 +188,18 @@ public struct UseCase: Sendable {
     // MARK: Steps
 
     /// The story of a message, once the inside has collected it from every host that took part.
-    private func journey(of messageID: String, through hosts: [String]) async throws -> String {
+    private func journey(of messageID: String, through hosts: [String], saying parts: [String] = []) async throws -> String {
         let names = hosts.map { "\($0).\(LabNames.domain)" }
         var latest = ""
         do {
             return try await Waiting.until("the journey", timeout: .seconds(20), every: 300) {
                 let told = try await kartapuce.host("imap").command(["trace", "--full", "--message-id", messageID])
                 latest = told.outputText + told.errors
-                let isComplete = names.allSatisfy(latest.contains) && !latest.contains("waits in a queue")
+                let isComplete = (names + parts).allSatisfy(latest.contains) && !latest.contains("waits in a queue")
                 return told.succeeded && isComplete ? told.outputText : nil
             }
         } catch let error as LabError where error.code == .timedOut {
-            throw LabError(.timedOut, "the journey doesn't name \(names.joined(separator: " and ")) after 20 s; postern trace says:\n\(latest)")
+            throw LabError(.timedOut, "the journey doesn't name \((names + parts).joined(separator: " and ")) after 20 s; postern trace says:\n\(latest)")
         }
     }
 

@@ -63,8 +63,11 @@ enum PlainAddressList {
         place += 1
         let domain = place
         while place < octets.count, isPlain(octets[place]) { place += 1 }
-        // An encoded-word is one word whatever is in it, also an at sign or a comma.
-        guard place > domain, octets[start] != UInt8(ascii: "="), octets[domain] != UInt8(ascii: "=") else { return nil }
+        guard place > domain else { return nil }
+        // Where an encoded-word begins, an at sign may lie within it.
+        guard !zip(octets[start..<place], octets[start..<place].dropFirst()).contains(where: { $0 == UInt8(ascii: "=") && $1 == UInt8(ascii: "?") }) else {
+            return nil
+        }
         return HeaderMailbox(writtenDisplayName: name, localPart: local, domain: String(decoding: octets[domain..<place], as: UTF8.self))
     }
 

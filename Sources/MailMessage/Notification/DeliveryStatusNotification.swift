@@ -136,7 +136,7 @@ public struct DeliveryStatusNotification: Sendable {
         header.unstructured("Subject", NotificationText.subject(kind))
         header.date("Date", date)
         header.structured("Message-ID", HeaderWriter.bracketed(messageID))
-        // RFC 3834 §3.1.6. An identity that isn't ASCII would need SMTPUTF8, which may not be had on the way back.
+        // RFC 3834 §3.1.6. An identifier beyond ASCII must not turn the notification into a message that needs SMTPUTF8.
         if let originalID = returned.messageID, needsSMTPUTF8 || HeaderWriter.isASCII(originalID) {
             header.structured("In-Reply-To", originalID)
             header.structured("References", originalID)

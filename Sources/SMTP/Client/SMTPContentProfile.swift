@@ -67,7 +67,7 @@ public struct SMTPContentProfile: Hashable, Sendable {
         while lineIsNUL, position < range.upperBound, let byte = octets[position] {
             noteWhatFollows()
             if byte != UInt8(ascii: "\r") {
-                if byte == UInt8(ascii: "."), !lineIsEmpty { hasHiddenDot = true }
+                if byte == UInt8(ascii: "."), lineIsNUL, !lineIsEmpty { hasHiddenDot = true }
                 lineIsEmpty = false
                 if byte != 0 { lineIsNUL = false }
             }
@@ -86,6 +86,7 @@ public struct SMTPContentProfile: Hashable, Sendable {
         guard previous == UInt8(ascii: "\r") else { return }
         hasBareLineEnd = true
         lineIsEmpty = false
+        lineIsNUL = false
     }
 
     /// All octets have been taken.

@@ -1,0 +1,122 @@
+import DNS
+import FoundationEssentials
+import Journeys
+import MailAuthentication
+import MailMessage
+import MailTransport
+import NIOCore
+import SMTP
+
+/// What was come to about a message's sender.
+struct SenderJudgement: Sendable {
+    /// `nil` where the checks took too long.
+    var evaluation: SenderEvaluation?
+    var disposition = AuthenticationCapsule.Disposition.accept
+    /// The reply with which the message is refused; `nil` to take it.
+    var refusal: SMTPReply?
+    /// What Authentication-Results says; `nil` where the checks took too long.
+    var results: AuthenticationResults?
+    /// The fields to put in front: Authentication-Results and Received-SPF, and a capsule before them where there is one.
+    var fields = ByteBuffer()
+    /// The evidence.
+    var steps: [(operation: JourneyEvent.Operation, seconds: Double?)] = []
+}
+
+/// Finds out who sent a message, by SPF, DKIM, ARC and DMARC, and what follows from it by the settings of this organisation.
+struct SenderAssessor: Sendable {
+    let verifier: SenderVerifier
+    let settings: Configuration.AuthenticationSettings
+    let hostname: String
+
+    var authservID: String { settings.authservID?.ascii ?? hostname }
+
+    /// Judges a message.
+    /// - Parameters:
+    ///   - client: who handed it in; `nil` where nobody knows, so that only the message counts.
+    ///   - content: the message without forged fields.
+    /// - Throws: what reading the message throws.
+    func assess(_ client: SenderClient?, _ content: any MessageContent, at time: Date) async throws -> SenderJudgement {
+        let start = ContinuousClock.now
+        guard let evaluation = try await evaluate(client, content, at: time) else { return tooLate() }
+        var judgement = SenderJudgement(evaluation: evaluation)
+        judgement.steps = SenderEvidence.steps(of: evaluation)
+        let decision = policy.decide(evaluation.dmarc, arc: evaluation.forwarders)
+        follow(decision, evaluation.dmarc, &judgement)
+        judgement.steps.append(
+            (
+                .checked(
+                    .init(
+                        check: "sender", result: judgement.refusal.map { $0.isTransientFailure ? "defer" : "reject" } ?? judgement.disposition.rawValue,
+                        explanation: SenderEvidence.explanation(of: decision))), (ContinuousClock.now - start).seconds
+            ))
+        let results = evaluation.results(identifier: authservID, disposition: decision.disposition)
+        judgement.results = results
+        judgement.fields.writeString(results.field())
+        if let spf = evaluation.spf, let client {
+            var writer = HeaderWriter()
+            writer.structured(
+                "Received-SPF", spf.receivedSPF(receiver: hostname, address: client.address, helo: client.helo, mailFrom: client.mailFrom))
+            judgement.fields.writeImmutableBuffer(writer.buffer)
+        }
+        return judgement
+    }
+
+    /// `nil` where the time is up: what DNS doesn't say in time it doesn't say.
+    private func evaluate(_ client: SenderClient?, _ content: any MessageContent, at time: Date) async throws -> SenderEvaluation? {
+        try await withThrowingTaskGroup(of: SenderEvaluation?.self) { group in
+            group.addTask { try await verifier.verify(client, content: content, at: time) }
+            group.addTask { [limit = settings.timeoutSeconds] in
+                try await Task.sleep(for: .seconds(limit))
+                return nil
+            }
+            let first = try await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+
+    private var policy: DMARCDispositionPolicy {
+        var policy = DMARCDispositionPolicy()
+        policy.mode = settings.mode == .enforce ? .enforce : .observe
+        policy.domainModes = settings.domains.mapValues { $0 == .enforce ? .enforce : .observe }
+        policy.trustedSealers = Set(settings.trustedForwarders)
+        policy.allowlist = settings.allowlist.map { .init(identifier: $0, comment: "authentication.allowlist") }
+        policy.defersTemporaryErrors = settings.temporaryErrors == .defer
+        return policy
+    }
+
+    /// What this organisation does about what DMARC says.
+    private func follow(_ decision: DMARCDispositionPolicy.Decision, _ dmarc: DMARCEvaluation, _ judgement: inout SenderJudgement) {
+        if decision.isDeferred {
+            judgement.refusal = SMTPReply(
+                451, .init(4, 4, 3), "The DNS doesn't say whether the message may be from \(dmarc.headerFrom ?? "its author"); try again later")
+            return
+        }
+        let action: Configuration.AuthenticationSettings.Action
+        switch decision.disposition {
+        case .none: action = .accept
+        case .quarantine: action = settings.quarantine
+        case .reject: action = settings.reject
+        }
+        switch action {
+        case .accept: break
+        case .junk: judgement.disposition = .junk
+        case .reject:
+            // RFC 9989 §8.3; RFC 7372 has no code for DMARC.
+            let reason =
+                dmarc.authorError.map { "The message has no single author: \($0)" }
+                ?? "The policy of \(dmarc.recordDomain?.ascii ?? "the author's domain") refuses mail that isn't proven to be from \(dmarc.headerFrom ?? "it") (DMARC)"
+            judgement.refusal = SMTPReply(550, .init(5, 7, 1), String(reason.prefix(400)))
+        }
+    }
+
+    private func tooLate() -> SenderJudgement {
+        var judgement = SenderJudgement()
+        let reason = "the checks took longer than \(settings.timeoutSeconds) s"
+        judgement.steps = [(.checked(.init(check: "sender", result: "temperror", explanation: reason)), Double(settings.timeoutSeconds))]
+        if settings.temporaryErrors == .defer, settings.mode == .enforce {
+            judgement.refusal = SMTPReply(451, .init(4, 4, 3), "The sender can't be checked now; try again later")
+        }
+        return judgement
+    }
+}

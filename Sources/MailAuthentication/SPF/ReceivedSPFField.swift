@@ -1,0 +1,53 @@
+public import DNS
+
+extension SPFEvaluation {
+    /// The value of a Received-SPF field (RFC 7208 §9.1), unfolded, without a word that would be too long for a line. Nothing of what strangers said can leave
+    /// its place in it.
+    /// - Parameters:
+    ///   - receiver: this host's name.
+    ///   - address: the client's address.
+    ///   - helo: what the client said.
+    ///   - mailFrom: the reverse-path; empty for the null one.
+    public func receivedSPF(receiver: String, address: IPAddress, helo: String, mailFrom: String) -> String {
+        let address = address.unmapped
+        let who = identity == .helo ? "host \(domain)" : "domain of \(mailFrom.isEmpty ? "postmaster@\(domain)" : mailFrom)"
+        let says =
+            switch result {
+            case .pass: "\(who) designates \(address) as permitted sender"
+            case .fail: "\(who) does not designate \(address) as permitted sender"
+            case .softfail: "transitioning \(who) does not designate \(address) as permitted sender"
+            case .neutral: "\(address) is neither permitted nor denied by \(who)"
+            case .none: "\(who) does not provide an SPF record"
+            case .temperror: "a temporary error prevents the check of \(who)"
+            case .permerror: "the record of \(who) cannot be evaluated"
+            }
+        var pairs = [
+            ("receiver", receiver), ("identity", identity.rawValue), ("client-ip", "\(address)"), ("envelope-from", mailFrom), ("helo", helo),
+            ("mechanism", mechanism ?? "default"),
+        ]
+        if let problem { pairs.append(("problem", problem)) }
+        let list = pairs.map { "\($0)=\(Self.quoted($1))" }.joined(separator: "; ")
+        return "\(result.rawValue) (\(Self.comment("\(receiver): \(says)"))) \(list)"
+    }
+
+    /// Printable text within a comment, its parentheses and backslashes escaped (RFC 5322 §3.2.2).
+    private static func comment(_ text: String) -> String {
+        plain(text, limit: 300).map { "()\\".contains($0) ? "\\\($0)" : String($0) }.joined()
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let text = plain(text, limit: 300)
+        let isPlain =
+            !text.isEmpty
+            && text.utf8.allSatisfy { octet in
+                (0x30...0x39).contains(octet) || (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet) || octet == UInt8(ascii: "-")
+                    || octet == UInt8(ascii: "_") || octet == UInt8(ascii: ".")
+            } && !text.hasPrefix(".") && !text.hasSuffix(".") && !text.contains("..")
+        return isPlain ? text : "\"" + text.map { "\"\\".contains($0) ? "\\\($0)" : String($0) }.joined() + "\""
+    }
+
+    /// Without controls and what isn't ASCII, which older programs can't read in a trace field.
+    private static func plain(_ text: String, limit: Int) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit).map { (0x20...0x7E).contains($0.value) ? $0 : "?" }))
+    }
+}

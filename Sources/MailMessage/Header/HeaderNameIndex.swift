@@ -1,0 +1,105 @@
+import NIOCore
+
+/// The fields of a header section by their names, without a text for each name: one table, made in one look at the names.
+///
+/// Fields of the same name, whatever the case of its letters, are a group.
+package struct HeaderNameIndex: Sendable {
+    private struct Group {
+        var first: Int
+        var last: Int
+        var count: Int
+    }
+
+    package let header: HeaderSection
+    private var groups: [Group] = []
+    /// For each field its group, and the field of the same name above it; -1 where there is none.
+    private var links: [(group: Int, above: Int)] = []
+    /// The groups by the hash of their name, each at the first free place from there; -1 where there is none.
+    private var table: [Int]
+
+    package init(_ header: HeaderSection) {
+        self.header = header
+        var size = 16
+        while size < header.count * 2 { size *= 2 }
+        table = Array(repeating: -1, count: size)
+        links.reserveCapacity(header.count)
+        let octets = header.message.readableBytesUInt8Span
+        for (place, entry) in header.entries.enumerated() {
+            let name = octets.extracting(Int(entry.start)..<Int(entry.nameEnd))
+            let slot = slot(of: name, octets)
+            let group = table[slot]
+            if group >= 0 {
+                links.append((group, groups[group].last))
+                groups[group].last = place
+                groups[group].count += 1
+            } else {
+                table[slot] = groups.count
+                links.append((groups.count, -1))
+                groups.append(Group(first: place, last: place, count: 1))
+            }
+        }
+    }
+
+    /// How many groups there are: they are numbered from 0.
+    package var groupCount: Int { groups.count }
+
+    /// The group of a name; the case of its letters doesn't count.
+    package func group(named name: String) -> Int? {
+        guard !groups.isEmpty else { return nil }
+        let group = table[slot(of: name.utf8Span.span, header.message.readableBytesUInt8Span)]
+        return group >= 0 ? group : nil
+    }
+
+    /// How many fields a group has.
+    package func count(of group: Int) -> Int { groups[group].count }
+    /// The place of the topmost field of a group.
+    package func first(of group: Int) -> Int { groups[group].first }
+    /// The place of the lowest field of a group.
+    package func last(of group: Int) -> Int { groups[group].last }
+    /// The group of a field.
+    package func group(at place: Int) -> Int { links[place].group }
+    /// The place of the next field of the same name above one.
+    package func above(_ place: Int) -> Int? { links[place].above >= 0 ? links[place].above : nil }
+
+    /// The places of the fields of a name, the topmost first.
+    package func places(named name: String) -> [Int] {
+        guard let group = group(named: name) else { return [] }
+        var places: [Int] = []
+        places.reserveCapacity(groups[group].count)
+        var place: Int? = groups[group].last
+        while let current = place {
+            places.append(current)
+            place = above(current)
+        }
+        places.reverse()
+        return places
+    }
+
+    /// The place in the table at which the group of a name is, or would be.
+    private func slot(of name: Span<UInt8>, _ octets: Span<UInt8>) -> Int {
+        // Seeded: nobody can choose names that all come to the same place.
+        var hasher = Hasher()
+        var word: UInt64 = 0
+        for index in name.indices {
+            word = word << 8 | UInt64(name[index].asciiLowercased)
+            if index & 7 == 7 {
+                hasher.combine(word)
+                word = 0
+            }
+        }
+        hasher.combine(word)
+        hasher.combine(name.count)
+        var slot = hasher.finalize() & (table.count - 1)
+        // There are at most half as many groups as places.
+        while table[slot] >= 0, !isName(name, of: groups[table[slot]].first, octets) { slot = (slot + 1) & (table.count - 1) }
+        return slot
+    }
+
+    private func isName(_ name: Span<UInt8>, of place: Int, _ octets: Span<UInt8>) -> Bool {
+        let entry = header.entries[place]
+        let start = Int(entry.start)
+        guard Int(entry.nameEnd) - start == name.count else { return false }
+        for index in name.indices where octets[start + index].asciiLowercased != name[index].asciiLowercased { return false }
+        return true
+    }
+}

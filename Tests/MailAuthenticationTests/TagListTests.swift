@@ -1,0 +1,45 @@
+import MailAuthentication
+import Testing
+
+struct TagListTests {
+    @Test func pairsKeepTheirOrderAndTheirPlace() throws {
+        let text = " v=1; a = rsa-sha256 ;b=ab\r\n\tcd;"
+        let list = try TagList(parsing: text)
+        #expect(list.tags.map(\.name) == ["v", "a", "b"])
+        #expect(list["a"] == "rsa-sha256")
+        #expect(list["b"] == "ab\r\n\tcd")
+        let tag = try #require(list.tag("b"))
+        #expect(tag.compactValue == "abcd")
+        #expect(Array(text.utf8)[tag.valueRange] == Array("ab\r\n\tcd".utf8)[...])
+        #expect(list["c"] == nil)
+    }
+
+    @Test func emptyValuesAndListsAreAllowed() throws {
+        #expect(try TagList(parsing: "p=").tags.first?.value == "")
+        #expect(try TagList(parsing: "").tags.isEmpty)
+        #expect(try TagList(parsing: " \r\n ").tags.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("v=1;;p=", TagListError.Problem.emptyTag), ("v=1; p", .noEqualsSign), ("=1", .invalidName), ("1a=x", .invalidName), ("a-b=x", .invalidName),
+        ("v=1\u{7}", .invalidValue), ("v=1; v=1", .repeatedName("v")),
+    ])
+    func brokenListsAreRefused(text: String, problem: TagListError.Problem) {
+        do {
+            _ = try TagList(parsing: text)
+            Issue.record("\(text) was read")
+        } catch {
+            #expect(error.problem == problem)
+        }
+    }
+
+    @Test func octetsThatAreNoUTF8AreRefused() {
+        #expect(throws: TagListError.self) { try TagList(parsing: Array("d=".utf8) + [0xFF]) }
+        #expect(throws: Never.self) { try TagList(parsing: "d=bücher.example") }
+    }
+
+    @Test func moreTagsThanTheLimitAreRefused() {
+        let text = (0...TagList.tagLimit).map { "a\($0)=x" }.joined(separator: ";")
+        #expect(throws: TagListError.self) { try TagList(parsing: text) }
+    }
+}
