@@ -133,7 +133,7 @@ struct JourneyCodingTests {
         let events = operations.map {
             JourneyEvent(trace: .random(), time: Date(timeIntervalSince1970: 1_795_468_385.123456), host: "h", role: "mx", seconds: 0.1, operation: $0)
         }
-        #expect(Set(operations.map(\.kind)).count == 15)
+        #expect(Set(operations.map(\.kind)).count == 16)
         #expect(try JourneyCoding.decode(JourneyCoding.encode(events)) == events)
         let encoder = JSONEncoder()
         encoder.dateEncodingStrategy = .secondsSince1970

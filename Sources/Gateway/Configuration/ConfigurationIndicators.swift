@@ -90,9 +90,7 @@ extension Configuration {
                 .warning, keys: ["authentication.bimi.evidence"] + keys,
                 "indicators are shown that nobody certifies: whoever passes DMARC for a domain of his own may show anybody's logo")
         }
-        let isReached = roles.contains { role in
-            ZoneRole(rawValue: role.rawValue).map { FlowTable.flow(from: $0, to: .internet, .https) != nil } ?? false
-        }
+        let isReached = FlowTable.flow(from: .mx, to: .internet, .https) != nil
         if !isReached {
             reader.report(
                 .warning, keys: keys,
