@@ -85,16 +85,17 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
-                logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioHTTP1, nioSSL,
+                crypto,
+                x509, asn1, logging,
             ]
         ),
         // Level 3
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "Milter", "MailStore", "Journeys",
-                "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "TransportSecurity", "SMTP", "IMAP", "Milter", "MailStore",
+                "Journeys", "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
             ]
         ),
         // Level 4
@@ -118,7 +119,7 @@ let package = Package(
             ]
         ),
         // Tests
-        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", "Milter", nioCore, nioPosix, nioSSL, crypto, x509, asn1], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
@@ -134,14 +135,15 @@ let package = Package(
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
-                x509, asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioHTTP1,
+                nioSSL, x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailAuthentication", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport",
+                "Gateway", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore",
+                "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,

@@ -12,12 +12,14 @@ struct JourneySentence {
             switch operation {
             case .connected(let value): Self.connected(value)
             case .secured(let value): Self.secured(value)
+            case .protected(let value): Self.protected(value)
             case .authenticated(let value):
                 ["\(value.user) \(value.succeeded ? "logged in" : "failed to log in") by \(value.mechanism)"]
             case .exchanged(let value): Self.exchanged(value)
             case .resolved(let value): Self.resolved(value)
             case .described(let value): Self.described(value)
             case .checked(let value): ["\(value.check): \(value.result)\(value.explanation.isEmpty ? "" : " — \(value.explanation)")"]
+            case .judged(let value): Self.judged(value)
             case .decided(let value): Self.decided(value)
             case .committed(let value):
                 [
@@ -38,11 +40,13 @@ struct JourneySentence {
         switch operation {
         case .connected: "connect"
         case .secured: "tls"
+        case .protected: "receipt"
         case .authenticated: "login"
         case .exchanged: "smtp"
         case .resolved: "dns"
         case .described: "message"
         case .checked: "check"
+        case .judged: "report"
         case .decided: "decision"
         case .committed: "commit"
         case .routed: "route"
@@ -76,6 +80,24 @@ struct JourneySentence {
         if let subject = value.peerSubject { identity += " (\(subject))" }
         if !value.peerRoles.isEmpty { identity += ", one of our hosts: \(value.peerRoles.joined(separator: ", "))" }
         return ["\(value.version)\(cipher), with \(value.peer), \(identity)"]
+    }
+
+    private static func protected(_ value: JourneyEvent.Protected) -> [String] {
+        let wanted =
+            switch value.level {
+            case "authenticated": "TLS with a proven host is required"
+            case "encrypted": "TLS is required"
+            case "opportunistic": "TLS where it is offered"
+            default: "no TLS is wanted"
+            }
+        let got =
+            value.encrypted
+            ? "\(value.version ?? "TLS"), \(value.authenticated ? "the host is proven" : "the host isn't proven")" : "NOT ENCRYPTED"
+        var lines = ["\(value.peer): \(wanted) (\(value.source)); \(got)"]
+        lines += value.steps + value.checks
+        if let leaf = value.chain.first { lines.append("certificate: \(leaf)") }
+        if let reason = value.reason { lines.append("\(value.verdict == "refuse" ? "not sent there" : "not sent now"): \(reason)") }
+        return lines
     }
 
     private static func exchanged(_ value: JourneyEvent.Exchanged) -> [String] {
@@ -113,6 +135,13 @@ struct JourneySentence {
         var lines = ["\(JourneyText.size(value.byteCount)), SHA-256 \(value.sha256)"]
         if let from = value.from { lines.append("From: \(from)") }
         return lines
+    }
+
+    private static func judged(_ value: JourneyEvent.Judged) -> [String] {
+        let overrides = value.overrides.map { "; \($0.type)" }.joined()
+        return [
+            "\(value.recordDomain) asks for reports: mail from \(value.headerFrom) by \(value.sourceIP), DMARC \(value.result), done: \(value.disposition)\(overrides)"
+        ]
     }
 
     private static func decided(_ value: JourneyEvent.Decided) -> [String] {

@@ -42,6 +42,12 @@ public enum Metrics {
         public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
     }
 
+    /// What a session without TLS may mean.
+    public enum Downgrade: Int, MetricLabel {
+        case suspected
+        public var labels: [(name: String, value: String)] { [("verdict", "\(self)")] }
+    }
+
     /// What the DNS answered.
     public enum LookupResult: Int, MetricLabel {
         case records, noData, noSuchName, bogus, timeout, failure
@@ -69,6 +75,31 @@ public enum Metrics {
         }
     }
 
+    /// What became of a message that a report is to tell of.
+    public enum ReportEntry: Int, MetricLabel {
+        case counted, dropped
+        public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
+    }
+
+    /// What became of a report that was made.
+    public enum ReportSent: Int, MetricLabel {
+        case aggregateSent, aggregateDiscarded, failureSent, failureDiscarded
+        public var labels: [(name: String, value: String)] {
+            switch self {
+            case .aggregateSent: [("kind", "aggregate"), ("outcome", "sent")]
+            case .aggregateDiscarded: [("kind", "aggregate"), ("outcome", "discarded")]
+            case .failureSent: [("kind", "failure"), ("outcome", "sent")]
+            case .failureDiscarded: [("kind", "failure"), ("outcome", "discarded")]
+            }
+        }
+    }
+
+    /// What came to an address for reports.
+    public enum ReportReceived: Int, MetricLabel {
+        case aggregate, feedback, tls, duplicate, refused, none
+        public var labels: [(name: String, value: String)] { [("result", "\(self)")] }
+    }
+
     public static let connections = Count<Service>("postern_connections_total", "Connections that were served.")
     public static let openConnections = Count<Service>("postern_connections_open", isGauge: true, "Connections that are open.")
     public static let refusedConnections = Count<Refusal>(
@@ -81,6 +112,8 @@ public enum Metrics {
     public static let deliveries = Count<DeliveryOutcome>("postern_deliveries_total", "Attempts to deliver, one for each recipient.")
     public static let deliverySeconds = Histogram("postern_delivery_seconds", "How long an attempt took, DNS and connection included.")
     public static let lookups = Count<LookupResult>("postern_dns_lookups_total", "Questions to the DNS, cache included.")
+    public static let downgrades = Count<Downgrade>(
+        "postern_downgrades_total", "Sessions with hosts that always had TLS before and had none.")
     public static let lookupSeconds = Histogram("postern_dns_lookup_seconds", "How long an answer of the DNS took, cache included.")
     public static let handshakes = Count<Handshake>("postern_tls_handshakes_total", "TLS handshakes of SMTP and IMAP.")
     public static let commits = Count<Outcome>("postern_store_commits_total", "Transactions of the stores.")
@@ -90,6 +123,13 @@ public enum Metrics {
     public static let commands = Count<Outcome>("postern_imap_commands_total", "IMAP commands of logged-in users; failed: NO or BAD.")
     public static let commandSeconds = Histogram("postern_imap_command_seconds", "How long an IMAP command took, its answer written.")
     public static let reloads = Count<Outcome>("postern_reloads_total", "Reloads of the configuration.")
+
+    public static let reportEntries = Count<ReportEntry>(
+        "postern_report_messages_total", "Messages that came and that DMARC reports tell of; dropped: there were too many different ones.")
+    public static let reportsSent = Count<ReportSent>(
+        "postern_reports_sent_total", "DMARC reports that were made; discarded: nobody may get them.")
+    public static let reportsReceived = Count<ReportReceived>(
+        "postern_reports_received_total", "Messages to the addresses for reports, by what was in them; none: no report.")
 
     public static let build = Reading("postern_build_info", "1; the label says which Postern this is.")
     public static let queueRecipients = Reading("postern_queue_recipients", "Recipients in the queue, by state.")
@@ -109,8 +149,9 @@ public enum Metrics {
 
     /// What keeps its own values.
     public static let counted: [any Instrument] = [
-        connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, lookups,
-        lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads,
+        connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
+        lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries,
+        reportsSent, reportsReceived,
     ]
     /// What is asked for.
     public static let read: [Reading] = [

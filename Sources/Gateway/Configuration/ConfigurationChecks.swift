@@ -14,6 +14,8 @@ extension Configuration {
         checkMonitoring(&reader)
         checkProxies(&reader)
         checkMilter(&reader)
+        checkIndicators(&reader)
+        checkReports(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {
@@ -239,6 +241,8 @@ extension Configuration {
         files += authorities.map { ("authorities", $0) }
         if let file = resolver.trustAnchorFile { files.append(("resolver.trustAnchorFile", file)) }
         if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
+        if let file = web.authorities { files.append(("web.authorities", file)) }
+        if let file = authentication.bimi.markAuthorities { files.append(("authentication.bimi.markAuthorities", file)) }
         for (key, path) in files where !FileManager.default.isReadableFile(atPath: path) {
             reader.report(.error, keys: [key], "\(path) doesn't exist or can't be read by this user")
         }

@@ -185,6 +185,11 @@ extension ConfigurationValue where Value == String {
         )
     }
 
+    /// A text on one line.
+    static func line(_ expected: String) -> Self {
+        .init(name: "text", read: { node, reader in text(node, &reader, expected: expected) }, show: { $0 })
+    }
+
     /// One of some words.
     static func choice(_ words: [String]) -> Self {
         .init(

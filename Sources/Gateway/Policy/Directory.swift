@@ -27,10 +27,15 @@ struct DirectoryUnavailable: Error, CustomStringConvertible {
 /// The directory of the host that has the accounts.
 struct AccountDirectory: Directory {
     let accounts: any AccountStore
+    /// Addresses without a mailbox whose mail is taken all the same.
+    var further: Set<EmailAddress> = []
 
     func verifier(forUser user: EmailAddress) async throws -> SCRAMVerifier? { try await accounts.verifier(forUser: user) }
 
-    func knows(_ address: EmailAddress) async throws -> Bool { try await !accounts.resolve(address).isEmpty }
+    func knows(_ address: EmailAddress) async throws -> Bool {
+        if further.contains(address.lowercased) { return true }
+        return try await !accounts.resolve(address).isEmpty
+    }
 
     func mayUser(_ user: EmailAddress, sendAs address: EmailAddress) async throws -> Bool {
         if address.lowercased == user.lowercased { return true }

@@ -97,7 +97,9 @@ struct Listeners: Sendable {
             if configuration.authentication.mode != .off || configuration.link != nil && !staysHere, let sealer = host.capsuleSealer {
                 let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
                 let assessor = SenderAssessor(
-                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
+                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname,
+                    indicators: host.indicators?.judge(configuration, resolver: resolver, group: host.group),
+                    keepsFailures: configuration.reports?.failures.enabled ?? false)
                 authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)
             }
         case .submission, .submissions:
@@ -112,12 +114,7 @@ struct Listeners: Sendable {
         return authentication
     }
 
-    private var signer: OutboundSigner? {
-        let configuration = host.configuration
-        guard configuration.signing.enabled else { return nil }
-        return OutboundSigner(
-            keys: host.signingKeys, settings: configuration.signing, domains: configuration.domains)
-    }
+    private var signer: OutboundSigner? { host.signer }
 
     /// An IMAP server for a listener; `nil` where the listener speaks something else.
     func imapServer(for listener: Configuration.Listener) throws -> IMAPServer? {

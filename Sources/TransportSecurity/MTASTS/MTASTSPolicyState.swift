@@ -35,6 +35,14 @@ public struct MTASTSPolicyState: Hashable, Sendable {
         /// Whether its text was that of the edition before.
         public var isUnchanged: Bool
 
+        /// Takes up what was kept.
+        public init(policy: MTASTSPolicy, recordID: String, fetchedAt: Date, isUnchanged: Bool) {
+            self.policy = policy
+            self.recordID = recordID
+            self.fetchedAt = fetchedAt
+            self.isUnchanged = isUnchanged
+        }
+
         /// Whether its time hasn't passed. A clock that was set back makes no policy expire.
         public func isValid(at now: Date) -> Bool { now.timeIntervalSince(fetchedAt) <= Double(policy.maximumAgeSeconds) }
     }
