@@ -7,6 +7,8 @@ struct TLSARecordTests {
         "3 1 1 00ff", "  3\t1 1 00 fF ; a comment", "DANE-EE SPKI SHA2-256 00FF", "dane-ee spki sha2-256 0 0f f",
         "_25._tcp.mx.kartapuce.test. 3600 IN TLSA 3 1 1 00ff", "_25._tcp.mx.kartapuce.test. TLSA ( 3 1 1 00\n  ff )",
         "_25._tcp.mx.kartapuce.test 3 1 1 00ff", "IN TLSA 3 1 1 00ff\r", "TLSA \\# 5 03010100ff", "\\# 5 0301 0100ff", "TYPE52 3 1 1 00ff", "\n\n3 1 1 00ff\n",
+        // Other control characters separate too; they made the parser run in circles.
+        "3 1 1 00\u{0}ff\u{B}",
     ]) func formsOfOneRecord(text: String) throws {
         let record = try TLSARecord(parsing: text)
         #expect(record == TLSARecord(usage: 3, selector: 1, matchingType: 1, data: [0, 255]))

@@ -81,6 +81,7 @@ struct TLSRequirementTests {
         let requirement = try requirement(.secure, dane: try dane(.encrypt, [try authority.server.record(1, 1, 1)]))
         #expect(requirement.level == .encrypted && requirement.checks.isEmpty && requirement.source == .dane)
         #expect(try judge(requirement, try encrypted([])).outcome == .proceed(withRequireTLS: false))
+        #expect(try judge(requirement, try encrypted([])).receipt.resultType == .tlsaInvalid)
         #expect(try judge(requirement, clear).outcome != .proceed(withRequireTLS: false))
         // A policy of MTA-STS authenticates where DANE can't.
         let both = try self.requirement(.secure, dane: try dane(.encrypt, [try authority.server.record(1, 1, 1)]), sts: enforce)
