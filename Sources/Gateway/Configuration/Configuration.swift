@@ -25,6 +25,10 @@ public struct Configuration: Sendable, Equatable {
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
     public var authentication: AuthenticationSettings = .init()
+    /// How mail is protected on its way to other organisations.
+    public var transport: TransportSettings = .init()
+    /// How web servers of other organisations are spoken with.
+    public var web: WebSettings = .init()
     public var signing: SigningSettings = .init()
     /// How reports are made and taken; `nil`: they aren't.
     public var reports: ReportSettings?

@@ -15,6 +15,7 @@ extension Configuration {
         checkProxies(&reader)
         checkMilter(&reader)
         checkReports(&reader)
+        checkIndicators(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {
@@ -240,6 +241,8 @@ extension Configuration {
         files += authorities.map { ("authorities", $0) }
         if let file = resolver.trustAnchorFile { files.append(("resolver.trustAnchorFile", file)) }
         if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
+        if let file = web.authorities { files.append(("web.authorities", file)) }
+        if let file = authentication.bimi.markAuthorities { files.append(("authentication.bimi.markAuthorities", file)) }
         for (key, path) in files where !FileManager.default.isReadableFile(atPath: path) {
             reader.report(.error, keys: [key], "\(path) doesn't exist or can't be read by this user")
         }

@@ -98,7 +98,8 @@ struct Listeners: Sendable {
                 let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
                 let assessor = SenderAssessor(
                     verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname,
-                    keepsFailures: configuration.reports?.failures.enabled ?? false)
+                    keepsFailures: configuration.reports?.failures.enabled ?? false,
+                    indicators: host.indicators?.judge(configuration, resolver: resolver, group: host.group))
                 authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)
             }
         case .submission, .submissions:
