@@ -20,7 +20,9 @@ struct SPFInteropTests {
             if ours.result == .fail, their.result == "fail", !test.from.hasPrefix("@") {
                 // Not where there is no local part: they forget “postmaster” (RFC 7208 §4.3).
                 let explanation = ours.explanation ?? "SPF fail - not authorized"
-                #expect(explanation == their.explanation, "\(peer), seed \(seed), case \(index): \(test.records.first?.value ?? "")")
+                // RFC 7208 §7.1: a percent sign alone is a syntax error, so that there is no explanation (§6.2); Mail::SPF lets it stand.
+                let isDisputed = peer == .mailSPF && ours.explanation == nil && their.explanation.hasSuffix(" %")
+                #expect(explanation == their.explanation || isDisputed, "\(peer), seed \(seed), case \(index): \(test.records.first?.value ?? "")")
             }
             guard ours.result.rawValue != their.result, !test.isDisputed(ours, peer, their.result, their.reason) else { continue }
             let zone = test.records.map { "\($0.name) \($0.type) \($0.value)" }.joined(separator: "\n")
@@ -302,7 +304,7 @@ enum SPFPeer: String, CaseIterable, Sendable, CustomTestStringConvertible {
             my $server = Mail::SPF::Server->new(
                 hostname => 'mail.kartapuce.test', dns_resolver => Zone->new($case->{records}),
                 default_authority_explanation => 'SPF fail - not authorized', query_rr_types => Mail::SPF::Server->query_rr_type_txt);
-            my @scope = $case->{from} eq '' ? (scope => 'helo', identity => $case->{helo}) : (scope => 'mfrom', identity => $case->{from}, helo_identity => $case->{helo});
+            my @scope = (scope => 'mfrom', identity => $case->{from} eq '' ? 'postmaster@' . $case->{helo} : $case->{from}, helo_identity => $case->{helo});
             my $result = eval { $server->process(Mail::SPF::Request->new(versions => [1], ip_address => $case->{ip}, @scope)) };
             my $explanation = $result && $result->is_code('fail') ? $result->authority_explanation : '';
             push @results, [$result ? $result->code : 'exception', $result ? $result->text : "$@", "$explanation"];

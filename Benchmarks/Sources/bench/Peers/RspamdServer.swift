@@ -39,7 +39,7 @@ struct RspamdServer: MailServer {
                 "FOLDER": folder, "DNS_PORT": "\(dnsPort)", "MILTER_PORT": "\(milterPort)", "HTTP_PORT": "\(httpPort)",
                 "WORKERS": "\(ProcessInfo.processInfo.activeProcessorCount)",
             ])
-        try Data().write(to: URL(fileURLWithPath: "\(folder)/rspamd.lua"))
+        try Data("test\n".utf8).write(to: URL(fileURLWithPath: "\(folder)/suffixes"))
         // -i: as root, like everything here.
         let child = try layer.start("/usr/bin/rspamd", ["-f", "-i", "-c", "\(folder)/rspamd.conf"], log: "\(folder)/start.log")
         do {
