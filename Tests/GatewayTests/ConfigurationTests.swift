@@ -245,6 +245,11 @@ struct ConfigurationTests {
             } else if key.path.hasPrefix("certificate.") || key.path.hasPrefix("link.") {
                 // Their keys need one another and stand in the fixture.
                 yaml = Self.everything
+            } else if key.path.hasPrefix("authentication.allowlist.<domain>.") {
+                var fields = ["reason": "a list", "until": "2027-03-31"]
+                fields[key.name] = value
+                let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+                yaml = Self.everything + "authentication: {allowlist: {partner.test: {\(text)}}}\n"
             } else if key.path.hasPrefix("authentication.bimi.") {
                 yaml = Self.everything + "authentication: {bimi: {\(leaf)}}\n"
             } else if key.path.contains(".") {

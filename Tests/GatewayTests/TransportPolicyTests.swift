@@ -253,6 +253,28 @@ import TransportSecurity
         }
     }
 
+    @Test func whatDemandsTLSGoesToAProvenHostThatHandsItOn() async throws {
+        try await TestHouse.open { house in
+            let script =
+                [.init("EHLO", .say("250-mx.secure.test\r\n250-STARTTLS\r\n250 REQUIRETLS")), .init("STARTTLS", .startTLS)] + ScriptedServer.obedient
+            try await Self.withExchanger(house, scripts: [script]) { exchanger in
+                let name = try Self.tlsa(exchanger.server.port)
+                let resolver = try Self.zone(house.resolver) {
+                    $0.add(name, .tlsa, .tlsa(usage: 3, selector: 1, matching: 1, data: exchanger.key))
+                }
+                try await Self.house(house, resolver).withHost(change: { $0.outboundPort = exchanger.server.port }) { host in
+                    try await host.enqueue(to: "tom@secure.test", requiresTLS: true)
+                    #expect(await eventually { exchanger.server.record.messages.count == 1 })
+                    #expect(exchanger.server.record.commands.contains("MAIL FROM:<bob@kartapuce.test> REQUIRETLS"), "\(exchanger.server.record.commands)")
+                    // Over the same connection, one that demands nothing.
+                    try await host.enqueue(to: "tom@secure.test")
+                    #expect(await eventually { exchanger.server.record.messages.count == 2 })
+                    #expect(exchanger.server.record.commands.contains("MAIL FROM:<bob@kartapuce.test>"))
+                }
+            }
+        }
+    }
+
     @Test func theOperatorsLeastHoldsWithoutAnyPolicy() async throws {
         try await TestHouse.open { house in
             try await Self.withExchanger(house, scripts: [Self.stripped, Self.honest, Self.honest]) { exchanger in

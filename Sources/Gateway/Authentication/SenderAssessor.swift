@@ -47,7 +47,7 @@ struct SenderAssessor: Sendable {
         let evaluation = try await verifier.verify(client, content: content, at: time) { TimeLimitedResolver($0, limit: limit) }
         var judgement = SenderJudgement(evaluation: evaluation)
         judgement.steps = SenderEvidence.steps(of: evaluation)
-        let decision = policy.decide(evaluation.dmarc, arc: evaluation.forwarders)
+        let decision = policy(at: time).decide(evaluation.dmarc, arc: evaluation.forwarders)
         follow(decision, evaluation.dmarc, &judgement)
         judgement.steps.append(
             (
@@ -94,12 +94,14 @@ struct SenderAssessor: Sendable {
         return judged
     }
 
-    private var policy: DMARCDispositionPolicy {
+    private func policy(at time: Date) -> DMARCDispositionPolicy {
         var policy = DMARCDispositionPolicy()
         policy.mode = settings.mode == .enforce ? .enforce : .observe
         policy.domainModes = settings.domains.mapValues { $0 == .enforce ? .enforce : .observe }
         policy.trustedSealers = Set(settings.trustedForwarders)
-        policy.allowlist = settings.allowlist.map { .init(identifier: $0, comment: "authentication.allowlist") }
+        policy.allowlist = settings.allowlist.filter { $0.value.holds(at: time) }.sorted { $0.key < $1.key }.map { domain, exception in
+            .init(identifier: domain, comment: "authentication.allowlist: \(exception.reason), until \(exception.until.formatted(.iso8601).prefix(10))")
+        }
         policy.defersTemporaryErrors = settings.temporaryErrors == .defer
         return policy
     }

@@ -178,15 +178,20 @@ struct Listeners: Sendable {
         session.limits.dataTimeout = .seconds(limits.dataTimeoutSeconds)
         session.limits.messageTimeout = .seconds(limits.messageTimeoutSeconds)
         switch kind {
-        case .smtp: session.security = host.publicTLS == nil ? .none : .startTLS
+        case .smtp:
+            session.security = host.publicTLS == nil ? .none : .startTLS
+            session.offersRequireTLS = true
         case .submission:
             session.security = .startTLSRequired
+            session.offersRequireTLS = true
             session.authentication = .required
         case .submissions:
             session.security = .implicit
+            session.offersRequireTLS = true
             session.authentication = .required
         case .link:
             session.security = .implicit
+            session.offersRequireTLS = true
             session.acceptsTraces = true
         case .imap, .imaps, .control, .https: break
         }
