@@ -40,7 +40,7 @@ let package = Package(
             dependencies: [
                 "CLibFuzzer", "FuzzedAnswers", "FuzzedConfiguration", "FuzzedJourneys", postern("MailMessage"), postern("SMTP"),
                 postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("TransportSecurity"), postern("Milter"),
-                nioCore,
+                postern("DNSUpdate"), nioCore,
             ],
             swiftSettings: house
         ),
