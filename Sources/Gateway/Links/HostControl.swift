@@ -1,5 +1,6 @@
 import DNS
 import FoundationEssentials
+import MailMessage
 import MailStore
 import SASL
 

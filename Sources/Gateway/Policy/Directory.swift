@@ -65,8 +65,3 @@ final class EdgeDirectory: Directory {
 
     func mayUser(_ user: EmailAddress, sendAs address: EmailAddress) async throws -> Bool { false }
 }
-
-extension EmailAddress {
-    /// The address with its local part in lower case too: the form in which our own users' addresses are kept.
-    var lowercased: EmailAddress { EmailAddress(localPart: localPart.lowercased(), domain: domain) }
-}
