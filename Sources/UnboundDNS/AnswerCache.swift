@@ -21,8 +21,8 @@ final class AnswerCache: Sendable {
         var old: [Question: Entry] = [:]
     }
 
-    /// Answers with more octets than this aren't kept.
-    private static let largestAnswer = 8192
+    /// Answers with more octets than this aren't kept: strangers choose the names that are asked for, and both generations together stay below 20 MiB.
+    private static let largestAnswer = 2048
     /// An operator who changes a record sees it here after this time at the latest, whatever its time to live.
     private static let longestKept = Duration.seconds(300)
 

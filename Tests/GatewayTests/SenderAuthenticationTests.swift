@@ -252,6 +252,25 @@ import Testing
         }
     }
 
+    @Test func aCapsuleIsWrittenAsItIsRead() throws {
+        let capsule = AuthenticationCapsule(
+            host: "h\"", trace: "t", time: 1, byteCount: 2, sha256: "s", client: "c", helo: "é\u{1}", reversePath: "r", results: "a; b=c", dmarc: "pass",
+            headerFrom: "f", disposition: .junk, author: .report)
+        // A field that one of the two forgets would be lost on the way.
+        #expect(Mirror(reflecting: capsule).children.allSatisfy { "\($0.value)" != "nil" })
+        #expect(try JSONDecoder().decode(AuthenticationCapsule.self, from: Data(capsule.json)) == capsule)
+    }
+
+    @Test func whatTheDNSDoesNotSayInTimeItDoesNotSay() async throws {
+        var zones = ZoneResolver()
+        let name = try DomainName("gmail.test")
+        zones.add(name, .txt, .txt([0x61]))
+        #expect(try await TimeLimitedResolver(zones, limit: .seconds(60)).lookup(name, .txt).outcome == .records)
+        let late = TimeLimitedResolver(zones, limit: .zero)
+        let error = await #expect(throws: DNSError.self) { try await late.lookup(name, .txt) }
+        #expect(error?.code == .timeout)
+    }
+
     @Test func aCapsuleOfAHostThatIsNotTheEdgeIsNotBelieved() async throws {
         try await TestHouse.open { house in
             let capsule = AuthenticationCapsule(

@@ -232,6 +232,28 @@ import TransportSecurity
         }
     }
 
+    @Test func withoutWhatIsKnownNothingIsSentAndWhatIsOldIsForgotten() async throws {
+        try await TestHouse.open { house in
+            try await house.withHost(runsQueue: false, fetcher: PolicyHost()) { host in
+                let spool = host.spool
+                try await spool.setFact("mta-sts", "a.test", [1], at: house.clock.now)
+                try await spool.setFact("tls-history", "mx.a.test", [2], at: house.clock.now)
+                house.clock.advance(by: 31 * 86_400)
+                try await PolicyMemory.forgetOld(in: spool, at: house.clock.now)
+                try await HostMemory.forgetOld(in: spool, days: 30, at: house.clock.now)
+                #expect(try await spool.fact("mta-sts", "a.test") == [1])
+                #expect(try await spool.fact("tls-history", "mx.a.test") == nil)
+                house.clock.advance(by: 366 * 86_400)
+                try await PolicyMemory.forgetOld(in: spool, at: house.clock.now)
+                #expect(try await spool.fact("mta-sts", "a.test") == nil)
+                let policies = PolicyMemory(
+                    resolver: house.resolver, fetcher: PolicyHost(), spool: spool, now: { house.clock.now }, logger: TestHouse.quiet)
+                try await spool.close()
+                await #expect(throws: (any Error).self) { try await policies.finding(for: try DomainName("gmail.test")) }
+            }
+        }
+    }
+
     // MARK: The sender, the operator, the memory
 
     @Test func aSenderCanWaiveAndDemandTLS() async throws {

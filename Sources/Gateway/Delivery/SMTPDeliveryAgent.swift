@@ -63,7 +63,14 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             DeliveryResult.Step(operation: .resolved(.init(lookup)), time: start, seconds: lookup.duration.seconds)
         }
         switch route.outcome {
-        case .hosts(let hosts): return await deliver(job, to: hosts, of: await planner.destination(domain, route), steps: steps)
+        case .hosts(let hosts):
+            do {
+                return await deliver(job, to: hosts, of: try await planner.destination(domain, route), steps: steps)
+            } catch {
+                // Without what is known already, a policy could be got rid of.
+                let reply = SMTPReply(451, .init(4, 3, 0), "What is known of the policies of \(domain.ascii) can't be read")
+                return .uniform(job, .deferred, reply, steps: steps)
+            }
         case .ownHost:
             // Only better exchangers may be tried, or the message would come back to us; there is none.
             let reply = SMTPReply(554, .init(5, 4, 6), "The best mail exchanger of \(domain.ascii) is this host itself")
@@ -96,9 +103,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
                 host, of: destination, port: port, tag: tag, isNotice: job.envelope.reversePath == nil, isReport: isReport)
             result.steps += steps
             var isKeptBack = true
-            if let verdict = judge.refusal(at: address) {
+            if let verdict = judge.refusal(at: address), let reply = verdict.outcome.reply(about: host.name.ascii) {
                 result.steps.append(.init(operation: .protected(.init(verdict, address: address)), time: now()))
-                let reply = SMTPReply(verdict, of: host)
                 result.host = host.name.ascii
                 result.outcomes = DeliveryResult.uniform(job, reply.isPermanentFailure ? .failed : .deferred, reply).outcomes
                 result.failures.append("\(host.name): \(reply)")
@@ -107,7 +113,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
                     hostname: host.name.ascii, addresses: host.addresses, port: port, security: .judged, serverName: judge.requirement.serverName.ascii)
                 let message = OutboundMessage(envelope: job.envelope, content: job.message.content, trace: nil, judge: judge)
                 isKeptBack = await attempt(message, target, &result)
-                await planner.hosts.keep(host.name, limits: planner.settings.suspicion)
+                await planner.hosts.keep(host.name, limits: planner.settings.suspicion, at: now())
             }
             guard isKeptBack || result.isUnreachable else { return result }
             if result.isUnreachable { deferred = result.outcomes }
@@ -170,17 +176,6 @@ struct SMTPDeliveryAgent: DeliveryAgent {
         }
         steps += receipts.map { .init(operation: $0, time: time) }
         return steps
-    }
-}
-
-extension SMTPReply {
-    /// What the recipients hear of a host that isn't even to be tried.
-    fileprivate init(_ verdict: TLSVerdict, of host: MailHost) {
-        switch verdict.outcome {
-        case .refuse(let status, let reason): self.init(550, status == "5.7.30" ? .init(5, 7, 30) : .init(5, 7, 10), "\(host.name): \(reason)")
-        case .retry(_, let reason): self.init(451, .init(4, 7, 5), "\(host.name): \(reason)")
-        case .proceed: self.init(451, .init(4, 7, 5), "\(host.name) isn't to be tried")
-        }
     }
 }
 

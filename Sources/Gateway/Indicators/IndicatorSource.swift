@@ -38,11 +38,7 @@ struct IndicatorSource: Sendable {
     /// What judges the messages of a listener.
     func judge(_ configuration: Configuration, resolver: any Resolver, group: any EventLoopGroup) -> IndicatorJudge {
         let (settings, web) = (configuration.authentication.bimi, configuration.web)
-        var limits = HTTPSClient.Limits()
-        limits.total = .seconds(web.timeoutSeconds)
-        let client = HTTPSClient(
-            resolver: resolver, tls: tls, group: group, limits: limits,
-            isAllowed: { address in !address.isSpecial || web.specialNetworks.contains { $0.contains(address.unmapped) } })
+        let client = HTTPSClient(web, tls: tls, resolver: resolver, group: group)
         let evaluator = BIMIEvaluator(
             resolver: resolver, fetcher: IndicatorFetcher(fetches: fetches, client: client, port: web.port), roots: roots, cache: fetches.cache,
             options: .init(evidence: settings.evidence))

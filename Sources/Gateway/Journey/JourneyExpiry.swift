@@ -9,6 +9,8 @@ struct JourneyExpiry: Service {
     let log: any JourneyLog
     /// Where the fingerprints of accepted messages are forgotten too, after their own time.
     var spool: (any Spool)?
+    /// Forgets what else has had its time.
+    var forgetMore: @Sendable (Date) async throws -> Void = { _ in }
     let keepDays: @Sendable () -> Int
     var interval = Duration.seconds(3600)
     let now: @Sendable () -> Date
@@ -29,6 +31,7 @@ struct JourneyExpiry: Service {
         do {
             let count = try await log.expire(before: now().addingTimeInterval(-Double(keepDays) * 86_400))
             try await spool?.forgetAccepted(before: now().addingTimeInterval(-RepeatedMessages.memory))
+            try await forgetMore(now())
             if count > 0 { logger.info("old journeys forgotten", metadata: ["records": "\(count)", "days": "\(keepDays)"]) }
         } catch {
             logger.warning("old journeys could not be deleted", metadata: ["error": "\(error)"])

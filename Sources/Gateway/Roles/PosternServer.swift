@@ -56,7 +56,13 @@ public struct PosternServer: Sendable {
         let reloader = Reloader(
             host: host, listeners: listeners, means: means, reread: reread, setLogLevel: setLogLevel, now: now, logger: logger)
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
-        services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: { reloader.configuration.journeys.keepDays }, now: now, logger: logger))
+        let forgetMore: @Sendable (Date) async throws -> Void = { [spool = host.spool] time in
+            try await PolicyMemory.forgetOld(in: spool, at: time)
+            try await HostMemory.forgetOld(in: spool, days: reloader.configuration.transport.memoryDays, at: time)
+        }
+        services.append(
+            JourneyExpiry(
+                log: host.spool, spool: host.spool, forgetMore: forgetMore, keepDays: { reloader.configuration.journeys.keepDays }, now: now, logger: logger))
         services += controlServices(host)
         if let reports = try host.reportService(current: { reloader.host }, now: now, offer: { queue.offer($0) }) { services.append(reports) }
         services.append(reloader)

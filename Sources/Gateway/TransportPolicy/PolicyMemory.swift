@@ -19,6 +19,12 @@ actor PolicyMemory {
     }
 
     private static let kind = "mta-sts"
+
+    /// Forgets policies that can't count any more: they were fetched more than the longest age ago (RFC 8461 §3.2).
+    static func forgetOld(in spool: SpoolStore, at now: Date) async throws {
+        try await spool.forgetFacts(kind, before: now.addingTimeInterval(-Double(MTASTSPolicy.maximumAgeLimit)))
+    }
+
     /// More domains than this aren't kept in memory.
     private static let limit = 10_000
 
@@ -39,9 +45,10 @@ actor PolicyMemory {
     }
 
     /// What applies to mail for a domain.
-    func finding(for domain: DomainName) async -> Finding {
+    /// - Throws: what the store throws where it can't tell which policy is known already.
+    func finding(for domain: DomainName) async throws -> Finding {
         let (discovery, lookup) = await MTASTSDiscovery.ask(domain, using: resolver)
-        await load(domain)
+        try await load(domain)
         var plan = states[domain, default: MTASTSPolicyState()].plan(discovery, at: now())
         switch plan.fetch {
         case .none: break
@@ -78,15 +85,15 @@ actor PolicyMemory {
         states[domain, default: MTASTSPolicyState()].fetched(result, record: id, at: now())
         guard let entry = states[domain]?.entry else { return }
         do {
-            try await spool.setFact(Self.kind, domain.ascii, Array(JSONEncoder().encode(KeptPolicy(entry))))
+            try await spool.setFact(Self.kind, domain.ascii, Array(JSONEncoder().encode(KeptPolicy(entry))), at: now())
         } catch {
             logger.error("an MTA-STS policy can't be kept; after a restart it is fetched again", metadata: ["domain": "\(domain)", "error": "\(error)"])
         }
     }
 
-    private func load(_ domain: DomainName) async {
+    private func load(_ domain: DomainName) async throws {
         guard states[domain] == nil else { return }
-        let kept = try? await spool.fact(Self.kind, domain.ascii)
+        let kept = try await spool.fact(Self.kind, domain.ascii)
         let entry = kept.flatMap { try? JSONDecoder().decode(KeptPolicy.self, from: Data($0)) }?.entry
         // Others may have come here while the database was read.
         guard states[domain] == nil else { return }

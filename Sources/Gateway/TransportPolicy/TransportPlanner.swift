@@ -31,7 +31,8 @@ struct TransportPlanner: Sendable {
     }
 
     /// Asks for what the domain says about all its hosts.
-    func destination(_ domain: DomainName, _ route: MailRoute) async -> Destination {
+    /// - Throws: what the store throws where it can't tell which policy is known already.
+    func destination(_ domain: DomainName, _ route: MailRoute) async throws -> Destination {
         var destination = Destination(domain: domain, known: route.lookups)
         if case .success(let answer) = route.lookups.first?.result {
             if answer.outcome == .records { destination.exchangerSecurity = answer.security }
@@ -39,7 +40,7 @@ struct TransportPlanner: Sendable {
         }
         guard settings.mtaSTS, let policies else { return destination }
         let start = now()
-        let finding = await policies.finding(for: domain)
+        let finding = try await policies.finding(for: domain)
         destination.sts = finding
         if let lookup = finding.lookup { destination.steps.append(.init(lookup, at: start)) }
         // The answer of the DNS says it already.

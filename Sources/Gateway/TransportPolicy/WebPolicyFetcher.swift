@@ -10,11 +10,7 @@ struct WebPolicyFetcher: MTASTSFetcher {
 
     /// - Throws: ``TLSFailure`` that names the file with the roots.
     init(_ web: Configuration.WebSettings, resolver: any Resolver, group: any EventLoopGroup) throws {
-        var limits = HTTPSClient.Limits()
-        limits.total = .seconds(web.timeoutSeconds)
-        client = HTTPSClient(
-            resolver: resolver, tls: try .web(authorityFile: web.authorities), group: group, limits: limits,
-            isAllowed: { address in !address.isSpecial || web.specialNetworks.contains { $0.contains(address.unmapped) } })
+        client = HTTPSClient(web, tls: try .web(authorityFile: web.authorities), resolver: resolver, group: group)
         port = web.port
     }
 

@@ -139,24 +139,12 @@ struct AuthenticationResultsWriter {
 
     /// A comment as words between which folds may be (RFC 5322 §3.2.2).
     private func comment(_ text: String) -> [String] {
-        let escaped = Self.escaping(clean(text)) { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ")") || $0 == UInt8(ascii: "\\") }
+        let escaped = clean(text).escaping { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ")") || $0 == UInt8(ascii: "\\") }
         return "(\(escaped))".split(separator: " ").map(String.init)
     }
 
     private func quoted(_ text: String) -> String {
-        "\"" + Self.escaping(clean(text)) { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") } + "\""
-    }
-
-    /// The text with a backslash before some characters of ASCII.
-    private static func escaping(_ text: String, _ needsBackslash: (UInt8) -> Bool) -> String {
-        guard text.utf8.contains(where: needsBackslash) else { return text }
-        var octets: [UInt8] = []
-        octets.reserveCapacity(text.utf8.count + 16)
-        for octet in text.utf8 {
-            if needsBackslash(octet) { octets.append(UInt8(ascii: "\\")) }
-            octets.append(octet)
-        }
-        return String(decoding: octets, as: UTF8.self)
+        "\"" + clean(text).escaping { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") } + "\""
     }
 
     /// At most ``valueLimit`` octets, tabs as blanks, control characters and line separators as `?`, and everything beyond ASCII where UTF-8 isn't allowed.

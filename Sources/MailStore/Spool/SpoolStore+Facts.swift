@@ -1,4 +1,4 @@
-import FoundationEssentials
+public import FoundationEssentials
 import GRDB
 
 /// What a host has learnt of others and must know after a restart too: small values, found by a kind and a name.
@@ -12,20 +12,29 @@ extension SpoolStore {
         }
     }
 
-    /// Keeps a value, or forgets it.
-    public func setFact(_ kind: String, _ name: String, _ value: [UInt8]?) async throws {
+    /// Keeps a value.
+    public func setFact(_ kind: String, _ name: String, _ value: [UInt8], at time: Date) async throws {
         try await database.writer.submit { db in
-            if let value {
-                try db.run("INSERT INTO fact (kind, name, value) VALUES (?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value") {
-                    $0.bind(kind)
-                    $0.bind(name)
-                    $0.bind(value)
-                }
-            } else {
-                try db.run("DELETE FROM fact WHERE kind = ? AND name = ?") {
-                    $0.bind(kind)
-                    $0.bind(name)
-                }
+            try db.run(
+                """
+                INSERT INTO fact (kind, name, value, time) VALUES (?, ?, ?, ?)
+                ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, time = excluded.time
+                """
+            ) {
+                $0.bind(kind)
+                $0.bind(name)
+                $0.bind(value)
+                $0.bind(time.timeIntervalSinceReferenceDate)
+            }
+        }
+    }
+
+    /// Forgets the values of one kind that were kept before a time.
+    public func forgetFacts(_ kind: String, before time: Date) async throws {
+        try await database.writer.submit { db in
+            try db.run("DELETE FROM fact WHERE kind = ? AND time < ?") {
+                $0.bind(kind)
+                $0.bind(time.timeIntervalSinceReferenceDate)
             }
         }
     }

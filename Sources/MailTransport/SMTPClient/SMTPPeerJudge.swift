@@ -1,6 +1,5 @@
 public import DNS
-import MailMessage
-import SMTP
+public import SMTP
 public import TransportSecurity
 
 /// Decides for one message whether it may go over a session with a host, before the host hears of it.
@@ -24,20 +23,11 @@ public struct SMTPPeerJudgement: Sendable {
 
 extension TLSVerdict.Outcome {
     /// What the recipients hear where the message doesn't go; `nil` where it does.
-    func reply(about host: String) -> SMTPReply? {
+    public func reply(about host: String) -> SMTPReply? {
         switch self {
         case .proceed: nil
-        case .retry(let status, let reason): SMTPReply(451, EnhancedStatusCode(text: status), "\(host): \(reason)")
-        case .refuse(let status, let reason): SMTPReply(550, EnhancedStatusCode(text: status), "\(host): \(reason)")
+        case .retry(let status, let reason): SMTPReply(451, status, "\(host): \(reason)")
+        case .refuse(let status, let reason): SMTPReply(550, status, "\(host): \(reason)")
         }
-    }
-}
-
-extension EnhancedStatusCode {
-    /// `nil` for what isn't three numbers.
-    fileprivate init?(text: String) {
-        let numbers = text.split(separator: ".").compactMap { UInt16($0) }
-        guard numbers.count == 3, let statusClass = UInt8(exactly: numbers[0]) else { return nil }
-        self.init(statusClass, numbers[1], numbers[2])
     }
 }

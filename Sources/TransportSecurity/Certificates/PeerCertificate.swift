@@ -1,5 +1,6 @@
 internal import Crypto
 public import FoundationEssentials
+internal import MailMessage
 internal import SwiftASN1
 internal import X509
 
@@ -32,7 +33,7 @@ public struct PeerCertificate: Sendable {
         CertificateSummary(
             subject: certificate.map { "\($0.subject)" }, issuer: certificate.map { "\($0.issuer)" }, notValidBefore: certificate?.notValidBefore,
             notValidAfter: certificate?.notValidAfter, names: certificate.map { CertificateNames($0).dnsNames } ?? [],
-            fingerprint: Hexadecimal.text(SHA256.hash(data: octets)), keyFingerprint: Hexadecimal.text(SHA256.hash(data: subjectPublicKeyInfo)),
+            fingerprint: HexDigits.text(Array(SHA256.hash(data: octets))), keyFingerprint: HexDigits.text(Array(SHA256.hash(data: subjectPublicKeyInfo))),
             problem: problem)
     }
 }
@@ -53,18 +54,8 @@ public struct CertificateSummary: Hashable, Sendable, Codable {
     public var problem: String?
 }
 
-/// Octets as hexadecimal digits.
+/// Reads hexadecimal digits.
 enum Hexadecimal {
-    static func text(_ octets: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        for octet in octets {
-            text.append(digits[Int(octet >> 4)])
-            text.append(digits[Int(octet & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
     /// The value of a digit.
     static func value(_ digit: UInt8) -> UInt8? {
         switch digit {

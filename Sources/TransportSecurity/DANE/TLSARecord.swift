@@ -1,5 +1,6 @@
 internal import Crypto
 public import DNS
+internal import MailMessage
 internal import SwiftASN1
 internal import X509
 
@@ -122,5 +123,5 @@ public struct TLSARecord: Hashable, Sendable {
 
 extension TLSARecord: CustomStringConvertible {
     /// The presentation form (RFC 6698 §2.2) without spaces in the data, as reports on TLS want it (RFC 8460 §4.5).
-    public var description: String { "\(usage) \(selector) \(matchingType) \(Hexadecimal.text(data))" }
+    public var description: String { "\(usage) \(selector) \(matchingType) \(HexDigits.text(data))" }
 }

@@ -1,5 +1,6 @@
 public import DNS
 public import FoundationEssentials
+public import MailMessage
 
 /// What a session with a host was like.
 public struct TLSObservation: Sendable {
@@ -94,9 +95,9 @@ public struct TLSVerdict: Hashable, Sendable {
         /// It may; with the parameter REQUIRETLS, or without it.
         case proceed(withRequireTLS: Bool)
         /// Not to this host, and not now: another host or another time (RFC 7672 §2.2, RFC 8461 §5).
-        case retry(enhancedStatus: String, reason: String)
+        case retry(enhancedStatus: EnhancedStatusCode, reason: String)
         /// Not to this host; where no other one remains, the message is returned at once (RFC 8689 §4.2.1).
-        case refuse(enhancedStatus: String, reason: String)
+        case refuse(enhancedStatus: EnhancedStatusCode, reason: String)
     }
 
     /// What follows.

@@ -1,5 +1,6 @@
 internal import Crypto
 public import FoundationEssentials
+internal import MailMessage
 
 extension TLSRequirement {
     /// Judges a session.
@@ -62,7 +63,7 @@ extension TLSRequirement {
         if case .wait(let end) = suspicion {
             let words = "\(reason), and the host had TLS before: the mail waits until \(end.formatted(.iso8601))"
             receipt.steps.append("\(TLSVerdict.downgradeEvent): \(words)")
-            return TLSVerdict(outcome: .retry(enhancedStatus: "4.7.10", reason: words), receipt: receipt, suspicion: suspicion)
+            return TLSVerdict(outcome: .retry(enhancedStatus: .init(4, 7, 10), reason: words), receipt: receipt, suspicion: suspicion)
         }
         return TLSVerdict(outcome: .proceed(withRequireTLS: false), receipt: receipt, suspicion: suspicion)
     }
@@ -72,7 +73,7 @@ extension TLSRequirement {
         if needsRequireTLS, source == .requireTLS || lack == .noTLS || lack == .certificateNotAuthentic {
             return .refuse(enhancedStatus: lack.enhancedStatus, reason: "\(lack.text): \(reason)")
         }
-        return .retry(enhancedStatus: lack == .noTLS ? "4.7.10" : "4.7.5", reason: reason)
+        return .retry(enhancedStatus: lack == .noTLS ? .init(4, 7, 10) : .init(4, 7, 5), reason: reason)
     }
 
     private func run(_ check: Check, _ chain: [PeerCertificate], _ roots: PKIXRoots, _ now: Date) -> TLSReceipt.Check {
@@ -92,8 +93,8 @@ extension TLSRequirement {
             let wanted = Set(digests.map { $0.lowercased().filter { $0 != ":" } })
             let holds =
                 chain.first.map { leaf in
-                    wanted.contains(Hexadecimal.text(SHA256.hash(data: leaf.octets)))
-                        || !leaf.subjectPublicKeyInfo.isEmpty && wanted.contains(Hexadecimal.text(SHA256.hash(data: leaf.subjectPublicKeyInfo)))
+                    wanted.contains(HexDigits.text(Array(SHA256.hash(data: leaf.octets))))
+                        || !leaf.subjectPublicKeyInfo.isEmpty && wanted.contains(HexDigits.text(Array(SHA256.hash(data: leaf.subjectPublicKeyInfo))))
                 } ?? false
             return TLSReceipt.Check(
                 source: check.source, method: "fingerprint", isBinding: check.isBinding, holds: holds,

@@ -62,7 +62,7 @@ public enum RequireTLSFailure: String, Hashable, Sendable, Codable, CaseIterable
     case notOffered
 
     /// The code of the notice (RFC 8689 §4.2.1): 5.7.30 where the extension is missing, else 5.7.10.
-    public var enhancedStatus: String { self == .notOffered ? "5.7.30" : "5.7.10" }
+    public var enhancedStatus: EnhancedStatusCode { self == .notOffered ? .init(5, 7, 30) : .init(5, 7, 10) }
 
     /// What the notice says.
     public var text: String {

@@ -1,5 +1,6 @@
 public import DNS
 public import FoundationEssentials
+internal import MailMessage
 
 /// A report on TLS for one domain and one day (RFC 8460 §4.4). How such reports are read stands in MailAuthentication.
 public struct TLSRPTReport: Hashable, Sendable {
@@ -145,7 +146,7 @@ struct TLSRPTJSONWriter {
         for octet in text.utf8 {
             switch octet {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"): octets += [UInt8(ascii: "\\"), octet]
-            case 0..<0x20, 0x7F: octets += Array("\\u00\(Hexadecimal.text([octet]))".utf8)
+            case 0..<0x20, 0x7F: octets += Array("\\u00\(HexDigits.text([octet]))".utf8)
             default: octets.append(octet)
             }
         }

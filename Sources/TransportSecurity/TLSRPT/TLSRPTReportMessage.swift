@@ -65,7 +65,7 @@ public struct TLSRPTReportMessage: Hashable, Sendable {
         let fileName = try fileName(isCompressed: gzip != nil)
         let type = gzip == nil ? "application/tlsrpt+json" : "application/tlsrpt+gzip"
         // Base64 has no underscore, and the text neither: the boundary stands in no part.
-        let boundary = "=_report_\(Hexadecimal.text(SHA256.hash(data: attachment).prefix(12)))"
+        let boundary = "=_report_\(HexDigits.text(Array(SHA256.hash(data: attachment).prefix(12))))"
         let submitter = try submitter().ascii
         var header = HeaderWriter(allowsUTF8: !from.isASCII || !to.isASCII)
         header.addresses("From", [HeaderMailbox(writtenDisplayName: nil, from)])

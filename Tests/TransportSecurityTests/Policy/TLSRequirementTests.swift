@@ -1,6 +1,7 @@
 import Crypto
 import DNS
 import Foundation
+import MailMessage
 import Testing
 import TransportSecurity
 
@@ -66,11 +67,11 @@ struct TLSRequirementTests {
         let other = try TestAuthority()
         let refused = try judge(requirement, try encrypted(try other.chain), roots: try other.roots)
         #expect(refused.receipt.resultType == .certificateNotTrusted && !refused.receipt.isAuthenticated)
-        guard case .retry("4.7.5", _) = refused.outcome else {
+        guard case .retry(EnhancedStatusCode(4, 7, 5), _) = refused.outcome else {
             Issue.record("\(refused.outcome)")
             return
         }
-        guard case .retry("4.7.10", _) = try judge(requirement, clear).outcome else {
+        guard case .retry(EnhancedStatusCode(4, 7, 10), _) = try judge(requirement, clear).outcome else {
             Issue.record("mail went in clear")
             return
         }
@@ -160,7 +161,9 @@ struct TLSRequirementTests {
 
     @Test func requireTLS() throws {
         #expect(try requirement(.insecure, tag: .required).refusal?.source == .requireTLS)
-        guard case .refuse("5.7.10", _) = try judge(try requirement(.insecure, tag: .required), try encrypted(offersRequireTLS: true)).outcome else {
+        guard
+            case .refuse(EnhancedStatusCode(5, 7, 10), _) = try judge(try requirement(.insecure, tag: .required), try encrypted(offersRequireTLS: true)).outcome
+        else {
             Issue.record("an insecure name was taken")
             return
         }
@@ -171,9 +174,9 @@ struct TLSRequirementTests {
         ] {
             #expect(requirement.level == .authenticated && requirement.needsRequireTLS)
             #expect(try judge(requirement, try encrypted(offersRequireTLS: true)).outcome == .proceed(withRequireTLS: true))
-            guard case .refuse("5.7.30", _) = try judge(requirement, try encrypted()).outcome,
-                case .refuse("5.7.10", _) = try judge(requirement, clear).outcome,
-                case .refuse("5.7.10", _) = try judge(requirement, try encrypted([[0]], offersRequireTLS: true)).outcome
+            guard case .refuse(EnhancedStatusCode(5, 7, 30), _) = try judge(requirement, try encrypted()).outcome,
+                case .refuse(EnhancedStatusCode(5, 7, 10), _) = try judge(requirement, clear).outcome,
+                case .refuse(EnhancedStatusCode(5, 7, 10), _) = try judge(requirement, try encrypted([[0]], offersRequireTLS: true)).outcome
             else {
                 Issue.record("\(requirement.steps)")
                 continue
@@ -212,7 +215,7 @@ struct TLSRequirementTests {
         let first = try judge(clear, 10, requirement)
         #expect(first.suspicion == .wait(until: start + 110))
         #expect(first.receipt.steps.contains { $0.hasPrefix("downgrade.suspected") })
-        guard case .retry("4.7.10", _) = first.outcome else {
+        guard case .retry(EnhancedStatusCode(4, 7, 10), _) = first.outcome else {
             Issue.record("mail went in clear")
             return
         }

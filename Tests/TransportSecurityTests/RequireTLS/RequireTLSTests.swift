@@ -1,3 +1,4 @@
+import MailMessage
 import Testing
 import TransportSecurity
 
@@ -45,6 +46,6 @@ struct RequireTLSTests {
             #expect(RequireTLSDecision(tag: .none, isNotice: false, host: host) == .send(withParameter: false))
             #expect(RequireTLSDecision(tag: .optional, isNotice: false, host: host) == .send(withParameter: false))
         }
-        #expect(RequireTLSFailure.allCases.map(\.enhancedStatus) == ["5.7.10", "5.7.10", "5.7.10", "5.7.30"])
+        #expect(RequireTLSFailure.allCases.map { $0.enhancedStatus.description } == ["5.7.10", "5.7.10", "5.7.10", "5.7.30"])
     }
 }

@@ -1,0 +1,13 @@
+extension String {
+    /// The text with a backslash before some characters of ASCII (`quoted-pair`, RFC 5322 §3.2.1).
+    func escaping(_ needsBackslash: (UInt8) -> Bool) -> String {
+        guard utf8.contains(where: needsBackslash) else { return self }
+        var octets: [UInt8] = []
+        octets.reserveCapacity(utf8.count + 16)
+        for octet in utf8 {
+            if needsBackslash(octet) { octets.append(UInt8(ascii: "\\")) }
+            octets.append(octet)
+        }
+        return String(decoding: octets, as: UTF8.self)
+    }
+}
