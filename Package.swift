@@ -44,6 +44,8 @@ let package = Package(
         .library(name: "Milter", targets: ["Milter"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
+        .library(name: "DNSUpdate", targets: ["DNSUpdate"]),
+        .library(name: "ACME", targets: ["ACME"]),
         .library(name: "MailStore", targets: ["MailStore"]),
     ],
     dependencies: [
@@ -78,6 +80,8 @@ let package = Package(
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "MailAuthentication", dependencies: ["MailMessage", "DNS", "CExpat", "CZlib", crypto, cryptoExtras, x509, asn1, nioCore]),
+        .target(name: "DNSUpdate", dependencies: ["DNS", crypto]),
+        .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
@@ -126,6 +130,8 @@ let package = Package(
             name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
+        .testTarget(name: "DNSUpdateTests", dependencies: ["DNSUpdate", "DNS"]),
+        .testTarget(name: "ACMETests", dependencies: ["ACME", "DNS", crypto, x509, asn1]),
         .testTarget(name: "MilterTests", dependencies: ["Milter", "MailMessage", "DNS", nioCore]),
         .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
         .testTarget(name: "JourneysTests", dependencies: ["Journeys", "DNS", "SMTP", "MailMessage", "MailTesting"]),

@@ -35,7 +35,7 @@ let package = Package(
             name: "fuzz",
             dependencies: [
                 "CLibFuzzer", "FuzzedAnswers", "FuzzedConfiguration", "FuzzedJourneys", postern("MailMessage"), postern("SMTP"),
-                postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("Milter"), nioCore,
+                postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("Milter"), postern("DNSUpdate"), nioCore,
             ],
             swiftSettings: house
         ),

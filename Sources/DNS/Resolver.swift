@@ -72,6 +72,7 @@ public struct DNSRecordType: RawRepresentable, Hashable, Sendable, Codable, Cust
     public static let srv = DNSRecordType(rawValue: 33)
     public static let tlsa = DNSRecordType(rawValue: 52)
     public static let openPGPKey = DNSRecordType(rawValue: 61)
+    public static let caa = DNSRecordType(rawValue: 257)
 
     public var description: String {
         switch self {
@@ -86,6 +87,7 @@ public struct DNSRecordType: RawRepresentable, Hashable, Sendable, Codable, Cust
         case .srv: "SRV"
         case .tlsa: "TLSA"
         case .openPGPKey: "OPENPGPKEY"
+        case .caa: "CAA"
         default: "TYPE\(rawValue)"
         }
     }

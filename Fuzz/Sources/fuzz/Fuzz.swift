@@ -38,6 +38,7 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "auth-results", run: { AuthenticationResultsTarget.run($0) }),
         FuzzTarget(name: "reports", run: { ReportsTarget.run($0) }),
         FuzzTarget(name: "bimi", run: { BIMITarget.run($0) }),
+        FuzzTarget(name: "dns-update", run: { DNSUpdateTarget.run($0) }),
         FuzzTarget(name: "milter", run: { MilterTarget.run($0) }),
     ]
 
