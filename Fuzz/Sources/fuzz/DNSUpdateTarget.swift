@@ -1,6 +1,6 @@
 import DNS
 import DNSUpdate
-import Foundation
+import FoundationEssentials
 
 /// A name server's answers to an update, signed and unsigned, and the file of a key.
 enum DNSUpdateTarget {
