@@ -96,7 +96,8 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "Milter", "MailStore", "Journeys",
-                "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals,
+                nioTLS,
             ]
         ),
         // Level 4
@@ -171,7 +172,8 @@ let package = Package(
         .testTarget(
             name: "LabTests",
             dependencies: [
-                "Lab", "Gateway", "MailAuthentication", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging,
+                "Lab", "Gateway", "ACME", "MailAuthentication", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging,
+                crypto, x509,
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -8,12 +8,14 @@ set -euo pipefail
 
 folder=${POSTERN_PEERS:-$(cd "$(dirname "$0")/.." && pwd)/.build-peers}
 
-layers=(exim opensmtpd dovecot clients)
+layers=(exim opensmtpd dovecot clients authority)
 packages_of() {
     case "$1" in
         exim) echo exim4-daemon-heavy ;;
         opensmtpd) echo opensmtpd ;;
         dovecot) echo dovecot-imapd dovecot-lmtpd ;;
+        # A certificate authority for tests, and a name server that takes updates.
+        authority) echo pebble knot ;;
         clients) echo mutt msmtp fetchmail thunderbird libnss3-tools ;;
     esac
 }

@@ -247,7 +247,7 @@ struct ConfigurationTests {
                 yaml = Self.everything
             } else if key.path.contains(".") {
                 let section = key.path.split(separator: ".").first ?? ""
-                var keys = section == "webmail" ? Self.webmail : [:]
+                var keys = section == "webmail" ? Self.webmail : section == "acme" ? Self.acme : [:]
                 keys[key.name] = value
                 yaml = Self.everything + "\(section):\n" + keys.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)\n" }.joined()
             } else {
@@ -261,6 +261,8 @@ struct ConfigurationTests {
         let isWord = ["none", "mapping"].contains(key.defaultValue) || key.defaultValue.contains(" of ")
         if !key.isRequired, !isWord { #expect(isRead(key.defaultValue) == []) }
     }
+
+    private static let acme = ["directory": "https://acme.gmail.test/directory", "names": "[mail.kartapuce.test]"]
 
     private static let webmail = [
         "imapHost": "imap.kartapuce.test", "imapAddress": "127.0.0.1", "submissionHost": "msa.kartapuce.test", "submissionAddress": "127.0.0.2",
@@ -309,7 +311,7 @@ struct ConfigurationTests {
         let sections: [(String, Any)] = [
             ("resolver", Configuration.ResolverSettings()), ("limits", Configuration.LimitSettings()),
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
-            ("logging", Configuration.LoggingSettings()), ("webmail", Configuration.WebmailSettings()),
+            ("logging", Configuration.LoggingSettings()), ("acme", Configuration.ACMESettings()), ("webmail", Configuration.WebmailSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path.hasPrefix("\(section).") }.map(\.name)

@@ -14,6 +14,7 @@ extension Configuration {
         checkMonitoring(&reader)
         checkProxies(&reader)
         checkMilter(&reader)
+        checkCertificates(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {
@@ -239,6 +240,13 @@ extension Configuration {
         files += authorities.map { ("authorities", $0) }
         if let file = resolver.trustAnchorFile { files.append(("resolver.trustAnchorFile", file)) }
         if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
+        if let acme {
+            // It makes these itself.
+            files.removeAll { $0.key.hasPrefix("certificate.") }
+            for (key, path) in [
+                ("updateKeyFile", acme.updateKeyFile), ("externalSecretFile", acme.externalSecretFile), ("directoryAuthority", acme.directoryAuthority),
+            ] { if let path { files.append(("acme.\(key)", path)) } }
+        }
         for (key, path) in files where !FileManager.default.isReadableFile(atPath: path) {
             reader.report(.error, keys: [key], "\(path) doesn't exist or can't be read by this user")
         }

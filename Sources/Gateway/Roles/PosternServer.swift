@@ -38,6 +38,11 @@ public struct PosternServer: Sendable {
     /// - Throws: when the host can't start, with what an operator has to mend.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup.singleton
+        // What a crash left between a certificate and its new key is finished before they are read.
+        if let files = CertificateFiles(configuration) {
+            try files.finishInstallation()
+            guard files.chain() != nil else { throw HostError("\(files.certificate) holds no certificate yet: postern acme renew has the first one") }
+        }
         let host = try await Host(configuration: configuration, group: group, logger: logger)
         let lock = try HostLock(folder: configuration.dataFolder)
         let now: @Sendable () -> Date = { Date.now }
@@ -59,6 +64,7 @@ public struct PosternServer: Sendable {
         services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: { reloader.configuration.journeys.keepDays }, now: now, logger: logger))
         services += controlServices(host)
         services.append(reloader)
+        services += try certificateServices(host) { reloader.followCertificates() }
         services += listening
         if let settings = configuration.monitoring {
             // The first to be told of the end, so that it can tell others.
@@ -97,6 +103,17 @@ public struct PosternServer: Sendable {
             services.append(
                 RecipientPublisher(
                     accounts: mailboxes, edge: edge, interval: interval, logger: logger))
+        }
+        return services
+    }
+
+    /// What keeps the certificate fresh, and answers the authority's questions.
+    private func certificateServices(_ host: Host, installed: @escaping @Sendable () -> Void) throws -> [any Service] {
+        guard let settings = configuration.acme else { return [] }
+        let keeper = try CertificateKeeper.make(configuration, resolver: host.resolver, logger: logger)
+        var services: [any Service] = [CertificateService(keeper: keeper, installed: installed)]
+        if settings.challenge != .dns01 {
+            services.append(ChallengeResponder(folder: keeper.challenges, settings: settings, group: host.group, logger: logger))
         }
         return services
     }
