@@ -41,6 +41,7 @@ let package = Package(
         .library(name: "DNS", targets: ["DNS"]),
         .library(name: "SASL", targets: ["SASL"]),
         .library(name: "MailAuthentication", targets: ["MailAuthentication"]),
+        .library(name: "TransportSecurity", targets: ["TransportSecurity"]),
         .library(name: "Milter", targets: ["Milter"]),
         .library(name: "SMTP", targets: ["SMTP"]),
         .library(name: "IMAP", targets: ["IMAP"]),
@@ -82,21 +83,22 @@ let package = Package(
         .target(name: "MailAuthentication", dependencies: ["MailMessage", "DNS", "CExpat", "CZlib", crypto, cryptoExtras, x509, asn1, nioCore]),
         .target(name: "DNSUpdate", dependencies: ["DNS", crypto]),
         .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
+        .target(name: "TransportSecurity", dependencies: ["MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", nioCore, nioPosix, nioTLS, nioSSL, crypto, x509, asn1,
-                logging,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioHTTP1, nioSSL, crypto,
+                x509, asn1, logging,
             ]
         ),
         // Level 3
         .target(
             name: "Gateway",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "SMTP", "IMAP", "Milter", "MailStore", "Journeys",
-                "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals,
+                "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "TransportSecurity", "SMTP", "IMAP", "Milter", "MailStore",
+                "Journeys", "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals,
                 nioTLS,
             ]
         ),
@@ -116,19 +118,19 @@ let package = Package(
         .executableTarget(
             name: "postern",
             dependencies: [
-                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab", nioCore, arguments,
-                logging,
-                lifecycle,
+                "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "TransportSecurity", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab",
+                nioCore, arguments, logging, lifecycle,
             ]
         ),
         // Tests
-        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL], path: "Tests/MailTesting"),
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL, crypto, x509, asn1], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),
         .testTarget(name: "SASLTests", dependencies: ["SASL", crypto]),
         .testTarget(
             name: "MailAuthenticationTests", dependencies: ["MailAuthentication", "MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore, yams]),
+        .testTarget(name: "TransportSecurityTests", dependencies: ["TransportSecurity", "MailMessage", "DNS", crypto, x509, asn1, nioCore]),
         .testTarget(name: "SMTPTests", dependencies: ["SMTP", "MailMessage", "DNS", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "DNSUpdateTests", dependencies: ["DNSUpdate", "DNS"]),
@@ -139,14 +141,15 @@ let package = Package(
         .testTarget(
             name: "MailTransportTests",
             dependencies: [
-                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioSSL,
-                x509, asn1, crypto, logging,
+                "MailTransport", "MailMessage", "DNS", "SMTP", "IMAP", "Milter", "SASL", "MailTesting", nioCore, nioPosix, nioEmbedded, nioHTTP1,
+                nioSSL, x509, asn1, crypto, logging,
             ]
         ),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailAuthentication", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore", "MailTransport",
+                "Gateway", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore",
+                "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,
                 nioPosix, nioSSL, logging, crypto, x509, lifecycle,

@@ -4,7 +4,7 @@ extension JourneyEvent.Operation {
 
     /// The names of the cases; their texts are stored in journeys and never change.
     private enum Name: String, CodingKey, CaseIterable {
-        case connected, secured, authenticated, exchanged, resolved, described, checked, decided, committed, routed, attempted, delivered
+        case connected, secured, protected, authenticated, exchanged, resolved, described, checked, decided, committed, routed, attempted, delivered
         case notified, queued, abandoned
     }
 
@@ -12,6 +12,7 @@ extension JourneyEvent.Operation {
         switch self {
         case .connected: .connected
         case .secured: .secured
+        case .protected: .protected
         case .authenticated: .authenticated
         case .exchanged: .exchanged
         case .resolved: .resolved
@@ -38,6 +39,7 @@ extension JourneyEvent.Operation {
         switch name {
         case .connected: self = .connected(try container.decode(JourneyEvent.Connected.self, forKey: name))
         case .secured: self = .secured(try container.decode(JourneyEvent.Secured.self, forKey: name))
+        case .protected: self = .protected(try container.decode(JourneyEvent.Protected.self, forKey: name))
         case .authenticated: self = .authenticated(try container.decode(JourneyEvent.Authenticated.self, forKey: name))
         case .exchanged: self = .exchanged(try container.decode(JourneyEvent.Exchanged.self, forKey: name))
         case .resolved: self = .resolved(try container.decode(JourneyEvent.Resolved.self, forKey: name))
@@ -60,6 +62,7 @@ extension JourneyEvent.Operation {
         switch self {
         case .connected(let value): try container.encode(value, forKey: name)
         case .secured(let value): try container.encode(value, forKey: name)
+        case .protected(let value): try container.encode(value, forKey: name)
         case .authenticated(let value): try container.encode(value, forKey: name)
         case .exchanged(let value): try container.encode(value, forKey: name)
         case .resolved(let value): try container.encode(value, forKey: name)

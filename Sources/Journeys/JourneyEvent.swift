@@ -29,6 +29,8 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         case connected(Connected)
         /// A TLS session was established, with a client or with a peer.
         case secured(Secured)
+        /// The protection of the way to another organisation's host was judged by the policies that apply.
+        case protected(Protected)
         /// AUTH ended.
         case authenticated(Authenticated)
         /// A command of the transaction and the reply to it; `peer` is the other side, `outbound` says who spoke the command.
@@ -89,6 +91,55 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
             self.verification = verification
             self.peerSubject = peerSubject
             self.peerRoles = peerRoles
+        }
+    }
+    /// The receipt of how well one hop to another organisation's host was protected.
+    public struct Protected: Sendable, Hashable, Codable {
+        /// The host with its address.
+        public var peer: String
+        /// The domain that the mail is for.
+        public var nextHop: String
+        /// Who wanted so much of TLS: `dane`, `mta-sts`, `requiretls`, `local`, `opportunistic`.
+        public var source: String
+        /// How much there had to be: `none`, `opportunistic`, `encrypted`, `authenticated`.
+        public var level: String
+        public var encrypted: Bool
+        /// Whether it is known that the host is the one that the domain means.
+        public var authenticated: Bool
+        /// `TLSv1.3`.
+        public var version: String?
+        /// What DNSSEC says of the way to the host's name: `secure`, `insecure`.
+        public var dnssec: String?
+        /// The certificates that the host sent, its own first.
+        public var chain: [String]
+        /// Each check with its result.
+        public var checks: [String]
+        /// How the policies led to this.
+        public var steps: [String]
+        /// What a report to the domain calls the failure (RFC 8460 §4.3); `nil` for a session that satisfied its policy.
+        public var failure: String?
+        /// What follows: `proceed`, `retry`, `refuse`.
+        public var verdict: String
+        /// Why the message doesn't go there.
+        public var reason: String?
+        public init(
+            peer: String, nextHop: String, source: String, level: String, encrypted: Bool, authenticated: Bool, version: String?, dnssec: String?,
+            chain: [String], checks: [String], steps: [String], failure: String?, verdict: String, reason: String?
+        ) {
+            self.peer = peer
+            self.nextHop = nextHop
+            self.source = source
+            self.level = level
+            self.encrypted = encrypted
+            self.authenticated = authenticated
+            self.version = version
+            self.dnssec = dnssec
+            self.chain = chain
+            self.checks = checks
+            self.steps = steps
+            self.failure = failure
+            self.verdict = verdict
+            self.reason = reason
         }
     }
     public struct Authenticated: Sendable, Hashable, Codable {

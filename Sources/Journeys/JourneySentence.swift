@@ -12,6 +12,7 @@ struct JourneySentence {
             switch operation {
             case .connected(let value): Self.connected(value)
             case .secured(let value): Self.secured(value)
+            case .protected(let value): Self.protected(value)
             case .authenticated(let value):
                 ["\(value.user) \(value.succeeded ? "logged in" : "failed to log in") by \(value.mechanism)"]
             case .exchanged(let value): Self.exchanged(value)
@@ -38,6 +39,7 @@ struct JourneySentence {
         switch operation {
         case .connected: "connect"
         case .secured: "tls"
+        case .protected: "receipt"
         case .authenticated: "login"
         case .exchanged: "smtp"
         case .resolved: "dns"
@@ -76,6 +78,24 @@ struct JourneySentence {
         if let subject = value.peerSubject { identity += " (\(subject))" }
         if !value.peerRoles.isEmpty { identity += ", one of our hosts: \(value.peerRoles.joined(separator: ", "))" }
         return ["\(value.version)\(cipher), with \(value.peer), \(identity)"]
+    }
+
+    private static func protected(_ value: JourneyEvent.Protected) -> [String] {
+        let wanted =
+            switch value.level {
+            case "authenticated": "TLS with a proven host is required"
+            case "encrypted": "TLS is required"
+            case "opportunistic": "TLS where it is offered"
+            default: "no TLS is wanted"
+            }
+        let got =
+            value.encrypted
+            ? "\(value.version ?? "TLS"), \(value.authenticated ? "the host is proven" : "the host isn't proven")" : "NOT ENCRYPTED"
+        var lines = ["\(value.peer): \(wanted) (\(value.source)); \(got)"]
+        lines += value.steps + value.checks
+        if let leaf = value.chain.first { lines.append("certificate: \(leaf)") }
+        if let reason = value.reason { lines.append("\(value.verdict == "refuse" ? "not sent there" : "not sent now"): \(reason)") }
+        return lines
     }
 
     private static func exchanged(_ value: JourneyEvent.Exchanged) -> [String] {

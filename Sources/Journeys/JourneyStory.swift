@@ -185,6 +185,7 @@ public struct JourneyStory: Sendable {
         case .exchanged(let value): value.reply.code >= 400 ? .red : .cyan
         case .resolved(let value): value.security == "bogus" ? .red : .cyan
         case .notified, .queued: .yellow
+        case .protected(let value): value.verdict == "proceed" ? value.encrypted ? .green : .yellow : .red
         case .connected, .secured, .described, .checked, .routed: .cyan
         }
     }

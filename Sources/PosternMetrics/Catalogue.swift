@@ -42,6 +42,12 @@ public enum Metrics {
         public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
     }
 
+    /// What a session without TLS may mean.
+    public enum Downgrade: Int, MetricLabel {
+        case suspected
+        public var labels: [(name: String, value: String)] { [("verdict", "\(self)")] }
+    }
+
     /// What the DNS answered.
     public enum LookupResult: Int, MetricLabel {
         case records, noData, noSuchName, bogus, timeout, failure
@@ -81,6 +87,8 @@ public enum Metrics {
     public static let deliveries = Count<DeliveryOutcome>("postern_deliveries_total", "Attempts to deliver, one for each recipient.")
     public static let deliverySeconds = Histogram("postern_delivery_seconds", "How long an attempt took, DNS and connection included.")
     public static let lookups = Count<LookupResult>("postern_dns_lookups_total", "Questions to the DNS, cache included.")
+    public static let downgrades = Count<Downgrade>(
+        "postern_downgrades_total", "Sessions with hosts that always had TLS before and had none.")
     public static let lookupSeconds = Histogram("postern_dns_lookup_seconds", "How long an answer of the DNS took, cache included.")
     public static let handshakes = Count<Handshake>("postern_tls_handshakes_total", "TLS handshakes of SMTP and IMAP.")
     public static let commits = Count<Outcome>("postern_store_commits_total", "Transactions of the stores.")
@@ -109,7 +117,7 @@ public enum Metrics {
 
     /// What keeps its own values.
     public static let counted: [any Instrument] = [
-        connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, lookups,
+        connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
         lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads,
     ]
     /// What is asked for.

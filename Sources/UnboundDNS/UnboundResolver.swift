@@ -36,6 +36,7 @@ public final class UnboundResolver: Resolver {
     }
 
     private let engine: UnboundEngine
+    private let cache = AnswerCache()
     private let timeout: Duration
 
     /// Sets the library up.
@@ -49,10 +50,16 @@ public final class UnboundResolver: Resolver {
 
     public func lookup(_ name: DomainName, _ type: DNSRecordType) async throws(DNSError) -> DNSAnswer {
         let began = ContinuousClock.now
+        if let answer = cache.answer(to: name, type, at: began) {
+            Metrics.lookups.add(answer.outcome.metric)
+            Metrics.lookupSeconds.observe(.now - began)
+            return answer
+        }
         defer { Metrics.lookupSeconds.observe(.now - began) }
         do {
             let answer = try await ask(name, type)
             Metrics.lookups.add(answer.outcome.metric)
+            cache.keep(answer, at: .now)
             return answer
         } catch {
             Metrics.lookups.add(error.code.metric)

@@ -245,6 +245,8 @@ struct ConfigurationTests {
             } else if key.path.hasPrefix("certificate.") || key.path.hasPrefix("link.") {
                 // Their keys need one another and stand in the fixture.
                 yaml = Self.everything
+            } else if key.path.hasPrefix("authentication.bimi.") {
+                yaml = Self.everything + "authentication: {bimi: {\(leaf)}}\n"
             } else if key.path.contains(".") {
                 let section = key.path.split(separator: ".").first ?? ""
                 var keys = section == "webmail" ? Self.webmail : section == "acme" ? Self.acme : [:]
@@ -312,9 +314,11 @@ struct ConfigurationTests {
             ("resolver", Configuration.ResolverSettings()), ("limits", Configuration.LimitSettings()),
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
             ("logging", Configuration.LoggingSettings()), ("acme", Configuration.ACMESettings()), ("webmail", Configuration.WebmailSettings()),
+            ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
+            ("authentication.bimi", Configuration.IndicatorSettings()),
         ]
         for (section, value) in sections {
-            let documented = Configuration.documentation.filter { $0.path.hasPrefix("\(section).") }.map(\.name)
+            let documented = Configuration.documentation.filter { $0.path == "\(section).\($0.name)" }.map(\.name)
             #expect(Set(documented) == Set(Mirror(reflecting: value).children.compactMap(\.label)), "\(section)")
         }
     }

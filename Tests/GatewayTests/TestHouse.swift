@@ -12,6 +12,7 @@ import NIOSSL
 import SASL
 import SMTP
 import Testing
+import TransportSecurity
 
 @testable import Gateway
 
@@ -71,7 +72,8 @@ struct TestHouse: Sendable {
     /// What PosternServer makes of a configuration, on ports that the system chooses, with the house's clock and DNS.
     func withHost(
         _ name: String = "mail", roles: Set<Configuration.Role> = [.mx, .relay, .submission, .store],
-        listeners kinds: [Configuration.Listener.Kind] = [], runsQueue: Bool = true, change: (inout Configuration) throws -> Void = { _ in },
+        listeners kinds: [Configuration.Listener.Kind] = [], runsQueue: Bool = true, fetcher: (any MTASTSFetcher)? = nil,
+        change: (inout Configuration) throws -> Void = { _ in },
         _ body: (TestHost) async throws -> Void
     ) async throws {
         var configuration = Configuration()
@@ -93,7 +95,7 @@ struct TestHouse: Sendable {
         var client = SMTPClientConfiguration(hostname: configuration.hostname)
         client.shutdownGrace = .milliseconds(300)
         let pool = SMTPClientPool(configuration: client, tls: host.clientTLS, group: group, logger: Self.quiet)
-        let queue = host.queueRunner(host.deliveryMeans(pool: pool, resolver: resolver, now: now), now: now)
+        let queue = host.queueRunner(host.deliveryMeans(pool: pool, resolver: resolver, fetcher: fetcher, now: now), now: now)
         let listeners = Listeners(host: host, resolver: resolver, now: now) { queue.offer($0) }
         var servers: [SMTPServer] = []
         var ports: [Configuration.Listener.Kind: Int] = [:]
@@ -173,7 +175,7 @@ struct TestHost: Sendable {
     /// Puts a message into the queue as reception does.
     @discardableResult func enqueue(
         from sender: String? = "bob@kartapuce.test", to recipients: String..., notify: DSNNotify? = nil, original: String? = nil,
-        envelopeID: String? = nil, returns: DSNReturn? = nil, text: String = sample
+        envelopeID: String? = nil, returns: DSNReturn? = nil, requiresTLS: Bool = false, text: String = sample
     ) async throws -> (id: QueueID, trace: TraceID) {
         let trace = TraceID.random()
         var routes: [(recipient: EnvelopeRecipient, destination: String)] = []
@@ -183,7 +185,7 @@ struct TestHost: Sendable {
             routes.append((recipient, try host.router.route(address).get().destination.key))
         }
         let envelope = Envelope(
-            reversePath: try sender.map { try EmailAddress(parsing: $0) }, envelopeID: envelopeID, dsnReturn: returns)
+            reversePath: try sender.map { try EmailAddress(parsing: $0) }, envelopeID: envelopeID, dsnReturn: returns, requiresTLS: requiresTLS)
         let id = try await spool.enqueue(
             NewSpoolMessage(
                 trace: trace, envelope: envelope, routes: routes, prefix: ByteBuffer(string: "Received: by \(host.configuration.hostname); now\r\n"),

@@ -78,6 +78,10 @@ struct JourneyStoryTests {
         let reply = SMTPReply(550, nil, lines: [hostile, hostile])
         let operations: [JourneyEvent.Operation] = [
             .connected(.init(listener: hostile, client: hostile, clientPort: 1, server: hostile, serverPort: 2)),
+            .protected(
+                .init(
+                    peer: hostile, nextHop: hostile, source: hostile, level: hostile, encrypted: true, authenticated: true, version: hostile, dnssec: hostile,
+                    chain: [hostile], checks: [hostile], steps: [hostile], failure: hostile, verdict: hostile, reason: hostile)),
             .secured(.init(peer: hostile, version: hostile, cipher: hostile, verification: hostile, peerSubject: hostile, peerRoles: [hostile])),
             .authenticated(.init(user: hostile, mechanism: hostile, succeeded: false)),
             .exchanged(.init(peer: hostile, outbound: false, command: "RCPT TO:<\(hostile)>", reply: reply)),

@@ -60,7 +60,7 @@ final class ClientCertificates: Sendable {
 
     func client() throws -> SMTPClientTLS {
         SMTPClientTLS(
-            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: [authorityFile]),
+            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: [authorityFile]), observing: try .observing(),
             link: try .link(certificateFile: file("mx.pem"), keyFile: file("mx.key"), authorityFile: authorityFile))
     }
 }

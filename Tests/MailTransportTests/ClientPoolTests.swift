@@ -19,7 +19,7 @@ struct ClientPoolTests {
         var configuration = SMTPClientConfiguration(hostname: "smtp.kartapuce.test")
         configuration.shutdownGrace = .seconds(2)
         change(&configuration)
-        let contexts = try tls ?? SMTPClientTLS(opportunistic: .opportunistic(), verified: .verified())
+        let contexts = try tls ?? SMTPClientTLS(opportunistic: .opportunistic(), verified: .verified(), observing: .observing())
         return SMTPClientPool(configuration: configuration, tls: contexts, group: group, logger: Logger(label: "test"))
     }
 

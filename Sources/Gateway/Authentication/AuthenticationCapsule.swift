@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MailMessage
 
 /// What the edge found out about a message: it travels inwards in front of the message, signed and bound to the message's digest, so that no host
 /// behind the edge judges the edge's own address instead of the sender's.
@@ -33,5 +34,27 @@ struct AuthenticationCapsule: Codable, Sendable, Hashable {
         case accept
         /// Into the folder for junk.
         case junk
+    }
+}
+
+extension AuthenticationCapsule {
+    /// The capsule as its coding reads it, written by hand: one is made for every message.
+    var json: [UInt8] {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.field("host", host)
+            writer.field("trace", trace)
+            writer.field("time", time)
+            writer.field("byteCount", byteCount)
+            writer.field("sha256", sha256)
+            writer.field("client", client)
+            writer.field("helo", helo)
+            writer.field("reversePath", reversePath)
+            writer.field("results", results)
+            writer.field("dmarc", dmarc)
+            writer.field("headerFrom", headerFrom)
+            writer.field("disposition", disposition.rawValue)
+        }
+        return writer.octets
     }
 }

@@ -6,62 +6,76 @@ import NIOCore
 import SwiftASN1
 import X509
 
-/// Signs capsules with the key of this host's link certificate, which says that the host plays the role `mx`. A host without links signs with a key
-/// of its own, which only itself believes.
+/// Signs capsules with the key of this host's link certificate, which says that the host plays the role `mx`. A host without links authenticates them with
+/// a secret of its own (RFC 2104), for nobody but itself.
 struct CapsuleSealer: Sendable {
-    private let key: P256.Signing.PrivateKey
-    /// The link certificate in DER; empty where there is none.
-    private let certificate: [UInt8]
+    private enum Key {
+        /// The key with its certificate in Base64.
+        case link(P256.Signing.PrivateKey, certificate: [UInt8])
+        case own(SymmetricKey)
+    }
+
+    private let key: Key
 
     /// - Throws: ``HostError`` that names the file.
     init(_ link: Configuration.LinkFiles?, dataFolder: String) throws {
         guard let link else {
-            key = try Self.ownKey(folder: dataFolder)
-            certificate = []
+            key = .own(try Self.ownKey(folder: dataFolder))
             return
         }
+        let signing: P256.Signing.PrivateKey
         do {
-            key = try P256.Signing.PrivateKey(pemRepresentation: String(contentsOfFile: link.key, encoding: .utf8))
+            signing = try P256.Signing.PrivateKey(pemRepresentation: String(contentsOfFile: link.key, encoding: .utf8))
         } catch {
             throw HostError("\(link.key) holds no P-256 key in PEM, which postern pki issue makes: \(error)")
         }
         do {
-            certificate = try PEMDocument(pemString: String(contentsOfFile: link.certificate, encoding: .utf8)).derBytes
+            let document = try PEMDocument(pemString: String(contentsOfFile: link.certificate, encoding: .utf8))
+            key = .link(signing, certificate: Array(Data(document.derBytes).base64EncodedData()))
         } catch {
             throw HostError("\(link.certificate) holds no certificate in PEM: \(error)")
         }
     }
 
-    /// The key that this host believes itself with.
-    var ownPublicKey: P256.Signing.PublicKey { key.publicKey }
+    /// The secret that this host believes itself with; `nil` where it has links.
+    var ownKey: SymmetricKey? { if case .own(let key) = key { key } else { nil } }
 
-    private static func ownKey(folder: String) throws -> P256.Signing.PrivateKey {
-        let path = "\(folder)/capsule-key.pem"
+    private static func ownKey(folder: String) throws -> SymmetricKey {
+        let path = "\(folder)/capsule.key"
         if FileManager.default.fileExists(atPath: path) {
-            do {
-                return try P256.Signing.PrivateKey(pemRepresentation: String(contentsOfFile: path, encoding: .utf8))
-            } catch {
-                throw HostError("\(path) holds no P-256 key in PEM; remove it, and a new one is made: \(error)")
-            }
+            guard let text = try? String(contentsOfFile: path, encoding: .utf8), let octets = Data(base64Encoded: String(text.prefix { $0 != "\n" })),
+                octets.count == 32
+            else { throw HostError("\(path) holds no 32 octets in Base64; remove it, and a new key is made") }
+            return SymmetricKey(data: octets)
         }
-        let key = P256.Signing.PrivateKey()
-        try PrivateFile.write(key.pemRepresentation + "\n", to: path)
+        let key = SymmetricKey(size: .bits256)
+        // Written once, when the host starts.
+        let text = unsafe key.withUnsafeBytes { unsafe Data($0) }.base64EncodedString()
+        try PrivateFile.write(text + "\n", to: path)
         return key
     }
 
     /// The header field with the capsule, with its line end.
     func field(_ capsule: AuthenticationCapsule) throws -> ByteBuffer {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let payload = try encoder.encode(capsule)
-        let signature = try key.signature(for: CapsuleText.signed(payload))
-        let text = [payload, Data(certificate), signature.derRepresentation].map { $0.base64EncodedString() }.joined(separator: ".")
+        let payload = Data(capsule.json)
+        var text = Array(payload.base64EncodedData())
+        text.append(UInt8(ascii: "."))
+        switch key {
+        case .link(let key, let certificate):
+            text += certificate
+            text.append(UInt8(ascii: "."))
+            text += try key.signature(for: CapsuleText.signed(payload)).derRepresentation.base64EncodedData()
+        case .own(let key):
+            text.append(UInt8(ascii: "."))
+            text += Data(HMAC<SHA256>.authenticationCode(for: CapsuleText.signed(payload), using: key)).base64EncodedData()
+        }
         var buffer = ByteBuffer()
+        buffer.reserveCapacity(text.count + text.count / 16 + 64)
         buffer.writeString(AuthenticationCapsule.fieldName + ":")
-        var rest = Substring(text)
+        var rest = text[...]
         while !rest.isEmpty {
-            buffer.writeString("\r\n ")
-            buffer.writeSubstring(rest.prefix(CapsuleText.columns))
+            buffer.writeStaticString("\r\n ")
+            buffer.writeBytes(rest.prefix(CapsuleText.columns))
             rest = rest.dropFirst(CapsuleText.columns)
         }
         buffer.writeStaticString("\r\n")
@@ -101,10 +115,10 @@ struct CapsuleReader: Sendable {
     }
 
     private let authority: Certificate?
-    private let own: P256.Signing.PublicKey?
+    private let own: SymmetricKey?
 
     /// - Throws: ``HostError`` that names the file.
-    init(_ link: Configuration.LinkFiles?, own: P256.Signing.PublicKey?) throws {
+    init(_ link: Configuration.LinkFiles?, own: SymmetricKey?) throws {
         self.own = own
         do {
             authority = try link.map { try Certificate(pemEncoded: String(contentsOfFile: $0.authority, encoding: .utf8)) }
@@ -137,20 +151,25 @@ struct CapsuleReader: Sendable {
         let octets = field.rawValue.readableBytesView.filter { $0 > 0x20 }
         let parts = octets.split(separator: UInt8(ascii: "."), maxSplits: 3, omittingEmptySubsequences: false)
         guard parts.count == 3, let payload = Data(base64Encoded: Data(parts[0])), let der = Data(base64Encoded: Data(parts[1])),
-            let signed = Data(base64Encoded: Data(parts[2])), let signature = try? P256.Signing.ECDSASignature(derRepresentation: signed)
+            let proof = Data(base64Encoded: Data(parts[2]))
         else { throw .unreadable }
-        let key = try key(Array(der), at: time)
-        guard key.isValidSignature(signature, for: CapsuleText.signed(payload)) else { throw .signature }
+        guard try isProof(proof, of: CapsuleText.signed(payload), certificate: Array(der), at: time) else { throw .signature }
         guard let capsule = try? JSONDecoder().decode(AuthenticationCapsule.self, from: payload) else { throw .unreadable }
         return capsule
     }
 
-    /// The key of a certificate that our authority gave to a host with the role `mx`; without a certificate this host's own.
-    private func key(_ der: [UInt8], at time: Date) throws(Doubt) -> P256.Signing.PublicKey {
-        if der.isEmpty {
-            guard let own else { throw .certificate("there is none") }
-            return own
+    /// Whether a host with the role `mx` signed these octets, by its certificate; without a certificate this host itself.
+    private func isProof(_ proof: Data, of octets: Data, certificate der: [UInt8], at time: Date) throws(Doubt) -> Bool {
+        guard der.isEmpty else {
+            guard let signature = try? P256.Signing.ECDSASignature(derRepresentation: proof) else { throw .unreadable }
+            return try key(der, at: time).isValidSignature(signature, for: octets)
         }
+        guard let own else { throw .certificate("there is none") }
+        return HMAC<SHA256>.isValidAuthenticationCode(proof, authenticating: octets, using: own)
+    }
+
+    /// The key of a certificate that our authority gave to a host with the role `mx`.
+    private func key(_ der: [UInt8], at time: Date) throws(Doubt) -> P256.Signing.PublicKey {
         guard let authority else { throw .certificate("this host knows no authority") }
         guard let certificate = try? Certificate(derEncoded: der) else { throw .certificate("it can't be read") }
         guard certificate.issuer == authority.subject, authority.publicKey.isValidSignature(certificate.signature, for: certificate) else {

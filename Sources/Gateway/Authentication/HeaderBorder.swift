@@ -2,7 +2,8 @@ import DNS
 import MailAuthentication
 import MailMessage
 
-/// Takes fields out of messages from outside that only this organisation may write: Authentication-Results in its name (RFC 8601 §5), and capsules.
+/// Takes fields out of messages from outside that only this organisation may write: Authentication-Results in its name (RFC 8601 §5), capsules, and
+/// indicators (draft-brand-indicators-for-message-identification-12 §5.6).
 struct HeaderBorder: Sendable {
     private let border: AuthenticationResultsBorder
 
@@ -10,7 +11,7 @@ struct HeaderBorder: Sendable {
     init(_ configuration: Configuration, reservedNames: [String] = []) {
         let names = [configuration.hostname, configuration.authentication.authservID?.ascii].compactMap { $0 }
         border = AuthenticationResultsBorder(
-            identifiers: names, ownDomains: configuration.domains, reservedNames: [AuthenticationCapsule.fieldName] + reservedNames)
+            identifiers: names, ownDomains: configuration.domains, reservedNames: [AuthenticationCapsule.fieldName] + BIMIFields.ownNames + reservedNames)
     }
 
     /// Such fields, in the order of the message.

@@ -9,13 +9,15 @@ import SMTP
 
 /// What was come to about a message's sender.
 struct SenderJudgement: Sendable {
-    /// `nil` where the checks took too long.
+    /// `nil` where nothing was checked.
     var evaluation: SenderEvaluation?
     var disposition = AuthenticationCapsule.Disposition.accept
     /// The reply with which the message is refused; `nil` to take it.
     var refusal: SMTPReply?
-    /// What Authentication-Results says; `nil` where the checks took too long.
+    /// What Authentication-Results says; `nil` where nothing was checked.
     var results: AuthenticationResults?
+    /// The value of that field, on one line.
+    var resultsText: String?
     /// The fields to put in front: Authentication-Results and Received-SPF, and a capsule before them where there is one.
     var fields = ByteBuffer()
     /// The evidence.
@@ -27,6 +29,8 @@ struct SenderAssessor: Sendable {
     let verifier: SenderVerifier
     let settings: Configuration.AuthenticationSettings
     let hostname: String
+    /// Looks for indicators; `nil` where this organisation doesn't.
+    var indicators: IndicatorJudge?
 
     var authservID: String { settings.authservID?.ascii ?? hostname }
 
@@ -37,7 +41,8 @@ struct SenderAssessor: Sendable {
     /// - Throws: what reading the message throws.
     func assess(_ client: SenderClient?, _ content: any MessageContent, at time: Date) async throws -> SenderJudgement {
         let start = ContinuousClock.now
-        guard let evaluation = try await evaluate(client, content, at: time) else { return tooLate() }
+        let limit = Duration.seconds(settings.timeoutSeconds)
+        let evaluation = try await verifier.verify(client, content: content, at: time) { TimeLimitedResolver($0, limit: limit) }
         var judgement = SenderJudgement(evaluation: evaluation)
         judgement.steps = SenderEvidence.steps(of: evaluation)
         let decision = policy.decide(evaluation.dmarc, arc: evaluation.forwarders)
@@ -49,30 +54,28 @@ struct SenderAssessor: Sendable {
                         check: "sender", result: judgement.refusal.map { $0.isTransientFailure ? "defer" : "reject" } ?? judgement.disposition.rawValue,
                         explanation: SenderEvidence.explanation(of: decision))), (ContinuousClock.now - start).seconds
             ))
-        let results = evaluation.results(identifier: authservID, disposition: decision.disposition)
+        var results = evaluation.results(identifier: authservID, disposition: decision.disposition)
+        var indicatorFields = ""
+        if let indicators, judgement.refusal == nil {
+            let header = HeaderSection(parsing: try await content.read(0..<min(content.byteCount, SenderVerifier.headerLimit)))
+            let indication = await indicators.judge(evaluation, header, at: time)
+            results.results.append(indication.result)
+            judgement.steps += indication.steps
+            // Mail that goes into Junk shows nothing.
+            if judgement.disposition == .accept { indicatorFields = indication.fields }
+        }
         judgement.results = results
-        judgement.fields.writeString(results.field())
+        let field = results.field()
+        judgement.resultsText = AuthenticationResults.value(ofField: field)
+        judgement.fields.writeString(field)
         if let spf = evaluation.spf, let client {
             var writer = HeaderWriter()
             writer.structured(
                 "Received-SPF", spf.receivedSPF(receiver: hostname, address: client.address, helo: client.helo, mailFrom: client.mailFrom))
             judgement.fields.writeImmutableBuffer(writer.buffer)
         }
+        judgement.fields.writeString(indicatorFields)
         return judgement
-    }
-
-    /// `nil` where the time is up: what DNS doesn't say in time it doesn't say.
-    private func evaluate(_ client: SenderClient?, _ content: any MessageContent, at time: Date) async throws -> SenderEvaluation? {
-        try await withThrowingTaskGroup(of: SenderEvaluation?.self) { group in
-            group.addTask { try await verifier.verify(client, content: content, at: time) }
-            group.addTask { [limit = settings.timeoutSeconds] in
-                try await Task.sleep(for: .seconds(limit))
-                return nil
-            }
-            let first = try await group.next() ?? nil
-            group.cancelAll()
-            return first
-        }
     }
 
     private var policy: DMARCDispositionPolicy {
@@ -108,15 +111,5 @@ struct SenderAssessor: Sendable {
                 ?? "The policy of \(dmarc.recordDomain?.ascii ?? "the author's domain") refuses mail that isn't proven to be from \(dmarc.headerFrom ?? "it") (DMARC)"
             judgement.refusal = SMTPReply(550, .init(5, 7, 1), String(reason.prefix(400)))
         }
-    }
-
-    private func tooLate() -> SenderJudgement {
-        var judgement = SenderJudgement()
-        let reason = "the checks took longer than \(settings.timeoutSeconds) s"
-        judgement.steps = [(.checked(.init(check: "sender", result: "temperror", explanation: reason)), Double(settings.timeoutSeconds))]
-        if settings.temporaryErrors == .defer, settings.mode == .enforce {
-            judgement.refusal = SMTPReply(451, .init(4, 4, 3), "The sender can't be checked now; try again later")
-        }
-        return judgement
     }
 }

@@ -24,11 +24,11 @@ struct SenderJudge: Sendable {
         var judgement = SenderJudgement()
         if assessor.settings.mode != .off { judgement = try await assessor.assess(client, transaction.content, at: time) }
         // Also where nothing was found out: by its capsule the relay knows what came from outside, and signs none of it as ours.
-        let results = judgement.results ?? AuthenticationResults(identifier: assessor.authservID)
+        let results = judgement.resultsText ?? AuthenticationResults(identifier: assessor.authservID).description
         let capsule = AuthenticationCapsule(
             host: assessor.hostname, trace: "\(trace)", time: Int(time.timeIntervalSince1970), byteCount: description.byteCount,
             sha256: description.evidence.sha256, client: "\(client.address)", helo: client.helo, reversePath: client.mailFrom,
-            results: results.description, dmarc: judgement.evaluation?.dmarc.result.rawValue,
+            results: results, dmarc: judgement.evaluation?.dmarc.result.rawValue,
             headerFrom: judgement.evaluation?.dmarc.headerFrom, disposition: judgement.disposition)
         var fields = try sealer.field(capsule)
         fields.writeImmutableBuffer(judgement.fields)

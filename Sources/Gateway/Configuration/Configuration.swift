@@ -27,6 +27,10 @@ public struct Configuration: Sendable, Equatable {
     public var webmail: WebmailSettings?
     public var resolver: ResolverSettings = .init()
     public var authentication: AuthenticationSettings = .init()
+    /// How mail is protected on its way to other organisations.
+    public var transport: TransportSettings = .init()
+    /// How web servers of other organisations are spoken with.
+    public var web: WebSettings = .init()
     public var signing: SigningSettings = .init()
     /// How this process filters for an MTA; `nil`: it doesn't.
     public var milter: MilterSettings?

@@ -35,6 +35,8 @@ extension Configuration {
         public var allowlist: [DomainName] = []
         /// Another mode for single author domains, with those below them.
         public var domains: [DomainName: Mode] = [:]
+        /// Whether indicators of senders are looked for.
+        public var bimi: IndicatorSettings = .init()
         /// How long all checks of one message may take.
         public var timeoutSeconds: Int = 20
         public init() {}
@@ -91,6 +93,7 @@ extension Configuration {
                     if let mode = reader.within(text, at: key, { reader in word.read(value, &reader) }) { target.domains[name] = mode }
                 }
             },
+            .init("bimi", \.bimi, fields: indicatorFields, "whether senders' indicators are shown, and whose"),
             .init(
                 "timeoutSeconds", \.timeoutSeconds, .duration(unit: 1000, 1...120), in: initial, example: "20s",
                 "how long the checks of a message may take in all"),

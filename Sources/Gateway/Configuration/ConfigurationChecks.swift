@@ -14,6 +14,7 @@ extension Configuration {
         checkMonitoring(&reader)
         checkProxies(&reader)
         checkMilter(&reader)
+        checkIndicators(&reader)
         checkCertificates(&reader)
     }
 
@@ -240,6 +241,8 @@ extension Configuration {
         files += authorities.map { ("authorities", $0) }
         if let file = resolver.trustAnchorFile { files.append(("resolver.trustAnchorFile", file)) }
         if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
+        if let file = web.authorities { files.append(("web.authorities", file)) }
+        if let file = authentication.bimi.markAuthorities { files.append(("authentication.bimi.markAuthorities", file)) }
         if let acme {
             // It makes these itself.
             files.removeAll { $0.key.hasPrefix("certificate.") }

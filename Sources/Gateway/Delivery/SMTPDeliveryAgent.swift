@@ -5,6 +5,7 @@ import MailMessage
 import MailStore
 import MailTransport
 import SMTP
+import TransportSecurity
 
 /// The delivery agent for everything that is reached by SMTP: other hosts of ours, and the mail exchangers of the internet.
 struct SMTPDeliveryAgent: DeliveryAgent {
@@ -19,6 +20,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     let hostname: String
     /// Whether this host may send to the internet: only the role `relay` may. The router never asks another host to; this keeps it so where a queue was tampered with.
     let reachesInternet: Bool
+    /// How mail must be protected on its way to other organisations.
+    let planner: TransportPlanner
     let now: @Sendable () -> Date
 
     func deliver(_ job: DeliveryJob) async -> DeliveryResult {
@@ -40,6 +43,10 @@ struct SMTPDeliveryAgent: DeliveryAgent {
         case .literal where !reachesInternet, .exchangers where !reachesInternet:
             return .uniform(job, .deferred, SMTPReply(451, .init(4, 3, 5), "This host doesn't send to the internet: it isn't the relay"))
         case .literal(let address):
+            guard planner.settings.minimum == .none || planner.settings.minimum == .opportunistic else {
+                let reply = SMTPReply(550, .init(5, 7, 10), "Encryption needed: whoever answers at [\(address)] can't be proven to be the right host")
+                return .uniform(job, .failed, reply)
+            }
             let target = SMTPTarget(hostname: "[\(address)]", addresses: [address], port: port, security: .opportunistic)
             return await deliver(job, to: [target], steps: [])
         case .exchangers(let domain):
@@ -56,11 +63,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             DeliveryResult.Step(operation: .resolved(.init(lookup)), time: start, seconds: lookup.duration.seconds)
         }
         switch route.outcome {
-        case .hosts(let hosts):
-            let targets = hosts.map {
-                SMTPTarget(hostname: $0.name.ascii, addresses: $0.addresses, port: port, security: .opportunistic)
-            }
-            return await deliver(job, to: targets, steps: steps)
+        case .hosts(let hosts): return await deliver(job, to: hosts, of: await planner.destination(domain, route), steps: steps)
         case .ownHost:
             // Only better exchangers may be tried, or the message would come back to us; there is none.
             let reply = SMTPReply(554, .init(5, 4, 6), "The best mail exchanger of \(domain.ascii) is this host itself")
@@ -78,24 +81,74 @@ struct SMTPDeliveryAgent: DeliveryAgent {
         }
     }
 
+    /// Tries the hosts of another organisation in order, each as its policies want, until one has answered for the message.
+    private func deliver(
+        _ job: DeliveryJob, to hosts: [MailHost], of destination: TransportPlanner.Destination, steps: [DeliveryResult.Step]
+    ) async -> DeliveryResult {
+        var result = DeliveryResult.uniform(
+            job, .deferred, SMTPReply(451, .init(4, 4, 1), "No host could be reached"), steps: steps + destination.steps)
+        // What a host that may be tried again said outweighs what another one can never give.
+        var deferred: [DeliveryReport.Outcome]?
+        let (tag, isReport) = await tag(of: job)
+        for host in hosts {
+            guard let address = host.addresses.first else { continue }
+            let (judge, steps) = await planner.judge(
+                host, of: destination, port: port, tag: tag, isNotice: job.envelope.reversePath == nil, isReport: isReport)
+            result.steps += steps
+            var isKeptBack = true
+            if let verdict = judge.refusal(at: address) {
+                result.steps.append(.init(operation: .protected(.init(verdict, address: address)), time: now()))
+                let reply = SMTPReply(verdict, of: host)
+                result.host = host.name.ascii
+                result.outcomes = DeliveryResult.uniform(job, reply.isPermanentFailure ? .failed : .deferred, reply).outcomes
+                result.failures.append("\(host.name): \(reply)")
+            } else {
+                let target = SMTPTarget(
+                    hostname: host.name.ascii, addresses: host.addresses, port: port, security: .judged, serverName: judge.requirement.serverName.ascii)
+                let message = OutboundMessage(envelope: job.envelope, content: job.message.content, trace: nil, judge: judge)
+                isKeptBack = await attempt(message, target, &result)
+                await planner.hosts.keep(host.name, limits: planner.settings.suspicion)
+            }
+            guard isKeptBack || result.isUnreachable else { return result }
+            if result.isUnreachable { deferred = result.outcomes }
+        }
+        if let deferred { result.outcomes = deferred }
+        return result
+    }
+
+    /// What the message itself says about TLS (RFC 8689 §4.1), and whether it is a report on TLS (RFC 8460 §5.3).
+    private func tag(of job: DeliveryJob) async -> (TLSTag, isReport: Bool) {
+        let content = job.message.content
+        guard !job.envelope.requiresTLS, let head = try? await content.read(0..<min(content.byteCount, 256 * 1024)) else {
+            return (TLSTag(hasParameter: job.envelope.requiresTLS, field: .absent), false)
+        }
+        let header = HeaderSection(parsing: head)
+        return (TLSTag(hasParameter: false, field: TLSRequiredField.read(in: header)), header.first(named: "TLS-Report-Domain") != nil)
+    }
+
     /// Tries targets in order until one has answered for the message.
     private func deliver(_ job: DeliveryJob, to targets: [SMTPTarget], steps: [DeliveryResult.Step]) async -> DeliveryResult {
         var result = DeliveryResult.uniform(job, .deferred, SMTPReply(451, .init(4, 4, 1), "No host could be reached"), steps: steps)
-        var failures: [String] = []
         for target in targets {
             let isLink = target.security == .link
             let message = OutboundMessage(envelope: job.envelope, content: job.message.content, trace: isLink ? job.message.trace : nil)
-            let start = now()
-            let report = await pool.deliver(message, to: target)
-            result.outcomes = report.outcomes
-            result.host = report.hostname
-            result.address = report.remoteAddress
-            failures += report.failures
-            result.steps += self.steps(of: report, from: start)
+            _ = await attempt(message, target, &result)
             if !result.isUnreachable { break }
         }
-        result.failures = failures
         return result
+    }
+
+    /// Tries one target.
+    /// - Returns: whether the message was kept back because of what was seen of the host.
+    private func attempt(_ message: OutboundMessage, _ target: SMTPTarget, _ result: inout DeliveryResult) async -> Bool {
+        let start = now()
+        let report = await pool.deliver(message, to: target)
+        result.outcomes = report.outcomes
+        result.host = report.hostname
+        result.address = report.remoteAddress
+        result.failures += report.failures
+        result.steps += steps(of: report, from: start)
+        return report.isKeptBack
     }
 
     private func steps(of report: DeliveryReport, from start: Date) -> [DeliveryResult.Step] {
@@ -104,13 +157,30 @@ struct SMTPDeliveryAgent: DeliveryAgent {
         let startTLS = report.exchanges.firstIndex { $0.command == "STARTTLS" }
         var time = start
         if let tls = report.tls, startTLS == nil { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
+        var receipts = report.judgements.map { JourneyEvent.Operation.protected(.init($0.verdict, address: $0.address)) }
         for (index, exchange) in report.exchanges.enumerated() {
+            if exchange.command.hasPrefix("MAIL ") {
+                steps += receipts.map { .init(operation: $0, time: time) }
+                receipts = []
+            }
             let evidence = JourneyEvent.Exchanged(peer: peer, outbound: true, command: exchange.command, reply: exchange.reply)
             steps.append(.init(operation: .exchanged(evidence), time: time, seconds: exchange.duration.seconds))
             time = time.addingTimeInterval(exchange.duration.seconds)
             if let tls = report.tls, index == startTLS { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
         }
+        steps += receipts.map { .init(operation: $0, time: time) }
         return steps
+    }
+}
+
+extension SMTPReply {
+    /// What the recipients hear of a host that isn't even to be tried.
+    fileprivate init(_ verdict: TLSVerdict, of host: MailHost) {
+        switch verdict.outcome {
+        case .refuse(let status, let reason): self.init(550, status == "5.7.30" ? .init(5, 7, 30) : .init(5, 7, 10), "\(host.name): \(reason)")
+        case .retry(_, let reason): self.init(451, .init(4, 7, 5), "\(host.name): \(reason)")
+        case .proceed: self.init(451, .init(4, 7, 5), "\(host.name) isn't to be tried")
+        }
     }
 }
 

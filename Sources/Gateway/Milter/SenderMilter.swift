@@ -86,7 +86,7 @@ final class SenderMilter: MilterService {
         var changes = clean.changes
         guard let assessor = rules.assessor else { return MilterVerdict(.continue, changes: changes) }
         let judgement = try await assessor.assess(client, clean.content, at: time)
-        let results = judgement.results.map { "\($0)" } ?? "the checks took too long"
+        let results = judgement.resultsText ?? ""
         func tell(_ decision: String) {
             var metadata: Logger.Metadata = ["results": "\(results)", "decision": "\(decision)"]
             if !clean.removed.isEmpty { metadata["removed"] = "\(clean.removed.joined(separator: ", "))" }

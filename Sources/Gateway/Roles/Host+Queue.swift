@@ -3,6 +3,7 @@ import FoundationEssentials
 import MailMessage
 import MailStore
 import MailTransport
+import TransportSecurity
 
 extension Host {
     /// How this host delivers, and what becomes of the outcomes.
@@ -12,11 +13,21 @@ extension Host {
         let settlement: Settlement
     }
 
-    /// - Parameter resolver: another one than the host's, for tests.
-    func deliveryMeans(pool: SMTPClientPool, resolver: (any Resolver)? = nil, now: @escaping @Sendable () -> Date) -> DeliveryMeans {
+    /// - Parameters:
+    ///   - resolver: another one than the host's, for tests.
+    ///   - fetcher: fetches policies of MTA-STS; `nil`: they aren't followed.
+    func deliveryMeans(
+        pool: SMTPClientPool, resolver: (any Resolver)? = nil, fetcher: (any MTASTSFetcher)? = nil, now: @escaping @Sendable () -> Date
+    ) -> DeliveryMeans {
+        let resolver = resolver ?? self.resolver
+        let isRelay = configuration.roles.contains(.relay)
+        let planner = TransportPlanner(
+            settings: configuration.transport, resolver: resolver,
+            policies: fetcher.map { PolicyMemory(resolver: resolver, fetcher: $0, spool: spool, now: now, logger: logger) }, hosts: hostMemory,
+            roots: isRelay ? PKIXRoots.trusted(by: configuration, logger: logger) : PKIXRoots(), now: now, logger: logger)
         let remote = SMTPDeliveryAgent(
-            pool: pool, resolver: resolver ?? self.resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
-            hostname: configuration.hostname, reachesInternet: configuration.roles.contains(.relay), now: now)
+            pool: pool, resolver: resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
+            hostname: configuration.hostname, reachesInternet: isRelay, planner: planner, now: now)
         let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, now: now, logger: logger) }
         let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
         let notices = Notices(

@@ -31,6 +31,8 @@ struct Host: Sendable {
     /// Signs what the edge found out; `nil` where this host isn't the edge.
     let capsuleSealer: CapsuleSealer?
     let capsuleReader: CapsuleReader
+    /// What this host has for indicators; `nil` where it looks for none.
+    private(set) var indicators: IndicatorSource?
     /// The keys that this host signs with.
     private(set) var signingKeys: DKIMKeyFolder.Keys
     private(set) var router: Router
@@ -39,6 +41,8 @@ struct Host: Sendable {
     let storage: StorageAlarm
     /// Shared by all listeners: a client may come back by another one.
     let repetitions: RepeatedMessages
+    /// What other organisations' hosts offered before.
+    let hostMemory: HostMemory
     let logger: Logger
 
     init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) async throws {
@@ -60,7 +64,7 @@ struct Host: Sendable {
                 certificateFile: $0.certificate, keyFile: $0.key, audience: roles.contains(.mx) ? .internet : .clients)
         }
         clientTLS = SMTPClientTLS(
-            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities),
+            opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities), observing: try .observing(),
             link: try configuration.link.map {
                 try .link(certificateFile: $0.certificate, keyFile: $0.key, authorityFile: $0.authority)
             })
@@ -68,15 +72,18 @@ struct Host: Sendable {
             try TLSServerContext(certificateFile: $0.certificate, keyFile: $0.key, audience: .link(authorityFile: $0.authority))
         }
         capsuleSealer = roles.contains(.mx) ? try CapsuleSealer(configuration.link, dataFolder: configuration.dataFolder) : nil
-        capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownPublicKey)
+        capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownKey)
         signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
+        indicators = try IndicatorSource(configuration)
         router = Router(configuration: configuration)
         recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         repetitions = try await RepeatedMessages(spool: spool, at: .now)
+        hostMemory = HostMemory(spool: spool, logger: logger)
     }
 
     /// Closes what was opened, when nothing uses it any more.
     func close() async throws {
+        await indicators?.close()
         resolver.shutdown()
         try await mailboxes?.close()
         try await spool.close()
@@ -96,6 +103,7 @@ struct Host: Sendable {
         var host = self
         host.signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
         host.configuration = configuration
+        host.indicators = try IndicatorSource(configuration, earlier: indicators)
         host.router = Router(configuration: configuration)
         host.recorder = JourneyRecorder(host: configuration.hostname, log: spool, isEnabled: configuration.journeys.enabled)
         return host

@@ -97,7 +97,8 @@ struct Listeners: Sendable {
             if configuration.authentication.mode != .off || configuration.link != nil && !staysHere, let sealer = host.capsuleSealer {
                 let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
                 let assessor = SenderAssessor(
-                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
+                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname,
+                    indicators: host.indicators?.judge(configuration, resolver: resolver, group: host.group))
                 authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)
             }
         case .submission, .submissions:

@@ -36,7 +36,8 @@ extension Configuration {
         return (
             differing([
                 ("domains", domains != other.domains), ("routes", routes != other.routes), ("limits", limits != other.limits),
-                ("queue", queue != other.queue), ("authentication", authentication != other.authentication), ("signing", signing != other.signing),
+                ("queue", queue != other.queue), ("authentication", authentication != other.authentication), ("web", web != other.web),
+                ("signing", signing != other.signing),
                 ("journeys", journeys.enabled != other.journeys.enabled || journeys.keepDays != other.journeys.keepDays),
                 ("logging.level", logging.level != other.logging.level),
             ]),
@@ -59,6 +60,7 @@ extension Configuration {
     func taking(liveSectionsOf other: Configuration) -> Configuration {
         var result = self
         result.domains = other.domains
+        result.web = other.web
         result.routes = other.routes
         result.limits = other.limits
         result.queue = other.queue

@@ -102,15 +102,16 @@ extension AuthenticationResults.MethodResult {
     ///   - selector: the selector.
     ///   - authority: whether the mark certificate was verified: `pass`, `fail` or `none`.
     ///   - authorityURI: where the certificate is.
+    ///   - indicatorHash: the end of the indicator's SHA-256, where the message has a field BIMI-Indicator.
     ///   - reason: why.
     ///   - comment: for people.
     public static func bimi(
         _ result: String, domain: String? = nil, selector: String? = nil, authority: String? = nil, authorityURI: String? = nil,
-        reason: String? = nil, comment: String? = nil
+        indicatorHash: String? = nil, reason: String? = nil, comment: String? = nil
     ) -> Self {
         let properties = [
             ("header", "d", domain), ("header", "selector", selector), ("policy", "authority", authority),
-            ("policy", "authority-uri", authorityURI),
+            ("policy", "authority-uri", authorityURI), ("policy", "indicator-hash", indicatorHash),
         ]
         return make("bimi", result, properties, reason: reason, comment: comment)
     }

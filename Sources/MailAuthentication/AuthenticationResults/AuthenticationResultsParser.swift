@@ -357,7 +357,14 @@ struct AuthenticationResultsParser {
     private static func isKeyword(_ octet: UInt8) -> Bool { isKeywordWithoutDot(octet) || octet == UInt8(ascii: ".") }
 
     /// `token` of RFC 2045 §5.1, with UTF-8 (RFC 6532 §3.2).
-    static func isToken(_ octet: UInt8) -> Bool { octet > 0x20 && octet != 0x7F && !"()<>@,;:\\\"/[]?=".utf8.contains(octet) }
+    static func isToken(_ octet: UInt8) -> Bool {
+        switch octet {
+        case 0...0x20, 0x7F: false
+        // ( ) < > @ , ; : \ " / [ ] ? =
+        case 0x28, 0x29, 0x3C, 0x3E, 0x40, 0x2C, 0x3B, 0x3A, 0x5C, 0x22, 0x2F, 0x5B, 0x5D, 0x3F, 0x3D: false
+        default: true
+        }
+    }
 
     private static func isLocalPart(_ octet: UInt8) -> Bool { octet > 0x20 && octet != 0x7F && !"()<>@,;:\\\"[]".utf8.contains(octet) }
 

@@ -23,6 +23,16 @@ extension AuthenticationResults {
         return "\(name):\(writer.text)\r\n"
     }
 
+    /// The value on one line, as ``field(named:allowsUTF8:)`` writes it, which was made already: without its name, folds and line end.
+    public static func value(ofField field: String) -> String {
+        var octets: [UInt8] = []
+        octets.reserveCapacity(field.utf8.count)
+        var value = field.utf8[...]
+        if let colon = value.firstIndex(of: UInt8(ascii: ":")) { value = value[value.index(after: colon)...].dropFirst() }
+        for octet in value where octet != 0x0D && octet != 0x0A { octets.append(octet) }
+        return String(decoding: octets, as: UTF8.self)
+    }
+
     /// The value on one line, for people and for databases.
     public var description: String {
         var writer = AuthenticationResultsWriter(allowsUTF8: true, used: 0, lineLength: .max)
@@ -98,6 +108,7 @@ struct AuthenticationResultsWriter {
 
     /// Letters, digits, hyphens and underscores: all that a registered name has.
     private static func keyword(_ text: String) -> String {
+        if !text.isEmpty, text.utf8.count <= 64, text.utf8.allSatisfy({ (0x61...0x7A).contains($0) || $0 == UInt8(ascii: "-") }) { return text }
         let octets = text.lowercased().utf8.filter {
             (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
         }
@@ -128,25 +139,29 @@ struct AuthenticationResultsWriter {
 
     /// A comment as words between which folds may be (RFC 5322 §3.2.2).
     private func comment(_ text: String) -> [String] {
-        var escaped = "("
-        for scalar in clean(text).unicodeScalars {
-            if scalar == "(" || scalar == ")" || scalar == "\\" { escaped.unicodeScalars.append("\\") }
-            escaped.unicodeScalars.append(scalar)
-        }
-        return (escaped + ")").split(separator: " ").map(String.init)
+        let escaped = Self.escaping(clean(text)) { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ")") || $0 == UInt8(ascii: "\\") }
+        return "(\(escaped))".split(separator: " ").map(String.init)
     }
 
     private func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in clean(text).unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { quoted.unicodeScalars.append("\\") }
-            quoted.unicodeScalars.append(scalar)
+        "\"" + Self.escaping(clean(text)) { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") } + "\""
+    }
+
+    /// The text with a backslash before some characters of ASCII.
+    private static func escaping(_ text: String, _ needsBackslash: (UInt8) -> Bool) -> String {
+        guard text.utf8.contains(where: needsBackslash) else { return text }
+        var octets: [UInt8] = []
+        octets.reserveCapacity(text.utf8.count + 16)
+        for octet in text.utf8 {
+            if needsBackslash(octet) { octets.append(UInt8(ascii: "\\")) }
+            octets.append(octet)
         }
-        return quoted + "\""
+        return String(decoding: octets, as: UTF8.self)
     }
 
     /// At most ``valueLimit`` octets, tabs as blanks, control characters and line separators as `?`, and everything beyond ASCII where UTF-8 isn't allowed.
     private func clean(_ text: String) -> String {
+        if text.utf8.count <= Self.valueLimit, text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return text }
         var result = String.UnicodeScalarView()
         var count = 0
         for scalar in text.unicodeScalars {
@@ -172,15 +187,21 @@ struct AuthenticationResultsWriter {
     private static func isDomain(_ text: Substring) -> Bool {
         !text.isEmpty
             && text.utf8.allSatisfy { octet in
-                octet >= 0x80 || (0x30...0x39).contains(octet) || (0x61...0x7A).contains(octet | 0x20) || ".-_".utf8.contains(octet)
+                switch octet {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x80..., UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"): true
+                default: false
+                }
             }
     }
 
     /// RFC 5322 §3.2.3 with RFC 6532 §3.2.
     private static func isDotAtom(_ text: Substring) -> Bool {
         text.utf8.allSatisfy { octet in
-            octet >= 0x80 || (0x30...0x39).contains(octet) || (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet)
-                || ".!#$%&'*+-/=?^_`{|}~".utf8.contains(octet)
+            switch octet {
+            // Those of RFC 5322 and the dot: no blanks, controls and specials.
+            case 0...0x20, 0x7F, 0x22, 0x28, 0x29, 0x2C, 0x3A...0x3C, 0x3E, 0x40, 0x5B...0x5D: false
+            default: true
+            }
         }
     }
 

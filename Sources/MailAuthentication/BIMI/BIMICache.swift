@@ -39,6 +39,9 @@ public final class BIMICache: Sendable {
         }
     }
 
+    /// How much later than now something may have been stored.
+    private static let skewSeconds: Double = 60
+
     private let limits: Limits
     private let state = Mutex(State())
 
@@ -50,8 +53,8 @@ public final class BIMICache: Sendable {
         state.withLock { state in
             guard var entry = state.entries[location.text] else { return nil }
             let age = now.timeIntervalSince(entry.storedAt)
-            // A clock that was set back would keep an entry for ever.
-            guard age >= 0, age < limits.timeToLiveSeconds else {
+            // A clock that was set back would keep an entry for ever. A message that came in before something was fetched for another one may use it.
+            guard age >= -Self.skewSeconds, age < limits.timeToLiveSeconds else {
                 state.remove(location.text)
                 return nil
             }

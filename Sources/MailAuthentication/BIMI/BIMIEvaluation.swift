@@ -54,6 +54,9 @@ public struct BIMIEvaluation: Sendable {
         self.reason = reason
     }
 
+    /// Nobody waited for the end.
+    public static var late: BIMIEvaluation { BIMIEvaluation(.temperror, reason: "it took too long") }
+
     /// `header.d`: the domain of the record that was found.
     public var domain: DomainName? { record == nil ? nil : discovery?.domain }
     /// `header.selector`: the selector of the record that was found.

@@ -5,7 +5,7 @@ public import FoundationEssentials
 /// draft-fetch-validation-vmc-wchuang-11 §5.3).
 public struct BIMIEvaluator: Sendable {
     /// What an indicator without evidence is worth.
-    public enum Evidence: String, Sendable, Hashable, Codable {
+    public enum Evidence: String, Sendable, Hashable, Codable, CaseIterable {
         /// Nothing: anybody may publish anybody's logo. The result is `skipped`, because the sending domain isn't trusted.
         case required
         /// It passes, with `policy.authority=none`.
@@ -191,8 +191,8 @@ public struct BIMIEvaluator: Sendable {
             return octets
         } catch {
             evaluation.fetches.append(BIMIFetch(location: location, octets: nil, error: error, isFromCache: false))
-            // §7.7: 'temperror' is for the DNS; everything else that fails is 'fail'.
-            evaluation.result = error.code == .nameLookupFailed ? .temperror : .fail
+            // §7.7: 'temperror' is for the DNS; everything else that fails is 'fail'. What nobody waited for has not failed.
+            evaluation.result = error.code == .nameLookupFailed || error.code == .pending ? .temperror : .fail
             evaluation.reason = "\(location.text) can't be fetched: \(error)"
             return nil
         }

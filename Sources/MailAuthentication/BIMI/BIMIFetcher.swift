@@ -1,7 +1,7 @@
 /// Fetches an indicator or evidence. The library opens no sockets: whoever calls it passes this in.
 ///
 /// An implementation speaks HTTPS to port 443 of the location's host, checks its certificate for the host's name against the roots of the
-/// web (draft-brand-indicators-for-message-identification-12 §7.5), connects to no address of ``BIMIAddresses/isForbidden(_:)``, reads at most
+/// web (draft-brand-indicators-for-message-identification-12 §7.5), connects to no address that `IPAddress.isSpecial` knows, reads at most
 /// `limit` octets, and gives up after a time of its own.
 public protocol BIMIFetcher: Sendable {
     /// The octets at a location.
@@ -26,6 +26,8 @@ public struct BIMIFetchError: Error, Hashable, Sendable, CustomStringConvertible
         case tooLarge
         /// The answer is another than 200, or a redirection to a location that may not be fetched.
         case refused
+        /// It is still on its way, or has to wait for others: a later message may find it.
+        case pending
     }
     /// What failed.
     public var code: Code
@@ -41,7 +43,7 @@ public struct BIMIFetchError: Error, Hashable, Sendable, CustomStringConvertible
     /// Whether another try may succeed soon.
     public var isTemporary: Bool {
         switch code {
-        case .nameLookupFailed, .connectionFailed, .timeout: true
+        case .nameLookupFailed, .connectionFailed, .timeout, .pending: true
         case .noAddress, .untrusted, .tooLarge, .refused: false
         }
     }

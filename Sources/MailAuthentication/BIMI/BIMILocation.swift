@@ -3,7 +3,7 @@ public import DNS
 /// The address of an indicator or of evidence: HTTPS, a name in the DNS, the port 443, and nothing that could lead elsewhere
 /// (draft-brand-indicators-for-message-identification-12 §4.3, RFC 3986 §3).
 ///
-/// Whoever fetches it resolves the name, refuses every address of ``BIMIAddresses/isForbidden(_:)``, and follows no redirection to
+/// Whoever fetches it resolves the name, refuses every address that `IPAddress.isSpecial` knows, and follows no redirection to
 /// anything that this type refuses.
 public struct BIMILocation: Sendable, Hashable, CustomStringConvertible {
     /// The octets of the longest URI that is taken; RFC 9110 §4.1 wants 8000 from those who serve them, and logos need less.
@@ -101,14 +101,14 @@ public enum BIMILocationError: Error, Hashable, Sendable, CustomStringConvertibl
     public var description: String {
         let draft = "draft-brand-indicators-for-message-identification-12 §4.3"
         return switch self {
-        case .tooLong: "the URI has more than \(BIMILocation.octetLimit) octets"
+        case .tooLong: "the URI has more than \(BIMILocation.octetLimit) octets (RFC 9110 §4.1)"
         case .invalidCharacter(let offset): "a character can't stand in a URI (at octet \(offset); RFC 3986 §2)"
         case .notHTTPS: "the URI isn't one of HTTPS (\(draft))"
         case .userInformation: "the URI has a user's name (RFC 9110 §4.2.4)"
         case .addressLiteral: "the URI's host is an address and no domain name (\(draft))"
         case .invalidHost(let host): "“\(host)” is no domain name (RFC 1035 §2.3.1)"
         case .notFullyQualified(let host): "“\(host)” is no fully qualified domain name (\(draft))"
-        case .otherPort(let port): "the URI's port is “\(port)”, and only 443 is fetched from"
+        case .otherPort(let port): "the URI's port is “\(port)”, and only 443 is fetched from (RFC 9110 §4.2.2)"
         }
     }
 }

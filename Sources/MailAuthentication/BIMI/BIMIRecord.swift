@@ -139,19 +139,20 @@ public enum BIMIRecordError: Error, Hashable, Sendable, CustomStringConvertible 
     case tooManyPrefixes
 
     public var description: String {
-        let (what, section) =
-            switch self {
-            case .notARecord: ("the text doesn't begin with “v=BIMI1”", "4.3")
-            case .tooLong(let octets): ("the record has \(octets) octets, more than \(BIMIRecord.octetLimit)", "4.3")
-            case .notATagList(let error): ("\(error)", "4.3")
-            case .repeatedTag(let name): ("the tag “\(name)” comes twice", "4.3")
-            case .missingLocation: ("the tag “l” is missing", "4.3")
-            case .severalLocations(let tag): ("“\(tag)=” has a comma, and must be one single URI", "4.3")
-            case .invalidLocation(let tag, let error): ("“\(tag)=”: \(error)", "4.3")
-            case .unsupportedFormat(let suffix): ("“l=” leads to a “.\(suffix)”, and only SVG is a format for indicators", "4.3.2")
-            case .invalidPrefix(let prefix): ("“lps=” has the prefix “\(prefix)”, which is no text of 1 to 63 letters, digits and hyphens", "4.3")
-            case .tooManyPrefixes: ("“lps=” has more than \(BIMIRecord.prefixLimit) prefixes", "4.3")
-            }
+        let (what, section): (String, String)
+        switch self {
+        case .notARecord: (what, section) = ("the text doesn't begin with “v=BIMI1”", "4.3")
+        case .tooLong(let octets): (what, section) = ("the record has \(octets) octets, more than \(BIMIRecord.octetLimit)", "4.3")
+        case .notATagList(let error): (what, section) = ("\(error)", "4.3")
+        case .repeatedTag(let name): (what, section) = ("the tag “\(name)” comes twice", "4.3")
+        case .missingLocation: (what, section) = ("the tag “l” is missing", "4.3")
+        case .severalLocations(let tag): (what, section) = ("“\(tag)=” has a comma, and must be one single URI", "4.3")
+        // The location's own error names its rule.
+        case .invalidLocation(let tag, let error): return "“\(tag)=”: \(error)"
+        case .unsupportedFormat(let suffix): (what, section) = ("“l=” leads to a “.\(suffix)”, and only SVG is a format for indicators", "4.3.2")
+        case .invalidPrefix(let prefix): (what, section) = ("“lps=” has the prefix “\(prefix)”, which is no text of 1 to 63 letters, digits and hyphens", "4.3")
+        case .tooManyPrefixes: (what, section) = ("“lps=” has more than \(BIMIRecord.prefixLimit) prefixes", "4.3")
+        }
         return "\(what) (draft-brand-indicators-for-message-identification-12 §\(section))"
     }
 }

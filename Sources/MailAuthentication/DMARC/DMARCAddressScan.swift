@@ -104,5 +104,12 @@ struct DMARCAddressScan {
         domains.append(text)
     }
 
-    private static func isAtomOctet(_ octet: UInt8) -> Bool { octet > 0x20 && octet != 0x7F && !"()<>[]:;@\\,.\"".utf8.contains(octet) }
+    private static func isAtomOctet(_ octet: UInt8) -> Bool {
+        switch octet {
+        case 0...0x20, 0x7F: false
+        // ( ) < > [ ] : ; @ \ , . "
+        case 0x28, 0x29, 0x3C, 0x3E, 0x5B, 0x5D, 0x3A, 0x3B, 0x40, 0x5C, 0x2C, 0x2E, 0x22: false
+        default: true
+        }
+    }
 }

@@ -32,7 +32,7 @@ extension SPFEvaluation {
 
     /// Printable text within a comment, its parentheses and backslashes escaped (RFC 5322 §3.2.2).
     private static func comment(_ text: String) -> String {
-        plain(text, limit: 300).map { "()\\".contains($0) ? "\\\($0)" : String($0) }.joined()
+        escaping(plain(text, limit: 300)) { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ")") || $0 == UInt8(ascii: "\\") }
     }
 
     private static func quoted(_ text: String) -> String {
@@ -43,11 +43,24 @@ extension SPFEvaluation {
                 (0x30...0x39).contains(octet) || (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet) || octet == UInt8(ascii: "-")
                     || octet == UInt8(ascii: "_") || octet == UInt8(ascii: ".")
             } && !text.hasPrefix(".") && !text.hasSuffix(".") && !text.contains("..")
-        return isPlain ? text : "\"" + text.map { "\"\\".contains($0) ? "\\\($0)" : String($0) }.joined() + "\""
+        return isPlain ? text : "\"" + escaping(text) { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") } + "\""
+    }
+
+    /// ASCII with a backslash before what needs one.
+    private static func escaping(_ text: String, _ needsBackslash: (UInt8) -> Bool) -> String {
+        guard text.utf8.contains(where: needsBackslash) else { return text }
+        var octets: [UInt8] = []
+        octets.reserveCapacity(text.utf8.count + 16)
+        for octet in text.utf8 {
+            if needsBackslash(octet) { octets.append(UInt8(ascii: "\\")) }
+            octets.append(octet)
+        }
+        return String(decoding: octets, as: UTF8.self)
     }
 
     /// Without controls and what isn't ASCII, which older programs can't read in a trace field.
     private static func plain(_ text: String, limit: Int) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit).map { (0x20...0x7E).contains($0.value) ? $0 : "?" }))
+        if text.utf8.count <= limit, text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit).map { (0x20...0x7E).contains($0.value) ? $0 : "?" }))
     }
 }

@@ -9,9 +9,10 @@ public struct SenderVerifier: Sendable {
     public static let headerLimit = 1 << 20
 
     private let resolver: any Resolver
-    private let spf: SPFChecker
-    private let dkim: DKIMVerifier
-    private let arc: ARCVerifier
+    private let receivingHost: String
+    private let keyCache: DKIMKeyCache?
+    private let limits: DKIMLimits
+    private let evaluatesEverything: Bool
 
     /// - Parameters:
     ///   - resolver: where names are looked up.
@@ -22,43 +23,65 @@ public struct SenderVerifier: Sendable {
         resolver: any Resolver, receivingHost: String, keyCache: DKIMKeyCache? = nil, limits: DKIMLimits = DKIMLimits(), evaluatesEverything: Bool = false
     ) {
         self.resolver = resolver
-        spf = SPFChecker(resolver: resolver, receivingHost: receivingHost)
-        dkim = DKIMVerifier(resolver: resolver, keyCache: keyCache, limits: limits)
-        arc = ARCVerifier(resolver: resolver, keyCache: keyCache, limits: limits, evaluatesEverything: evaluatesEverything)
+        self.receivingHost = receivingHost
+        self.keyCache = keyCache
+        self.limits = limits
+        self.evaluatesEverything = evaluatesEverything
     }
 
     /// Finds out about a message.
     /// - Parameters:
     ///   - client: who handed it in; without one neither SPF nor the client's name is looked at.
     ///   - content: the message as it came, without what this host puts in front.
+    ///   - restricting: the resolver for this message, made of the one that this verifier has: with a limit of time, for example.
     /// - Throws: what the content throws when it can't be read.
-    public func verify(_ client: SenderClient?, content: any MessageContent, at time: Date) async throws -> SenderEvaluation {
+    public func verify(
+        _ client: SenderClient?, content: any MessageContent, at time: Date, restricting: (any Resolver) -> any Resolver = { $0 }
+    ) async throws -> SenderEvaluation {
+        let resolver = restricting(resolver)
+        let dkim = DKIMVerifier(resolver: resolver, keyCache: keyCache, limits: limits)
+        let arc = ARCVerifier(resolver: resolver, keyCache: keyCache, limits: limits, evaluatesEverything: evaluatesEverything)
         let head = try await content.read(0..<min(content.byteCount, Self.headerLimit))
         let header = HeaderSection(parsing: head)
-        let signatures = DKIMExamination(header, limits: dkim.limits)
-        let chain = ARCExamination(header)
+        let fields = DKIMFieldIndex(header)
+        let signatures = DKIMExamination(fields, limits: limits)
+        let chain = ARCExamination(fields)
         // The body is read and hashed once for all signatures of both kinds.
         var hasher = DKIMBodyHasher(signatures.bodyRequirements.union(chain.bodyRequirements))
         if !signatures.bodyRequirements.isEmpty || !chain.bodyRequirements.isEmpty {
-            try await hasher.update(content, from: header.range.upperBound, octets: dkim.limits.readOctets)
+            try await hasher.update(content, from: header.range.upperBound, octets: limits.readOctets)
         }
         let body = hasher.finish()
         async let names = client.mapAsync { await ReverseNameChecker(resolver: resolver).check($0.address) }
-        async let policy = client.mapAsync { await spf.check(address: $0.address, helo: $0.helo, mailFrom: $0.mailFrom, at: time) }
-        async let signed = dkim.verify(signatures, body: body, at: time)
+        async let policy = client.mapAsync { client in
+            await SPFChecker(resolver: resolver, receivingHost: receivingHost)
+                .check(address: client.address, helo: client.helo, mailFrom: client.mailFrom, at: time)
+        }
+        let (signed, sealed) = await Self.verify(signatures, dkim, chain, arc, body, time)
+        let spf = await policy
+        let dmarc = await Self.dmarc(header, head, spf, signed, resolver)
+        return SenderEvaluation(client: client, reverseName: await names, spf: spf, dkim: signed, arc: sealed, dmarc: dmarc)
+    }
+
+    /// The signatures and the chain at the same time; most messages have no chain, and need no task for it.
+    private static func verify(
+        _ signatures: DKIMExamination, _ dkim: DKIMVerifier, _ chain: ARCExamination, _ arc: ARCVerifier, _ body: DKIMBodyDigests, _ time: Date
+    ) async -> ([DKIMEvaluation], ARCEvaluation) {
+        guard case .sets = chain.structure, !signatures.isUnsigned else {
+            return (await dkim.verify(signatures, body: body, at: time), await arc.verify(chain, body: body, at: time))
+        }
         async let sealed = arc.verify(chain, body: body, at: time)
-        let (spfEvaluation, dkimEvaluations) = await (policy, signed)
-        let dmarc = await Self.dmarc(head, spfEvaluation, dkimEvaluations, resolver)
-        return SenderEvaluation(
-            client: client, reverseName: await names, spf: spfEvaluation, dkim: dkimEvaluations, arc: await sealed, dmarc: dmarc)
+        return (await dkim.verify(signatures, body: body, at: time), await sealed)
     }
 
     /// DMARC on what SPF and DKIM came to (RFC 9989 §5.3).
-    private static func dmarc(_ head: ByteBuffer, _ spf: SPFEvaluation?, _ dkim: [DKIMEvaluation], _ resolver: any Resolver) async -> DMARCEvaluation {
+    private static func dmarc(
+        _ header: HeaderSection, _ head: ByteBuffer, _ spf: SPFEvaluation?, _ dkim: [DKIMEvaluation], _ resolver: any Resolver
+    ) async -> DMARCEvaluation {
         let evaluator = DMARCEvaluator(resolver: resolver)
         let author: DMARCAuthor
         do {
-            author = try DMARCAuthor(message: head)
+            author = try DMARCAuthor(header: header, of: head)
         } catch {
             return evaluator.evaluate(error)
         }

@@ -79,6 +79,9 @@ enum SpoolSchema {
                     CREATE TABLE journeyIndex (id INTEGER PRIMARY KEY, entries BLOB NOT NULL);
                     """)
         }
+        migrator.registerMigration("spool-4") { db in
+            try db.execute(sql: "CREATE TABLE fact (kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID")
+        }
         return migrator
     }
 }

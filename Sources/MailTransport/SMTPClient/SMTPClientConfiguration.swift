@@ -85,13 +85,16 @@ public struct SMTPClientTLS: Sendable {
     public var opportunistic: TLSClientContext
     /// For ``SMTPTarget/Security/verified``.
     public var verified: TLSClientContext
+    /// For ``SMTPTarget/Security/judged``: takes every certificate, and keeps the chain.
+    public var observing: TLSClientContext
     /// For ``SMTPTarget/Security/link``; without one, such targets cannot be reached.
     public var link: TLSClientContext?
 
     /// Takes the contexts.
-    public init(opportunistic: TLSClientContext, verified: TLSClientContext, link: TLSClientContext? = nil) {
+    public init(opportunistic: TLSClientContext, verified: TLSClientContext, observing: TLSClientContext, link: TLSClientContext? = nil) {
         self.opportunistic = opportunistic
         self.verified = verified
+        self.observing = observing
         self.link = link
     }
 }

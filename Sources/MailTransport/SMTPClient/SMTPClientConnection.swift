@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import SMTP
 import Synchronization
+import TransportSecurity
 
 #if canImport(Glibc)
 import Glibc
@@ -20,6 +21,7 @@ final class SMTPClientConnection: Sendable {
         var tls: TLSSummary?
         var startTLSRefusal: SMTPReply?
         var exchanges: [SMTPClientExchange]
+        var observation: TLSObservation
     }
 
     /// Why a connection could not be opened, and what was said until then.
@@ -53,7 +55,8 @@ final class SMTPClientConnection: Sendable {
             let opening = try await channel.eventLoop.submit {
                 let handler = handler.value
                 return Opening(
-                    tls: handler.tls, startTLSRefusal: handler.startTLSRefusal, exchanges: handler.takeExchanges())
+                    tls: handler.tls, startTLSRefusal: handler.startTLSRefusal, exchanges: handler.takeExchanges(),
+                    observation: handler.observation)
             }.get()
             return SMTPClientConnection(address: address, channel: channel, handler: handler, opening: opening)
         } catch {
@@ -107,7 +110,7 @@ final class SMTPClientConnection: Sendable {
     }
 
     /// The system's reason in few words.
-    private static func reason(_ error: any Error) -> String {
+    static func reason(_ error: any Error) -> String {
         if let error = error as? IOError {
             switch error.errnoCode {
             case ECONNREFUSED: return "refused"
@@ -118,6 +121,14 @@ final class SMTPClientConnection: Sendable {
         }
         if case .connectTimeout = error as? ChannelError { return "timed out" }
         return "\(error)"
+    }
+
+    /// The connection, for those who are to know why it has no TLS though the host offered it.
+    func withoutTLS(because reason: String) -> SMTPClientConnection {
+        var opening = opening
+        opening.observation.isOffered = true
+        opening.observation.handshakeFailure = reason
+        return SMTPClientConnection(address: address, channel: channel, handler: handler, opening: opening)
     }
 
     /// Messages that went over the connection.

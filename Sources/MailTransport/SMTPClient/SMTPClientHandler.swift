@@ -5,6 +5,7 @@ import NIOTLS
 import PosternMetrics
 import SASL
 import SMTP
+import TransportSecurity
 
 /// How one connection is to be opened.
 struct SMTPConnectionPlan: Sendable {
@@ -15,6 +16,8 @@ struct SMTPConnectionPlan: Sendable {
     var serverName: String?
     /// The role that the peer's certificate must name.
     var requiredRole: String?
+    /// Every certificate is taken, and the chain is kept for a judge.
+    var isObserved = false
     var timeouts: SMTPClientConfiguration.Timeouts
 }
 
@@ -49,6 +52,8 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
     private var awaitsImplicitTLS: Bool
     private var maxIdle = Duration.zero
 
+    private let chain = PeerChain()
+
     /// The TLS session, once there is one.
     private(set) var tls: TLSSummary?
 
@@ -72,9 +77,21 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
     /// What the peer answered to STARTTLS if it refused it.
     var startTLSRefusal: SMTPReply? { session.startTLSRefusal }
 
+    /// What a judge sees of the session.
+    var observation: TLSObservation {
+        var observation = TLSObservation(isOffered: tls != nil || session.startTLSRefusal != nil || session.extensions.startTLS)
+        observation.handshakeFailure = session.startTLSRefusal.map { "STARTTLS was refused: \($0)" }
+        observation.protocolVersion = tls?.version
+        observation.chain = chain.certificates
+        observation.offersRequireTLS = session.extensions.requireTLS
+        return observation
+    }
+
     func takeExchanges() -> [SMTPClientExchange] { session.takeExchanges() }
 
     func send(_ transaction: SMTPClientTransaction, _ content: any MessageContent, _ promise: EventLoopPromise<SMTPSentMessage>) {
+        // Only a judge lets a message that requires TLS come so far.
+        if plan.isObserved, transaction.envelope.requiresTLS { session.peerWasVerified() }
         sending = promise
         self.content = content
         contentGeneration += 1
@@ -189,7 +206,9 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
     private func startTLS() {
         guard let context, let client = plan.tls else { return failHandshake("no TLS context") }
         do {
-            let handler = try client.makeHandler(serverHostname: plan.serverName)
+            let handler =
+                plan.isObserved
+                ? try client.makeHandler(serverHostname: plan.serverName, keeping: chain) : try client.makeHandler(serverHostname: plan.serverName)
             try context.pipeline.syncOperations.addHandler(handler, position: .first)
         } catch {
             failHandshake("\(error)")

@@ -4,6 +4,7 @@ public import NIOCore
 import NIOPosix
 import SMTP
 import Synchronization
+import TransportSecurity
 
 /// Delivers messages to targets by SMTP or LMTP, over connections that are kept for a while and used again.
 ///
@@ -85,6 +86,11 @@ public final class SMTPClientPool: Sendable {
             if mayReuse, let idle = takeIdle(attempt.target) {
                 connection = idle
                 isReused = true
+                if let reply = attempt.judge(connection.opening.observation, at: connection.address) {
+                    // Another message may go over it.
+                    giveBack(connection, attempt.target)
+                    return attempt.answerRest(reply)
+                }
             } else {
                 guard let opened = await open(for: &attempt) else { return }
                 connection = opened
@@ -140,9 +146,15 @@ public final class SMTPClientPool: Sendable {
             return nil
         }
         var last: SMTPClientFailure?
+        if target.security == .judged, attempt.message.judge == nil {
+            attempt.answerRest(SMTPReply(451, EnhancedStatusCode(4, 3, 5), "nobody judges the sessions with \(target.hostname)"))
+            return nil
+        }
         addresses: for address in target.addresses.prefix(max(1, configuration.maxAddresses)) {
             attempt.remoteAddress = address
-            var plan = plan(for: target)
+            var plan = plan(for: target, triesTLS: attempt.message.judge?.triesTLS ?? true)
+            // Why there was no TLS in the first try; it has been judged.
+            var lackOfTLS: String?
             tries: while true {
                 if plan.session.hasImplicitTLS, plan.tls == nil {
                     let reply = SMTPReply(451, EnhancedStatusCode(4, 7, 5), "no certificate for links is configured")
@@ -150,7 +162,7 @@ public final class SMTPClientPool: Sendable {
                     break addresses
                 }
                 do {
-                    let connection = try await SMTPClientConnection.open(
+                    var connection = try await SMTPClientConnection.open(
                         address, port: target.port, from: configuration.localAddress, plan: plan,
                         group: MultiThreadedEventLoopGroup.currentEventLoop ?? group)
                     attempt.record(connection.opening.exchanges)
@@ -158,13 +170,29 @@ public final class SMTPClientPool: Sendable {
                         attempt.failures.append(
                             "\(connection.channel.placeText) refused STARTTLS: \(refusal); going on in plain text")
                     }
+                    if let lackOfTLS {
+                        connection = connection.withoutTLS(because: lackOfTLS)
+                    } else if let reply = attempt.judge(connection.opening.observation, at: address) {
+                        connection.quit()
+                        attempt.failures.append("\(target.hostname) (\(connection.channel.placeText)): \(reply)")
+                        last = Self.outweighing(last, SMTPClientFailure(stage: .startTLS, reply: reply, isLocal: true))
+                        break tries
+                    }
                     register(connection, target)
                     return connection
                 } catch {
                     attempt.record(error.exchanges)
-                    let failure = error.failure
+                    var failure = error.failure
                     let place = (try? address.socketAddress(port: target.port).text) ?? target.hostname
-                    let canDoWithoutTLS = plan.session.startTLS == .opportunistic && !attempt.message.envelope.requiresTLS
+                    if target.security == .judged, failure.stage == .handshake || failure.stage == .startTLS {
+                        let reason = failure.reply.lines.joined(separator: " ")
+                        if let reply = attempt.judge(TLSObservation(isOffered: true, handshakeFailure: reason), at: address) {
+                            failure = SMTPClientFailure(stage: failure.stage, reply: reply, isLocal: true)
+                        }
+                        lackOfTLS = reason
+                    }
+                    let isAllowed = target.security == .judged ? !attempt.isKeptBack : !attempt.message.envelope.requiresTLS
+                    let canDoWithoutTLS = plan.session.startTLS == .opportunistic && isAllowed
                     if canDoWithoutTLS, Self.isLostToTLS(failure) {
                         attempt.failures.append(
                             "TLS with \(target.hostname) (\(place)) failed: \(failure.reply); trying again in plain text")
@@ -172,8 +200,7 @@ public final class SMTPClientPool: Sendable {
                         continue tries
                     }
                     attempt.failures.append("\(target.hostname) (\(place)): \(failure.reply)")
-                    // A failure that may pass outweighs a refusal for good: another time another address may take the message.
-                    if last == nil || failure.reply.isTransientFailure { last = failure }
+                    last = Self.outweighing(last, failure)
                     // Deliberate: a wrong password is not tried at the next address, for accounts get locked.
                     if failure.stage == .authentication { break addresses }
                     break tries
@@ -182,6 +209,12 @@ public final class SMTPClientPool: Sendable {
         }
         if let last { attempt.answerRest(last.reply, isLocal: last.isLocal) }
         return nil
+    }
+
+    /// A failure that may pass outweighs a refusal for good: another time another address may take the message.
+    private static func outweighing(_ last: SMTPClientFailure?, _ failure: SMTPClientFailure) -> SMTPClientFailure {
+        guard let last, !failure.reply.isTransientFailure else { return failure }
+        return last
     }
 
     /// The connection was lost to a TLS handshake, or to the very wish for one, and not to an injection.
@@ -193,11 +226,11 @@ public final class SMTPClientPool: Sendable {
         }
     }
 
-    private func plan(for target: SMTPTarget) -> SMTPConnectionPlan {
+    private func plan(for target: SMTPTarget, triesTLS: Bool) -> SMTPConnectionPlan {
         var session = SMTPClientSession.Configuration(hostname: configuration.hostname)
         session.isLMTP = target.isLMTP
         var plan = SMTPConnectionPlan(session: session, timeouts: configuration.timeouts)
-        plan.serverName = SMTPClientTLS.serverName(target.hostname)
+        plan.serverName = SMTPClientTLS.serverName(target.serverName ?? target.hostname)
         switch target.security {
         case .opportunistic:
             plan.session.startTLS = .opportunistic
@@ -205,6 +238,10 @@ public final class SMTPClientPool: Sendable {
         case .verified:
             plan.session.startTLS = .required
             plan.tls = tls.verified
+        case .judged:
+            plan.session.startTLS = triesTLS ? .opportunistic : .never
+            plan.tls = tls.observing
+            plan.isObserved = true
         case .link:
             plan.session.hasImplicitTLS = true
             plan.session.handsOnTrace = true

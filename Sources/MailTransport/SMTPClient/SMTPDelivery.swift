@@ -13,6 +13,8 @@ public struct SMTPTarget: Hashable, Sendable {
         /// TLS 1.3 from the first octet with our role's certificate; the peer's must come from the internal authority and name
         /// `peerRole`.
         case link
+        /// As the message's ``SMTPPeerJudge`` says, which sees the session before the message goes.
+        case judged
         /// No TLS at all.
         case plain
     }
@@ -20,18 +22,21 @@ public struct SMTPTarget: Hashable, Sendable {
     public var addresses: [IPAddress]
     public var port: Int
     public var security: Security
+    /// The name that is asked for by SNI; `nil` for `hostname`.
+    public var serverName: String?
     /// For `.link`: the role that the peer's certificate must name.
     public var peerRole: String?
     /// The host speaks LMTP (RFC 2033): each recipient gets its own reply to the message.
     public var isLMTP: Bool
 
     public init(
-        hostname: String, addresses: [IPAddress], port: Int, security: Security, peerRole: String? = nil, isLMTP: Bool = false
+        hostname: String, addresses: [IPAddress], port: Int, security: Security, serverName: String? = nil, peerRole: String? = nil, isLMTP: Bool = false
     ) {
         self.hostname = hostname
         self.addresses = addresses
         self.port = port
         self.security = security
+        self.serverName = serverName
         self.peerRole = peerRole
         self.isLMTP = isLMTP
     }
@@ -44,11 +49,14 @@ public struct OutboundMessage: Sendable {
     public var content: any MessageContent
     /// Handed on as `XTRACE=` to peers that are reached by `.link` and offer XTRACE; never to anyone else.
     public var trace: TraceID?
+    /// For targets whose security is `.judged`; without one nothing goes there.
+    public var judge: (any SMTPPeerJudge)?
 
-    public init(envelope: Envelope, content: any MessageContent, trace: TraceID?) {
+    public init(envelope: Envelope, content: any MessageContent, trace: TraceID?, judge: (any SMTPPeerJudge)? = nil) {
         self.envelope = envelope
         self.content = content
         self.trace = trace
+        self.judge = judge
     }
 }
 
@@ -64,13 +72,17 @@ public struct DeliveryReport: Sendable {
     public var tls: TLSSummary?
     /// Failed connections and TLS sessions on the way, as sentences with the address in them.
     public var failures: [String]
+    /// What the message's judge said, in order.
+    public var judgements: [SMTPPeerJudgement]
+    /// The message was kept back because of what was seen of the host: no recipient was named to it.
+    public var isKeptBack: Bool
     /// Every command with its reply.
     public var exchanges: [SMTPExchange]
     public var duration: Duration
 
     public init(
         outcomes: [Outcome], remoteAddress: IPAddress? = nil, hostname: String, reusedConnection: Bool = false, tls: TLSSummary? = nil,
-        failures: [String] = [], exchanges: [SMTPExchange] = [], duration: Duration = .zero
+        failures: [String] = [], judgements: [SMTPPeerJudgement] = [], isKeptBack: Bool = false, exchanges: [SMTPExchange] = [], duration: Duration = .zero
     ) {
         self.outcomes = outcomes
         self.remoteAddress = remoteAddress
@@ -78,6 +90,8 @@ public struct DeliveryReport: Sendable {
         self.reusedConnection = reusedConnection
         self.tls = tls
         self.failures = failures
+        self.judgements = judgements
+        self.isKeptBack = isKeptBack
         self.exchanges = exchanges
         self.duration = duration
     }

@@ -1,6 +1,7 @@
 import DNS
 import MailMessage
 import SMTP
+import TransportSecurity
 
 /// What is known of one delivery while it goes on.
 struct SMTPDeliveryAttempt: Sendable {
@@ -11,6 +12,12 @@ struct SMTPDeliveryAttempt: Sendable {
     private(set) var remaining: [Int]
     var remoteAddress: IPAddress?
     var failures: [String] = []
+    private(set) var judgements: [SMTPPeerJudgement] = []
+    /// Why the judge kept the message back, where the last session was judged so.
+    private var keptBack: SMTPReply?
+    var isKeptBack: Bool { keptBack != nil }
+    /// Whether the message goes with REQUIRETLS over the session that was judged last.
+    private var withRequireTLS: Bool?
     private var isReused = false
     private var tls: TLSSummary?
     private var exchanges: [SMTPExchange] = []
@@ -26,7 +33,19 @@ struct SMTPDeliveryAttempt: Sendable {
     var remainingEnvelope: Envelope {
         var envelope = message.envelope
         envelope.recipients = remaining.map { message.envelope.recipients[$0] }
+        if let withRequireTLS { envelope.requiresTLS = withRequireTLS }
         return envelope
+    }
+
+    /// Asks the judge about a session.
+    /// - Returns: the reply for the recipients where the message may not go; `nil` where it may.
+    mutating func judge(_ observation: TLSObservation, at address: IPAddress) -> SMTPReply? {
+        guard let judge = message.judge else { return nil }
+        let verdict = judge.judge(observation, at: address)
+        judgements.append(SMTPPeerJudgement(address: address, verdict: verdict))
+        withRequireTLS = if case .proceed(true) = verdict.outcome { true } else { false }
+        keptBack = verdict.outcome.reply(about: target.hostname)
+        return keptBack
     }
 
     mutating func use(_ connection: SMTPClientConnection, isReused: Bool) {
@@ -74,6 +93,6 @@ struct SMTPDeliveryAttempt: Sendable {
     func report() -> DeliveryReport {
         DeliveryReport(
             outcomes: outcomes.compactMap { $0 }, remoteAddress: remoteAddress, hostname: target.hostname,
-            reusedConnection: isReused, tls: tls, failures: failures, exchanges: exchanges)
+            reusedConnection: isReused, tls: tls, failures: failures, judgements: judgements, isKeptBack: isKeptBack, exchanges: exchanges)
     }
 }

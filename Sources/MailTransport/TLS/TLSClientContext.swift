@@ -1,5 +1,21 @@
+import NIOCore
 public import NIOSSL
 import Synchronization
+
+/// The certificates that a peer sent, its own first.
+final class PeerChain: Sendable {
+    /// More certificates than this aren't kept.
+    private static let limit = 32
+    private let kept = Mutex<[[UInt8]]>([])
+
+    /// In DER.
+    var certificates: [[UInt8]] { kept.withLock { $0 } }
+
+    func keep(_ certificates: [NIOSSLCertificate]) {
+        let octets = certificates.prefix(Self.limit).compactMap { try? $0.toDERBytes() }
+        kept.withLock { $0 = octets }
+    }
+}
 
 /// The rules with which we open TLS sessions to others. Can be made again from its files while connections go on.
 public final class TLSClientContext: Sendable {
@@ -51,6 +67,20 @@ public final class TLSClientContext: Sendable {
         }
     }
 
+    /// Takes every certificate, so that whoever judges sees what the peer sent. What is judged comes from
+    /// ``makeHandler(serverHostname:keeping:)``.
+    /// - Throws: ``TLSFailure``.
+    public static func observing() throws -> TLSClientContext {
+        try TLSClientContext(verification: .unverified, readsRoles: false) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuites = TLSPolicy.internetCiphers
+            // Without a verification the library doesn't hand out the chain.
+            configuration.certificateVerification = .noHostnameVerification
+            return try context(configuration, purpose: "TLS with other hosts")
+        }
+    }
+
     /// Demands a certificate that is valid for the host's name, from an authority of the system or from one of these.
     /// - Parameter additionalAuthorityFiles: PEM files of further authorities.
     /// - Throws: ``TLSFailure`` that names the file.
@@ -62,6 +92,22 @@ public final class TLSClientContext: Sendable {
             configuration.certificateVerification = .fullVerification
             configuration.additionalTrustRoots = try additionalAuthorityFiles.map { .certificates(try TLSPolicy.chain($0)) }
             return try context(configuration, purpose: "verified TLS")
+        }
+    }
+
+    /// For HTTPS to other organisations: a chain of certificates that ends at a root of the web, and ``HTTPSIdentity`` looks at the names itself, because
+    /// it takes only DNS-IDs (RFC 9525 §6.3) and may refuse wildcards.
+    /// - Parameter authorityFile: a PEM file with the roots that are trusted instead of the system's; `nil`: the system's.
+    /// - Throws: ``TLSFailure`` that names the file.
+    public static func web(authorityFile: String? = nil) throws -> TLSClientContext {
+        try TLSClientContext(verification: .verified, readsRoles: false) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuites = TLSPolicy.strictCiphers
+            configuration.certificateVerification = .noHostnameVerification
+            configuration.applicationProtocols = ["http/1.1"]
+            if let authorityFile { configuration.trustRoots = .certificates(try TLSPolicy.chain(authorityFile)) }
+            return try context(configuration, purpose: "HTTPS")
         }
     }
 
@@ -86,5 +132,14 @@ public final class TLSClientContext: Sendable {
     /// - Throws: what NIOSSL says of an unusable name.
     public func makeHandler(serverHostname: String?) throws -> NIOSSLClientHandler {
         try NIOSSLClientHandler(context: context, serverHostname: serverHostname)
+    }
+
+    /// A handler for one connection that takes every chain and keeps it.
+    /// - Throws: what NIOSSL says of an unusable name.
+    func makeHandler(serverHostname: String?, keeping chain: PeerChain) throws -> NIOSSLClientHandler {
+        try NIOSSLClientHandler(context: context, serverHostname: serverHostname) { certificates, promise in
+            chain.keep(certificates)
+            promise.succeed(.certificateVerified)
+        }
     }
 }

@@ -157,6 +157,9 @@ public struct SMTPClientSession: Sendable {
         return flush(actions)
     }
 
+    /// Somebody has verified the peer after the handshake, by what it sent.
+    public mutating func peerWasVerified() { isVerified = isEncrypted }
+
     /// The TLS handshake that ``Action/startTLS`` asked for is done.
     /// - Parameters:
     ///   - isVerified: the peer's certificate was verified for this peer.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DNS
+import Gateway
 import MailAuthentication
 import MailMessage
 
@@ -9,7 +10,8 @@ struct AuthBIMICommand: PosternCommand {
         commandName: "bimi", abstract: "Say whether a message may show its sender's logo, or whether an indicator is one that may be shown.",
         discussion: """
             With --svg alone the indicator is judged: exit code 0 where it may be shown, 1 where not. With a message, its record is looked up, and the \
-            indicator and the evidence that it names are taken from --svg and --evidence: this command fetches nothing from strangers.
+            indicator and the evidence that it names are taken from --svg and --evidence. With --fetch they are fetched by HTTPS from where the record \
+            says; without it this command fetches nothing from strangers.
             """)
 
     @Argument(help: "The message; - for standard input.", completion: .file())
@@ -21,12 +23,17 @@ struct AuthBIMICommand: PosternCommand {
     var evidence: String?
     @Option(help: ArgumentHelp("The authorities that are trusted to certify marks, in PEM.", valueName: "file"), completion: .file())
     var roots: String?
+    @Flag(help: "Fetch the indicator and the evidence by HTTPS; not together with --zone, --svg or --evidence.")
+    var fetch = false
     @Flag(help: "Take indicators without evidence too.")
     var withoutEvidence = false
     @OptionGroup var sources: AuthSources
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
+        if fetch, file == nil { throw ValidationError("--fetch needs a message, whose author's domain says from where") }
+        if fetch, svg != nil || evidence != nil { throw ValidationError("give --fetch, or files with --svg and --evidence") }
+        if fetch, sources.zone != nil { throw ValidationError("with --zone nothing is fetched: give files with --svg and --evidence") }
         if file == nil, svg == nil { throw ValidationError("give a message, or an indicator with --svg") }
     }
 
@@ -41,8 +48,11 @@ struct AuthBIMICommand: PosternCommand {
         guard let subject = sender.bimiSubject(selector: BIMISelector.choose(fieldValues: fields, isSigned: isSigned).selector) else {
             return try output.show(["bimi": ["result": "skipped", "reason": sender.dmarc.reason]]) { "BIMI skipped: \(sender.dmarc.reason)" }
         }
+        let fetcher: any BIMIFetcher =
+            fetch
+            ? try IndicatorFetcher(resolver: resolver) : LocalFetcher(svg: try svg.map(InputFile.read), evidence: try evidence.map(InputFile.read))
         let evaluator = BIMIEvaluator(
-            resolver: resolver, fetcher: LocalFetcher(svg: try svg.map(InputFile.read), evidence: try evidence.map(InputFile.read)), roots: try trusted(),
+            resolver: resolver, fetcher: fetcher, roots: try trusted(),
             options: .init(evidence: withoutEvidence ? .optional : .required))
         let evaluation = await evaluator.evaluate(subject, at: sources.time)
         try output.show(["bimi": evaluation]) {

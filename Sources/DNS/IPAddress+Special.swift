@@ -1,26 +1,24 @@
-public import DNS
-
-/// The addresses that nobody fetches an indicator from: a domain's owner could make the gateway speak to hosts that only it reaches.
-public enum BIMIAddresses {
-    /// Whether an address belongs to this machine, to a private or special network, or to no single host on the Internet.
+extension IPAddress {
+    /// Whether an address belongs to this machine, to a private or special network, or to no single host on the Internet. Nobody fetches anything
+    /// from such addresses: whoever owns a domain could make the gateway speak to hosts that only it reaches.
     ///
     /// The registries of special addresses (RFC 6890 §2.2) decide. For IPv6 only what the Internet uses at all, 2000::/3, is allowed, and
     /// without those parts of it that lead elsewhere; addresses that carry an IPv4 address count as that one too.
-    public static func isForbidden(_ address: IPAddress) -> Bool {
-        switch address.unmapped {
-        case .v4: return forbidden4.contains { $0.contains(address) }
+    public var isSpecial: Bool {
+        switch unmapped {
+        case .v4: return Self.special4.contains { $0.contains(unmapped) }
         case .v6(let high, _):
             guard high >> 61 == 0b001 else { return true }
-            if forbidden6.contains(where: { $0.contains(address) }) { return true }
+            if Self.special6.contains(where: { $0.contains(self) }) { return true }
             // 6to4 carries the IPv4 address of its gateway in the second to sixth octet (RFC 3056 §2).
-            if high >> 48 == 0x2002 { return isForbidden(.v4(UInt32(truncatingIfNeeded: high >> 16))) }
+            if high >> 48 == 0x2002 { return IPAddress.v4(UInt32(truncatingIfNeeded: high >> 16)).isSpecial }
             return false
         }
     }
 
     private static func networks(_ texts: [String]) -> [IPNetwork] { texts.compactMap { IPNetwork($0) } }
 
-    private static let forbidden4 = networks([
+    private static let special4 = networks([
         "0.0.0.0/8",  // this network (RFC 791 §3.2)
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",  // private (RFC 1918 §3)
         "100.64.0.0/10",  // shared by carriers (RFC 6598 §7)
@@ -34,7 +32,7 @@ public enum BIMIAddresses {
         "240.0.0.0/4",  // reserved, and broadcast (RFC 1112 §4)
     ])
 
-    private static let forbidden6 = networks([
+    private static let special6 = networks([
         "2001::/23",  // protocol assignments, Teredo and ORCHID among them (RFC 2928)
         "2001:db8::/32", "3fff::/20",  // documentation (RFC 3849, RFC 9637)
     ])
