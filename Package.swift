@@ -89,7 +89,8 @@ let package = Package(
         .target(
             name: "MailTransport",
             dependencies: [
-                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioHTTP1, nioSSL, crypto,
+                "MailMessage", "PosternMetrics", "DNS", "SMTP", "IMAP", "Milter", "SASL", "TransportSecurity", nioCore, nioPosix, nioTLS, nioHTTP1, nioSSL,
+                crypto,
                 x509, asn1, logging,
             ]
         ),
@@ -98,7 +99,8 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "TransportSecurity", "SMTP", "IMAP", "Milter", "MailStore",
-                "Journeys", "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals,
+                "Journeys", "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle,
+                unixSignals,
                 nioTLS,
             ]
         ),

@@ -48,7 +48,10 @@ struct ACMECommand: AsyncParsableCommand {
 }
 
 private func keeper(_ options: ConfigurationOptions) throws -> CertificateKeeper {
-    try CertificateKeeper.make(options.load(), logger: Logger(label: "postern.acme"))
+    var logger = Logger(label: "postern.acme")
+    // What is done stands in the report.
+    logger.logLevel = .warning
+    return try CertificateKeeper.make(options.load(), logger: logger)
 }
 
 extension OutputOptions {

@@ -77,6 +77,7 @@ struct CertificateWorld {
         @ SOA ns hostmaster 1 3600 600 86400 1
         @ NS ns
         ns A \(nameServer)
+        @ A \(host)
         mail A \(host)
         pebble A \(authority)
 
@@ -162,6 +163,32 @@ struct CertificateWorld {
         let result = try await Command.run(binary, ["acme"] + arguments + ["--config", "\(folder)/postern.yaml", "--json"], folder: folder)
         try #require(result.succeeded, "\(result.errors)\n\(log("pebble"))")
         return try #require(try JSONSerialization.jsonObject(with: result.output) as? [String: Any])
+    }
+
+    /// Runs Postern's host during the body.
+    func serving(ports: [Int], _ body: (ChildProcess) async throws -> Void) async throws {
+        let host = try ChildProcess(
+            name: "postern", program: binary, arguments: ["serve", "--config", "\(folder)/postern.yaml"], folder: folder, logFile: "\(folder)/postern.log")
+        do {
+            for port in ports {
+                try await Waiting.until("postern on port \(port)", timeout: .seconds(30)) { () -> Bool? in
+                    guard host.isRunning else { throw LabError(.processFailed, host.lastLines()) }
+                    return await Waiting.accepts(address: Self.host, port: port) ? true : nil
+                }
+            }
+            try await body(host)
+        } catch {
+            await host.stop()
+            throw error
+        }
+        await host.stop()
+        #expect(!host.isRunning)
+    }
+
+    /// The names in the certificate that SMTP sessions see.
+    func servedNames() async throws -> String {
+        let script = "openssl s_client -connect \(Self.host):\(Self.smtpPort) -starttls smtp </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName"
+        return try await Command.run("bash", ["-c", script]).outputText
     }
 
     /// The last lines of a daemon.

@@ -55,26 +55,30 @@ struct InteropCertificateTests {
             try world.configure("tls-alpn-01")
             _ = try await world.report("renew")
             try await world.verify()
-            let host = try ChildProcess(
-                name: "postern", program: world.binary, arguments: ["serve", "--config", "\(world.folder)/postern.yaml"], folder: world.folder,
-                logFile: "\(world.folder)/postern.log")
-            do {
-                for port in [CertificateWorld.smtpPort, CertificateWorld.tlsPort] {
-                    try await Waiting.until("postern on port \(port)", timeout: .seconds(30)) { () -> Bool? in
-                        guard host.isRunning else { throw LabError(.processFailed, host.lastLines()) }
-                        return await Waiting.accepts(address: CertificateWorld.host, port: port) ? true : nil
-                    }
-                }
+            try await world.serving(ports: [CertificateWorld.smtpPort, CertificateWorld.tlsPort]) { host in
                 let result = try await Command.run(
                     "python3", ["-c", Self.session, CertificateWorld.host, "\(CertificateWorld.smtpPort)", world.binary, "\(world.folder)/postern.yaml"])
                 #expect(result.succeeded, "\(result.errors)\n\(result.outputText)\n\(host.lastLines())")
                 try await world.verify()
-            } catch {
-                await host.stop()
-                throw error
             }
-            await host.stop()
-            #expect(!host.isRunning)
+        }
+    }
+
+    @Test("a host whose certificate has other names than are wanted has the right one by itself, and uses it at once")
+    func byItself() async throws {
+        try await CertificateWorld.with { world in
+            try world.configure("http-01")
+            _ = try await world.report("renew")
+            try world.configure("http-01", names: "[mail.kartapuce.test, kartapuce.test]")
+            try await world.serving(ports: [CertificateWorld.smtpPort, CertificateWorld.httpPort]) { host in
+                try await Waiting.until("the new certificate in a session", timeout: .seconds(40), every: 500) { () -> Bool? in
+                    guard host.isRunning else { throw LabError(.processFailed, host.lastLines()) }
+                    return try await world.servedNames().contains("DNS:kartapuce.test") ? true : nil
+                }
+                try await world.verify("kartapuce.test")
+                let status = try await world.report("status")
+                #expect(status["names"] as? [String] == ["kartapuce.test", "mail.kartapuce.test"] && status["failures"] as? Int == 0)
+            }
         }
     }
 
@@ -96,6 +100,7 @@ struct InteropCertificateTests {
         new, after = certificate()
         assert before != after, "the certificate is still the old one"
         assert old.noop()[0] == 250 and new.noop()[0] == 250, "a session was dropped"
+        old.ehlo()
         assert old.mail("alice@gmail.test")[0] == 250, "the old session can't go on"
         old.quit()
         new.quit()

@@ -1,160 +1,48 @@
 import ACME
 import DNS
-import FoundationEssentials
 import MailTransport
 import NIOCore
-import NIOHTTP1
-import NIOPosix
-import NIOSSL
 
-/// Speaks HTTPS with a certificate authority: a connection for each request, TLS 1.2 or later, the certificate proven to be the host's,
-/// nothing followed, octets and time limited.
+/// Speaks with a certificate authority over HTTPS.
 struct ACMEConnection: ACMETransport {
-    let resolver: any Resolver
-    let tls: NIOSSLContext
-    let group: any EventLoopGroup
-    let limits = ACMELimits()
-    var timeLimit = TimeAmount.seconds(30)
+    private let client: HTTPSClient
+    private static let limits = ACMELimits()
 
-    /// - Parameter authorityFile: the only root that may vouch for the authority's certificate; `nil`: the system's.
-    init(resolver: any Resolver, authorityFile: String?, group: any EventLoopGroup) throws {
-        self.resolver = resolver
-        self.group = group
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.certificateVerification = .fullVerification
-        configuration.applicationProtocols = ["http/1.1"]
-        if let authorityFile { configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(authorityFile)) }
-        tls = try NIOSSLContext(configuration: configuration)
+    /// - Parameter authorityFile: the only roots that may vouch for the authority's own certificate; `nil`: the system's. An authority with a root of
+    ///   its own may have a private address too.
+    init(resolver: any DNS.Resolver, authorityFile: String?, group: any EventLoopGroup) throws {
+        var limits = HTTPSClient.Limits()
+        limits.total = .seconds(30)
+        limits.connect = .seconds(10)
+        let isPrivate = authorityFile != nil
+        client = HTTPSClient(
+            resolver: resolver, tls: try .web(authorityFile: authorityFile), group: group, limits: limits, isAllowed: { isPrivate || !$0.isSpecial })
     }
 
     func send(_ request: ACMERequest) async throws(ACMETransportFailure) -> ACMEResponse {
         guard let address = ACMEAddress(request.url) else { throw ACMETransportFailure("“\(request.url)” isn't a URL with a host's name") }
-        var last = ACMETransportFailure("\(address.host) has no address")
-        for place in try await addresses(of: address.host).prefix(4) {
-            do {
-                return try await exchange(request, address, at: place)
-            } catch {
-                last = ACMETransportFailure("\(address.host) at \(place), port \(address.port): \(error)")
-            }
+        var asked: HTTPSRequest
+        switch request.method {
+        case .get: asked = HTTPSRequest(get: address.target, host: address.host, port: address.port)
+        case .head: asked = HTTPSRequest(head: address.target, host: address.host, port: address.port)
+        case .post:
+            asked = HTTPSRequest(
+                post: ByteBuffer(bytes: request.body), contentType: request.value("content-type") ?? "", to: address.target, host: address.host,
+                port: address.port)
         }
-        throw last
-    }
-
-    private func addresses(of host: DomainName) async throws(ACMETransportFailure) -> [IPAddress] {
-        var addresses: [IPAddress] = []
-        var failure: DNSError?
-        for type in [DNSRecordType.aaaa, .a] {
-            do throws(DNSError) {
-                for case .address(let address) in try await resolver.lookup(host, type).records { addresses.append(address) }
-            } catch { failure = error }
+        asked.responseLimit = Self.limits.bodySizeLimit
+        if let accept = request.value("accept") { asked.accept = accept }
+        let exchange = await client.send(asked)
+        switch exchange.outcome {
+        case .failure(let failure): throw ACMETransportFailure("\(request.method.rawValue) \(request.url): \(failure)")
+        case .success(let response):
+            return ACMEResponse(
+                status: response.status, headers: response.fields.map { ACMEHeader($0.name, $0.value) }, body: Array(response.body.readableBytesView))
         }
-        if addresses.isEmpty, let failure { throw ACMETransportFailure("\(failure)") }
-        return addresses
-    }
-
-    private func exchange(_ request: ACMERequest, _ address: ACMEAddress, at place: IPAddress) async throws -> ACMEResponse {
-        let promise = group.any().makePromise(of: ACMEResponse.self)
-        let channel: any Channel
-        do {
-            channel = try await ClientBootstrap(group: group).connectTimeout(.seconds(10))
-                .channelInitializer { [tls, limits, timeLimit] channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let pipeline = channel.pipeline.syncOperations
-                        try pipeline.addHandler(try NIOSSLClientHandler(context: tls, serverHostname: address.host.ascii))
-                        try pipeline.addHTTPClientHandlers()
-                        try pipeline.addHandler(
-                            ACMEConnectionHandler(request: request, address: address, limits: limits, timeLimit: timeLimit, promise: promise))
-                    }
-                }
-                .connect(to: try place.socketAddress(port: address.port)).get()
-        } catch {
-            promise.fail(error)
-            throw error
-        }
-        defer { channel.close(promise: nil) }
-        return try await promise.futureResult.get()
     }
 }
 
-/// One request and its answer.
-private final class ACMEConnectionHandler: ChannelInboundHandler {
-    typealias InboundIn = HTTPClientResponsePart
-    typealias OutboundOut = HTTPClientRequestPart
-
-    private let request: ACMERequest
-    private let address: ACMEAddress
-    private let limits: ACMELimits
-    private let timeLimit: TimeAmount
-    private let promise: EventLoopPromise<ACMEResponse>
-    private var response: ACMEResponse?
-    private var isDone = false
-
-    init(request: ACMERequest, address: ACMEAddress, limits: ACMELimits, timeLimit: TimeAmount, promise: EventLoopPromise<ACMEResponse>) {
-        self.request = request
-        self.address = address
-        self.limits = limits
-        self.timeLimit = timeLimit
-        self.promise = promise
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        let promise = promise
-        let channel = context.channel
-        let deadline = context.eventLoop.scheduleTask(in: timeLimit) {
-            promise.fail(ACMETransportFailure("no answer in time"))
-            channel.close(promise: nil)
-        }
-        channel.closeFuture.whenComplete { _ in deadline.cancel() }
-        var headers = HTTPHeaders()
-        headers.add(name: "Host", value: address.port == 443 ? address.host.ascii : "\(address.host):\(address.port)")
-        for header in request.headers { headers.add(name: header.name, value: header.value) }
-        headers.add(name: "Connection", value: "close")
-        if request.method == .post { headers.add(name: "Content-Length", value: "\(request.body.count)") }
-        let method: HTTPMethod =
-            switch request.method {
-            case .get: .GET
-            case .head: .HEAD
-            case .post: .POST
-            }
-        context.write(wrapOutboundOut(.head(.init(version: .http1_1, method: method, uri: address.target, headers: headers))), promise: nil)
-        if request.method == .post { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: request.body)))), promise: nil) }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        context.fireChannelActive()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isDone else { return }
-        switch unwrapInboundIn(data) {
-        case .head(let head):
-            // 100 Continue and 103 come before the answer.
-            guard head.status.code >= 200 else { return }
-            guard head.headers.count <= 100, head.headers.allSatisfy({ $0.value.utf8.count <= limits.headerValueLimit }) else {
-                return end(context, .failure(ACMETransportFailure("the answer's header is too long")))
-            }
-            response = ACMEResponse(status: Int(head.status.code), headers: head.headers.map { ACMEHeader($0.name, $0.value) })
-        case .body(let buffer):
-            guard let count = response?.body.count, count + buffer.readableBytes <= limits.bodySizeLimit else {
-                return end(context, .failure(ACMETransportFailure("the answer is longer than \(limits.bodySizeLimit) octets")))
-            }
-            response?.body += buffer.readableBytesView
-        case .end:
-            guard let response else { return }
-            end(context, .success(response))
-        }
-    }
-
-    private func end(_ context: ChannelHandlerContext, _ result: Result<ACMEResponse, any Error>) {
-        guard !isDone else { return }
-        isDone = true
-        promise.completeWith(result)
-        context.close(promise: nil)
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(context, .failure(error)) }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        end(context, .failure(ACMETransportFailure("the connection was closed before the answer's end")))
-        context.fireChannelInactive()
-    }
+extension ACMERequest {
+    /// The value of a field that comes once. User-Agent and Accept-Language are the client's own.
+    fileprivate func value(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
 }

@@ -28,14 +28,14 @@ struct CertificateFiles: Sendable {
     }
 
     /// The certificate that is in use; `nil` where there is none yet.
-    func chain() -> CertificateChain? { Self.text(certificate).flatMap { try? CertificateChain(pem: $0) } }
+    func chain() -> CertificateChain? { Self.contents(certificate).flatMap { try? CertificateChain(pem: $0) } }
 
     /// The key of the certificate, made where there is none.
     func certificateKey() throws -> Certificate.PrivateKey { try Self.readOrMake(key) }
 
     /// The key of the account, made where there is none.
     func account() throws -> AccountKey {
-        if let text = Self.text(accountKey) {
+        if let text = Self.contents(accountKey) {
             do { return try AccountKey(pem: text) } catch { throw HostError("\(accountKey): \(error)") }
         }
         let key = AccountKey(P256.Signing.PrivateKey())
@@ -52,13 +52,13 @@ struct CertificateFiles: Sendable {
 
     func removeFollowing() { try? FileManager.default.removeItem(atPath: nextKey) }
 
-    private static func text(_ path: String) -> String? {
+    private static func contents(_ path: String) -> String? {
         FileManager.default.contents(atPath: path).flatMap { $0.count <= 1 << 20 ? String(validating: $0, as: UTF8.self) : nil }
     }
 
     private static func readOrMake(_ path: String) throws -> Certificate.PrivateKey {
         if FileManager.default.fileExists(atPath: path) {
-            guard let text = text(path), let key = try? Certificate.PrivateKey(pemEncoded: text) else {
+            guard let text = contents(path), let key = try? Certificate.PrivateKey(pemEncoded: text) else {
                 throw HostError("\(path) is no private key in PEM; nothing is overwritten: move it away")
             }
             return key
@@ -72,7 +72,7 @@ struct CertificateFiles: Sendable {
     func install(_ chain: CertificateChain, withFollowingKey isFollowing: Bool) throws {
         try PrivateFile.createFolder(folder)
         if isFollowing {
-            guard let text = Self.text(nextKey) else { throw HostError("\(nextKey) is gone: the rollover can't go on; call it off") }
+            guard let text = Self.contents(nextKey) else { throw HostError("\(nextKey) is gone: the rollover can't go on; call it off") }
             try PrivateFile.write(text, to: pendingKey)
         }
         try PrivateFile.write(try chain.pem, to: pendingCertificate)
@@ -81,12 +81,12 @@ struct CertificateFiles: Sendable {
 
     /// Finishes what a crash left undone.
     func finishInstallation() throws {
-        guard let text = Self.text(pendingCertificate) else {
+        guard let text = Self.contents(pendingCertificate) else {
             // Without its certificate the key was never meant to be used.
             try? FileManager.default.removeItem(atPath: pendingKey)
             return
         }
-        if let newKey = Self.text(pendingKey) { try PrivateFile.write(newKey, to: key) }
+        if let newKey = Self.contents(pendingKey) { try PrivateFile.write(newKey, to: key) }
         try PrivateFile.write(text, to: certificate)
         // In this order: a key alone is thrown away, a certificate alone is written once more.
         try? FileManager.default.removeItem(atPath: pendingCertificate)

@@ -17,7 +17,7 @@ public struct CertificateKeeper: Sendable {
     let files: CertificateFiles
     let challenges: ChallengeFolder
     let transport: any ACMETransport
-    let resolver: any Resolver
+    let resolver: any DNS.Resolver
     let updater: ZoneUpdater?
     let group: any EventLoopGroup
     let now: @Sendable () -> Date
@@ -48,7 +48,7 @@ public struct CertificateKeeper: Sendable {
     }
 
     init?(
-        _ configuration: Configuration, transport: any ACMETransport, resolver: any Resolver, group: any EventLoopGroup,
+        _ configuration: Configuration, transport: any ACMETransport, resolver: any DNS.Resolver, group: any EventLoopGroup,
         now: @escaping @Sendable () -> Date, logger: Logger
     ) throws {
         guard let settings = configuration.acme, let files = CertificateFiles(configuration) else { return nil }
@@ -71,7 +71,7 @@ public struct CertificateKeeper: Sendable {
         return try make(configuration, resolver: resolver, logger: logger)
     }
 
-    static func make(_ configuration: Configuration, resolver: any Resolver, logger: Logger) throws -> CertificateKeeper {
+    static func make(_ configuration: Configuration, resolver: any DNS.Resolver, logger: Logger) throws -> CertificateKeeper {
         let group = MultiThreadedEventLoopGroup.singleton
         let transport = try ACMEConnection(resolver: resolver, authorityFile: configuration.acme?.directoryAuthority, group: group)
         guard let keeper = try CertificateKeeper(configuration, transport: transport, resolver: resolver, group: group, now: { Date.now }, logger: logger)
@@ -138,6 +138,9 @@ public struct CertificateKeeper: Sendable {
                 guard let plan = plan(state), try covers(), !plan.isDue(at: now()) else { return try await done + obtain(&state, followingKey: false) }
                 return done
             }
+        } catch let refusal as CertificateRefusal {
+            logger.info("nothing is done about the certificate now", metadata: ["reason": "\(refusal)"])
+            return nil
         } catch {
             logger.error("the certificate isn't renewed", metadata: ["error": "\(error)"])
             return nil
@@ -153,16 +156,13 @@ public struct CertificateKeeper: Sendable {
         var state = try CertificateState.read(folder: configuration.dataFolder)
         try files.finishInstallation()
         do {
-            let done: [String]
-            do { done = try await body(&state) } catch let refusal as CertificateRefusal {
-                // What was asked for makes no sense; that says nothing about the authority.
-                try state.write(folder: configuration.dataFolder)
-                throw refusal
-            }
+            let done = try await body(&state)
             for line in done { logger.notice("certificate: \(line)") }
             try state.write(folder: configuration.dataFolder)
             return try report(state, done: done)
         } catch let refusal as CertificateRefusal {
+            // What was asked for can't be; that says nothing about the authority.
+            try state.write(folder: configuration.dataFolder)
             throw refusal
         } catch {
             state.failures += 1

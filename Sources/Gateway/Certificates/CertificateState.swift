@@ -59,7 +59,7 @@ final class CertificateLock {
         guard descriptor >= 0 else { throw HostError("\(path) can't be made (error \(errno))") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw HostError("another process renews the certificate just now; try again when it is done")
+            throw CertificateRefusal("another process renews the certificate just now; try again when it is done")
         }
     }
 

@@ -2,6 +2,8 @@ import ACME
 import Crypto
 import DNS
 import FoundationEssentials
+import SwiftASN1
+import X509
 
 /// The answers to challenges that are under way, as files: the host that serves and the command that orders are two processes.
 struct ChallengeFolder: Sendable {

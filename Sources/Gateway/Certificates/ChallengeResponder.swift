@@ -10,6 +10,7 @@ import NIOPosix
 import NIOSSL
 import NIOTLS
 import ServiceLifecycle
+import SwiftASN1
 import X509
 
 /// Answers http-01 (RFC 8555 §8.3) or tls-alpn-01 (RFC 8737) on a listener of its own, and nothing else: there is no page, no redirection and
@@ -126,19 +127,25 @@ private final class HTTPChallengeHandler: ChannelInboundHandler {
         isAnswered = true
         let channel = context.channel
         let folder = folder
-        Task {
-            let found =
-                head.method == .GET && head.uri.hasPrefix(Self.prefix) ? folder.keyAuthorization(token: String(head.uri.dropFirst(Self.prefix.count))) : nil
-            let body = found ?? "not found\n"
-            let headers: HTTPHeaders = [
-                "content-type": found == nil ? "text/plain" : "application/octet-stream", "content-length": "\(body.utf8.count)", "connection": "close",
-            ]
-            channel.write(HTTPServerResponsePart.head(.init(version: .http1_1, status: found == nil ? .notFound : .ok, headers: headers)), promise: nil)
-            channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: body))), promise: nil)
-            try? await channel.writeAndFlush(HTTPServerResponsePart.end(nil)).get()
-            try? await channel.close().get()
-        }
+        let token = head.method == .GET && head.uri.hasPrefix(Self.prefix) ? String(head.uri.dropFirst(Self.prefix.count)) : ""
+        Task { await folder.answer(token, channel) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+extension ChallengeFolder {
+    /// Answers http-01, and closes.
+    fileprivate func answer(_ token: String, _ channel: any Channel) async {
+        let found = keyAuthorization(token: token)
+        let body = found ?? "not found\n"
+        let headers: HTTPHeaders = [
+            "content-type": found == nil ? "text/plain" : "application/octet-stream", "content-length": "\(body.utf8.count)", "connection": "close",
+        ]
+        let status: HTTPResponseStatus = found == nil ? .notFound : .ok
+        channel.write(HTTPServerResponsePart.head(.init(version: .http1_1, status: status, headers: headers)), promise: nil)
+        channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: body))), promise: nil)
+        try? await channel.writeAndFlush(HTTPServerResponsePart.end(nil)).get()
+        try? await channel.close().get()
+    }
 }

@@ -2,6 +2,7 @@ import ACME
 import DNS
 import DNSUpdate
 import FoundationEssentials
+import Logging
 import NIOCore
 
 /// The challenges of one order, set up and taken away again.

@@ -1,3 +1,4 @@
+import ACME
 import DNS
 import FoundationEssentials
 public import Logging
