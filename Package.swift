@@ -150,7 +150,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore",
+                "Gateway", "ACME", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL",
+                "MailStore",
                 "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,

@@ -179,6 +179,7 @@ struct CertificateWorld {
             try await body(host)
         } catch {
             await host.stop()
+            Issue.record("\(host.lastLines(30))\n\(log("pebble"))")
             throw error
         }
         await host.stop()

@@ -20,6 +20,10 @@ public struct CertificateKeeper: Sendable {
     let resolver: any DNS.Resolver
     let updater: ZoneUpdater?
     let group: any EventLoopGroup
+    /// Whether a host runs that answers challenges; a command answers them itself otherwise.
+    ///
+    /// The host itself must not ask for its own lock: the kernel gives a lock up when its process closes any descriptor of the file.
+    let isServed: @Sendable () -> Bool
     let now: @Sendable () -> Date
     let logger: Logger
 
@@ -49,7 +53,7 @@ public struct CertificateKeeper: Sendable {
 
     init?(
         _ configuration: Configuration, transport: any ACMETransport, resolver: any DNS.Resolver, group: any EventLoopGroup,
-        now: @escaping @Sendable () -> Date, logger: Logger
+        isServed: @escaping @Sendable () -> Bool, now: @escaping @Sendable () -> Date, logger: Logger
     ) throws {
         guard let settings = configuration.acme, let files = CertificateFiles(configuration) else { return nil }
         self.configuration = configuration
@@ -58,6 +62,7 @@ public struct CertificateKeeper: Sendable {
         self.transport = transport
         self.resolver = resolver
         self.group = group
+        self.isServed = isServed
         self.now = now
         self.logger = logger
         challenges = ChallengeFolder(dataFolder: configuration.dataFolder)
@@ -68,19 +73,22 @@ public struct CertificateKeeper: Sendable {
     /// - Throws: an error that says what is missing in the configuration.
     public static func make(_ configuration: Configuration, logger: Logger) throws -> CertificateKeeper {
         let resolver = try UnboundResolver(configuration: .init(configuration.resolver))
-        return try make(configuration, resolver: resolver, logger: logger)
+        return try make(
+            configuration, resolver: resolver, isServed: { HostLock.holder(of: configuration.dataFolder) != nil }, logger: logger)
     }
 
-    static func make(_ configuration: Configuration, resolver: any DNS.Resolver, logger: Logger) throws -> CertificateKeeper {
+    /// Makes the keeper of a host that runs, or of a command.
+    static func make(
+        _ configuration: Configuration, resolver: any DNS.Resolver, isServed: @escaping @Sendable () -> Bool, logger: Logger
+    ) throws -> CertificateKeeper {
         let group = MultiThreadedEventLoopGroup.singleton
         let transport = try ACMEConnection(resolver: resolver, authorityFile: configuration.acme?.directoryAuthority, group: group)
-        guard let keeper = try CertificateKeeper(configuration, transport: transport, resolver: resolver, group: group, now: { Date.now }, logger: logger)
+        guard
+            let keeper = try CertificateKeeper(
+                configuration, transport: transport, resolver: resolver, group: group, isServed: isServed, now: { Date.now }, logger: logger)
         else { throw HostError("the configuration has no section acme, or no section certificate") }
         return keeper
     }
-
-    /// Whether a host runs that answers challenges; a command answers them itself otherwise.
-    private var isServed: Bool { HostLock.holder(of: configuration.dataFolder) != nil }
 
     // MARK: What is asked for
 
@@ -358,7 +366,7 @@ public struct CertificateKeeper: Sendable {
             case .provision(let tasks):
                 let made = ChallengeStand(keeper: self, tasks: tasks)
                 stand = made
-                try await made.put(isServed: isServed)
+                try await made.put(isServed: isServed())
                 step = client.provisioned()
             case .finished(let outcome): return outcome
             case .failed(let error): throw error

@@ -111,7 +111,7 @@ public struct PosternServer: Sendable {
     /// What keeps the certificate fresh, and answers the authority's questions.
     private func certificateServices(_ host: Host, installed: @escaping @Sendable () -> Void) throws -> [any Service] {
         guard let settings = configuration.acme else { return [] }
-        let keeper = try CertificateKeeper.make(configuration, resolver: host.resolver, logger: logger)
+        let keeper = try CertificateKeeper.make(configuration, resolver: host.resolver, isServed: { true }, logger: logger)
         var services: [any Service] = [CertificateService(keeper: keeper, installed: installed)]
         if settings.challenge != .dns01 {
             services.append(ChallengeResponder(folder: keeper.challenges, settings: settings, group: host.group, logger: logger))
