@@ -84,6 +84,8 @@ let package = Package(
         .target(name: "DNSUpdate", dependencies: ["DNS", crypto]),
         .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
         .target(name: "TransportSecurity", dependencies: ["MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore]),
+        .target(name: "DNSUpdate", dependencies: ["DNS", crypto]),
+        .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
         .target(
@@ -125,7 +127,7 @@ let package = Package(
             ]
         ),
         // Tests
-        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", nioCore, nioPosix, nioSSL, crypto, x509, asn1], path: "Tests/MailTesting"),
+        .target(name: "MailTesting", dependencies: ["MailMessage", "DNS", "Milter", nioCore, nioPosix, nioSSL, crypto, x509, asn1], path: "Tests/MailTesting"),
         .testTarget(name: "MailMessageTests", dependencies: ["MailMessage", "MailTesting", nioCore]),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "UnboundDNS", "MailTesting"]),
         .testTarget(name: "UnboundDNSTests", dependencies: ["UnboundDNS", "DNS", "Lab", nioCore, nioPosix]),

@@ -29,13 +29,20 @@ let package = Package(
         // Three folders of Postern's by symbolic link: through its targets each would bring the server with its sockets, TLS and database,
         // and the build would take ten times as long.
         .target(name: "FuzzedAnswers", dependencies: [postern("DNS")], swiftSettings: house),
-        .target(name: "FuzzedConfiguration", dependencies: [postern("DNS"), .product(name: "Yams", package: "Yams")], swiftSettings: house),
+        .target(
+            name: "FuzzedConfiguration",
+            dependencies: [
+                postern("DNS"), postern("ACME"), postern("MailAuthentication"), postern("TransportSecurity"), .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: house
+        ),
         .target(name: "FuzzedJourneys", dependencies: [postern("MailMessage"), postern("DNS"), postern("SMTP")], swiftSettings: house),
         .executableTarget(
             name: "fuzz",
             dependencies: [
                 "CLibFuzzer", "FuzzedAnswers", "FuzzedConfiguration", "FuzzedJourneys", postern("MailMessage"), postern("SMTP"),
-                postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("Milter"), postern("DNSUpdate"), nioCore,
+                postern("IMAP"), postern("DNS"), postern("SASL"), postern("MailAuthentication"), postern("TransportSecurity"), postern("Milter"),
+                postern("DNSUpdate"), nioCore,
             ],
             swiftSettings: house
         ),

@@ -11,7 +11,7 @@ lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl is
 # What the tests of faults need: a compiler for the library of failing calls, file systems and namespaces, a packet filter.
 fault_packages=(gcc libc6-dev e2fsprogs mount util-linux iproute2 nftables)
 # What the benchmarks measure beside Postern.
-bench_packages=(postfix dovecot-imapd openssl)
+bench_packages=(postfix dovecot-imapd openssl unbound python3)
 
 case "${1:-all}" in
     all) wanted=("${build_packages[@]}" "${lab_packages[@]}" "${fault_packages[@]}") ;;
@@ -38,7 +38,14 @@ missing=()
 for package in "${wanted[@]}"; do
     is_installed "$package" || missing+=("$package")
 done
+# What part `auth` of the benchmarks measures beside Postern isn't installed into the system itself; without it that part measures Postern alone.
+peers() {
+    if [ "${1:-all}" = bench ]; then
+        "$(dirname "$0")/install-peers.sh" python authentication rspamd || echo "install-dependencies: part auth will measure Postern alone" >&2
+    fi
+}
 if [ "${#missing[@]}" -eq 0 ]; then
+    peers "$@"
     exit 0
 fi
 
@@ -78,3 +85,4 @@ if ! apt install --no-install-recommends "${missing[@]}"; then
     fi
 fi
 echo "install-dependencies: done in $((SECONDS - started)) s"
+peers "$@"

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Installs the foreign servers and clients that `make interop` needs beside those of the laboratory, each set into a layer of its own below .build-peers (or the
-# folder in POSTERN_PEERS): Debian's mail servers exclude each other, and none of them has to be on the machine itself.
+# Installs the foreign servers and clients that `make interop` and `make bench` need beside those of the laboratory, each set into a layer of its own below
+# .build-peers (or the folder in POSTERN_PEERS): Debian's mail servers exclude each other, and none of them has to be on the machine itself.
+# Its arguments name the layers, without any all of `make interop`'s; `python` stands for the libraries in Python.
 #
 # A layer holds what the packages changed in /usr, /etc and /var. It is made, and later used, in a private mount namespace where it lies over these folders;
 # outside of it nothing changes. A second run finds all layers and returns at once, without the network.
@@ -8,7 +9,12 @@ set -euo pipefail
 
 folder=${POSTERN_PEERS:-$(cd "$(dirname "$0")/.." && pwd)/.build-peers}
 
-layers=(exim opensmtpd dovecot clients authority)
+mkdir -p "$folder"
+# What starts a program of a layer.
+cmp --quiet "$(dirname "$0")/run-peer.sh" "$folder/run" || install -m 755 "$(dirname "$0")/run-peer.sh" "$folder/run"
+
+layers=("$@")
+[ "${#layers[@]}" -gt 0 ] || layers=(python exim opensmtpd dovecot clients authentication authority)
 packages_of() {
     case "$1" in
         exim) echo exim4-daemon-heavy ;;
@@ -17,14 +23,17 @@ packages_of() {
         # A certificate authority for tests, and a name server that takes updates.
         authority) echo pebble knot ;;
         clients) echo mutt msmtp fetchmail thunderbird libnss3-tools ;;
+        # Sender authentication, by others: a milter that signs and verifies, and the two libraries in Perl.
+        authentication) echo opendkim libmail-dkim-perl libmail-spf-perl ;;
+        rspamd) echo rspamd ;;
+        *) echo "install-peers: there is no layer $1" >&2; return 64 ;;
     esac
 }
 
 # Other people's libraries of sender authentication, in an environment of Python's own.
 python_packages="dkimpy authres PyNaCl pyspf dnspython"
-if [ "$(cat "$folder/python/packages" 2>/dev/null || true)" != "$python_packages" ]; then
+if [[ " ${layers[*]} " == *" python "* ]] && [ "$(cat "$folder/python/packages" 2>/dev/null || true)" != "$python_packages" ]; then
     echo "install-peers: python: $python_packages"
-    mkdir -p "$folder"
     rm -rf "$folder/python"
     # Debian's Python has no venv without a package of its own.
     python3 -m venv "$folder/python" 2>/dev/null || { apt-get --yes --quiet install python3-venv && python3 -m venv "$folder/python"; }
@@ -35,8 +44,10 @@ fi
 
 missing=()
 for layer in "${layers[@]}"; do
+    [ "$layer" != python ] || continue
+    packages=$(packages_of "$layer")
     # The file names what the layer was made for: with another list of packages it is made again.
-    if [ "$(cat "$folder/$layer/packages" 2>/dev/null || true)" != "$(packages_of "$layer")" ]; then missing+=("$layer"); fi
+    if [ "$(cat "$folder/$layer/packages" 2>/dev/null || true)" != "$packages" ]; then missing+=("$layer"); fi
 done
 if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
 
@@ -68,7 +79,6 @@ apt install --no-install-recommends "$@" || { apt update && apt install --no-ins
 apt clean
 '
 
-mkdir -p "$folder"
 for layer in "${missing[@]}"; do
     started=$SECONDS
     read -r -a packages <<<"$(packages_of "$layer")"

@@ -4,7 +4,7 @@ extension JourneyEvent.Operation {
 
     /// The names of the cases; their texts are stored in journeys and never change.
     private enum Name: String, CodingKey, CaseIterable {
-        case connected, secured, protected, authenticated, exchanged, resolved, described, checked, decided, committed, routed, attempted, delivered
+        case connected, secured, protected, authenticated, exchanged, resolved, described, checked, judged, decided, committed, routed, attempted, delivered
         case notified, queued, abandoned
     }
 
@@ -18,6 +18,7 @@ extension JourneyEvent.Operation {
         case .resolved: .resolved
         case .described: .described
         case .checked: .checked
+        case .judged: .judged
         case .decided: .decided
         case .committed: .committed
         case .routed: .routed
@@ -45,6 +46,7 @@ extension JourneyEvent.Operation {
         case .resolved: self = .resolved(try container.decode(JourneyEvent.Resolved.self, forKey: name))
         case .described: self = .described(try container.decode(JourneyEvent.Described.self, forKey: name))
         case .checked: self = .checked(try container.decode(JourneyEvent.Checked.self, forKey: name))
+        case .judged: self = .judged(try container.decode(JourneyEvent.Judged.self, forKey: name))
         case .decided: self = .decided(try container.decode(JourneyEvent.Decided.self, forKey: name))
         case .committed: self = .committed(try container.decode(JourneyEvent.Committed.self, forKey: name))
         case .routed: self = .routed(try container.decode(JourneyEvent.Routed.self, forKey: name))
@@ -68,6 +70,7 @@ extension JourneyEvent.Operation {
         case .resolved(let value): try container.encode(value, forKey: name)
         case .described(let value): try container.encode(value, forKey: name)
         case .checked(let value): try container.encode(value, forKey: name)
+        case .judged(let value): try container.encode(value, forKey: name)
         case .decided(let value): try container.encode(value, forKey: name)
         case .committed(let value): try container.encode(value, forKey: name)
         case .routed(let value): try container.encode(value, forKey: name)

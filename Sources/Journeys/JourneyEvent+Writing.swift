@@ -79,6 +79,7 @@ extension JourneyEvent.Operation {
             writer.field("check", value.check)
             writer.field("result", value.result)
             writer.field("explanation", value.explanation)
+        case .judged(let value): writeFields(of: value, into: &writer)
         case .decided(let value):
             writer.field("recipient", value.recipient)
             writer.field("verdict", value.verdict)
@@ -112,6 +113,53 @@ extension JourneyEvent.Operation {
             writer.field("reason", value.reason)
         case .abandoned(let value): writer.field("reason", value.reason)
         }
+    }
+
+    private func writeFields(of value: JourneyEvent.Judged, into writer: inout JSONWriter) {
+        writer.field("sourceIP", value.sourceIP)
+        writer.field("envelopeFrom", value.envelopeFrom)
+        writer.field("headerFrom", value.headerFrom)
+        writer.field("result", value.result)
+        writer.field("recordDomain", value.recordDomain)
+        writer.field("record", value.record)
+        if let spf = value.spf {
+            writer.object("spf") {
+                $0.field("domain", spf.domain)
+                $0.field("scope", spf.scope)
+                $0.field("result", spf.result)
+            }
+        }
+        writer.array("signatures") { writer in
+            for signature in value.signatures {
+                writer.object { write(signature, into: &$0) }
+            }
+        }
+        writer.field("isSPFAligned", value.isSPFAligned)
+        writer.field("isDKIMAligned", value.isDKIMAligned)
+        writer.field("disposition", value.disposition)
+        writer.array("overrides") { writer in
+            for override in value.overrides {
+                writer.object {
+                    $0.field("type", override.type)
+                    $0.field("comment", override.comment)
+                }
+            }
+        }
+        guard let failure = value.failure else { return }
+        writer.object("failure") {
+            $0.field("results", failure.results)
+            $0.field("reversePath", failure.reversePath)
+            $0.field("header", failure.header)
+            $0.field("spfRecords", failure.spfRecords)
+            if let signature = failure.signature { $0.object("signature") { write(signature, into: &$0) } }
+            $0.field("identity", failure.identity)
+        }
+    }
+
+    private func write(_ signature: JourneyEvent.Judged.Signature, into writer: inout JSONWriter) {
+        writer.field("domain", signature.domain)
+        writer.field("selector", signature.selector)
+        writer.field("result", signature.result)
     }
 
     private func writeFields(of value: JourneyEvent.Attempted, into writer: inout JSONWriter) {

@@ -41,6 +41,8 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         case described(Described)
         /// A check gave evidence.
         case checked(Checked)
+        /// What DMARC came to, where the author's domain asks for reports.
+        case judged(Judged)
         /// What the policy decided for a recipient, or for all.
         case decided(Decided)
         /// The message is on durable storage.

@@ -66,7 +66,7 @@ public struct JourneyOutcome: Sendable, Hashable, Codable {
 
         mutating func add(_ event: JourneyEvent) {
             switch event.operation {
-            case .connected, .secured, .protected, .authenticated, .resolved, .described, .checked: break
+            case .connected, .secured, .protected, .authenticated, .resolved, .described, .checked, .judged: break
             case .exchanged(let value):
                 guard !value.outbound, let path = JourneyPath(command: value.command), path.kind == .forward else { return }
                 if value.reply.code >= 400 {

@@ -38,7 +38,7 @@ public enum JourneySearchKeys {
 
         mutating func add(_ event: JourneyEvent) {
             switch event.operation {
-            case .connected, .secured, .protected, .resolved, .checked, .queued, .abandoned: break
+            case .connected, .secured, .protected, .resolved, .checked, .judged, .queued, .abandoned: break
             case .authenticated(let value): add(normalise(value.user))
             case .exchanged(let value): if let path = JourneyPath(command: value.command) { add(normalise(path.address)) }
             case .described(let value):

@@ -19,6 +19,7 @@ struct JourneySentence {
             case .resolved(let value): Self.resolved(value)
             case .described(let value): Self.described(value)
             case .checked(let value): ["\(value.check): \(value.result)\(value.explanation.isEmpty ? "" : " — \(value.explanation)")"]
+            case .judged(let value): Self.judged(value)
             case .decided(let value): Self.decided(value)
             case .committed(let value):
                 [
@@ -45,6 +46,7 @@ struct JourneySentence {
         case .resolved: "dns"
         case .described: "message"
         case .checked: "check"
+        case .judged: "report"
         case .decided: "decision"
         case .committed: "commit"
         case .routed: "route"
@@ -133,6 +135,13 @@ struct JourneySentence {
         var lines = ["\(JourneyText.size(value.byteCount)), SHA-256 \(value.sha256)"]
         if let from = value.from { lines.append("From: \(from)") }
         return lines
+    }
+
+    private static func judged(_ value: JourneyEvent.Judged) -> [String] {
+        let overrides = value.overrides.map { "; \($0.type)" }.joined()
+        return [
+            "\(value.recordDomain) asks for reports: mail from \(value.headerFrom) by \(value.sourceIP), DMARC \(value.result), done: \(value.disposition)\(overrides)"
+        ]
     }
 
     private static func decided(_ value: JourneyEvent.Decided) -> [String] {

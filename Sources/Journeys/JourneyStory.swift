@@ -186,7 +186,7 @@ public struct JourneyStory: Sendable {
         case .resolved(let value): value.security == "bogus" ? .red : .cyan
         case .notified, .queued: .yellow
         case .protected(let value): value.verdict == "proceed" ? value.encrypted ? .green : .yellow : .red
-        case .connected, .secured, .described, .checked, .routed: .cyan
+        case .connected, .secured, .described, .checked, .judged, .routed: .cyan
         }
     }
 }

@@ -75,6 +75,31 @@ public enum Metrics {
         }
     }
 
+    /// What became of a message that a report is to tell of.
+    public enum ReportEntry: Int, MetricLabel {
+        case counted, dropped
+        public var labels: [(name: String, value: String)] { [("outcome", "\(self)")] }
+    }
+
+    /// What became of a report that was made.
+    public enum ReportSent: Int, MetricLabel {
+        case aggregateSent, aggregateDiscarded, failureSent, failureDiscarded
+        public var labels: [(name: String, value: String)] {
+            switch self {
+            case .aggregateSent: [("kind", "aggregate"), ("outcome", "sent")]
+            case .aggregateDiscarded: [("kind", "aggregate"), ("outcome", "discarded")]
+            case .failureSent: [("kind", "failure"), ("outcome", "sent")]
+            case .failureDiscarded: [("kind", "failure"), ("outcome", "discarded")]
+            }
+        }
+    }
+
+    /// What came to an address for reports.
+    public enum ReportReceived: Int, MetricLabel {
+        case aggregate, feedback, tls, duplicate, refused, none
+        public var labels: [(name: String, value: String)] { [("result", "\(self)")] }
+    }
+
     public static let connections = Count<Service>("postern_connections_total", "Connections that were served.")
     public static let openConnections = Count<Service>("postern_connections_open", isGauge: true, "Connections that are open.")
     public static let refusedConnections = Count<Refusal>(
@@ -99,6 +124,13 @@ public enum Metrics {
     public static let commandSeconds = Histogram("postern_imap_command_seconds", "How long an IMAP command took, its answer written.")
     public static let reloads = Count<Outcome>("postern_reloads_total", "Reloads of the configuration.")
 
+    public static let reportEntries = Count<ReportEntry>(
+        "postern_report_messages_total", "Messages that came and that DMARC reports tell of; dropped: there were too many different ones.")
+    public static let reportsSent = Count<ReportSent>(
+        "postern_reports_sent_total", "DMARC reports that were made; discarded: nobody may get them.")
+    public static let reportsReceived = Count<ReportReceived>(
+        "postern_reports_received_total", "Messages to the addresses for reports, by what was in them; none: no report.")
+
     public static let build = Reading("postern_build_info", "1; the label says which Postern this is.")
     public static let queueRecipients = Reading("postern_queue_recipients", "Recipients in the queue, by state.")
     public static let queueOldest = Reading("postern_queue_oldest_seconds", "Age of the oldest message that waits; 0 when none does.")
@@ -118,7 +150,8 @@ public enum Metrics {
     /// What keeps its own values.
     public static let counted: [any Instrument] = [
         connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
-        lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads,
+        lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries,
+        reportsSent, reportsReceived,
     ]
     /// What is asked for.
     public static let read: [Reading] = [

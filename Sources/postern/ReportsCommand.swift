@@ -4,19 +4,22 @@ import MailAuthentication
 /// `postern reports`.
 struct ReportsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reports", abstract: "Read reports that other organisations have sent about our mail.",
-        discussion: "A file is a report as it is or compressed, or the whole mail that brought it. Exit code 1 where one of the files is refused.",
-        subcommands: [ReportsDMARCCommand.self, ReportsTLSCommand.self, ReportsARFCommand.self])
+        commandName: "reports", abstract: "Reports that other organisations have sent about our mail, and ours about theirs.",
+        discussion: """
+            Without a file the reports are told that came to the addresses for reports and are kept by this host. A file is a report as it is or \
+            compressed, or the whole mail that brought it; exit code 1 where one of the files is refused.
+            """,
+        subcommands: [ReportsDMARCCommand.self, ReportsTLSCommand.self, ReportsARFCommand.self, ReportsSendCommand.self])
 }
 
 /// Reads files of one kind.
 struct ReportFiles: ParsableArguments {
-    @Argument(help: "The files; - for standard input.", completion: .file())
-    var files: [String]
+    @Argument(help: "The files; - for standard input. None: the reports that this host keeps.", completion: .file())
+    var files: [String] = []
+    @OptionGroup var stored: StoredReportOptions
 
-    func validate() throws {
-        if files.isEmpty { throw ValidationError("give at least one file") }
-    }
+    /// Whether the reports are those that the host keeps.
+    var areStored: Bool { files.isEmpty }
 
     /// The reports, and what was refused.
     func read<Report>(_ choose: (ReceivedReport) throws -> Report?, kind: String) throws -> (reports: [Report], refused: [ReportRefusal]) {
@@ -68,6 +71,7 @@ struct ReportsDMARCCommand: PosternCommand {
     @OptionGroup var output: OutputOptions
 
     func execute() async throws {
+        if input.areStored { return try await input.stored.showAggregates(output) }
         let (reports, refused) = try input.read(
             { report in if case .dmarcAggregate(let aggregate) = report { aggregate } else { nil } }, kind: "an aggregate report of DMARC")
         let summary = DMARCReportSummary(reports)
@@ -88,20 +92,12 @@ struct ReportsTLSCommand: PosternCommand {
     }
 
     func execute() async throws {
+        if input.areStored { return try await input.stored.showTLS(output) }
         let (reports, refused) = try input.read(
             { report in if case .tls(let json) = report { try TLSReport(parsing: json) } else { nil } }, kind: "a report on TLS")
         let summary = Summary(successes: reports.reduce(0) { $0 &+ $1.successes }, failures: reports.reduce(0) { $0 &+ $1.failures })
         try ReportOutput(reports: reports, summary: summary, refused: refused).show(output) {
-            var table = TextTable(header: ["FROM", "POLICY", "DOMAIN", "GOOD", "FAILED", "FAILURES"])
-            for report in reports {
-                for policy in report.policies {
-                    table.rows.append([
-                        report.organization, policy.policy.type, policy.policy.domain ?? "", "\(policy.summary.successes ?? 0)",
-                        "\(policy.summary.failures ?? 0)", (policy.failures ?? []).map { "\($0.type) \($0.sessions ?? 0)" }.joined(separator: ", "),
-                    ])
-                }
-            }
-            return table.text
+            TLSReportTable.text(reports)
         }
     }
 }
@@ -115,6 +111,7 @@ struct ReportsARFCommand: PosternCommand {
     @OptionGroup var output: OutputOptions
 
     func execute() async throws {
+        if input.areStored { return try await input.stored.showFeedback(output) }
         let (reports, refused) = try input.read(
             { report in if case .feedback(let feedback) = report { feedback } else { nil } }, kind: "a feedback report")
         try ReportOutput(reports: reports, summary: [String: Int]?.none, refused: refused).show(output) {

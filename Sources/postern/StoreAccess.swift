@@ -48,8 +48,3 @@ extension EmailAddress {
         }
     }
 }
-
-extension EmailAddress {
-    /// As accounts are keyed: in lower case.
-    var lowercasedAccount: EmailAddress { EmailAddress(localPart: localPart.lowercased(), domain: domain) }
-}

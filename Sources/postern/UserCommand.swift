@@ -28,7 +28,7 @@ struct UserAddCommand: PosternCommand {
 
     func execute() async throws {
         let loaded = try options.load()
-        let user = address.lowercasedAccount
+        let user = address.lowercased
         guard loaded.domains.contains(where: { $0.ascii == user.domain }) else {
             throw CommandFailure(
                 .badData,
@@ -70,7 +70,7 @@ struct UserRemoveCommand: PosternCommand {
     }
 
     func execute() async throws {
-        let user = address.lowercasedAccount
+        let user = address.lowercased
         try await options.load().openMailboxes().removeUser(user)
         try output.show(UserResult(user: user.description, action: "removed")) { "removed \(user)" }
     }
@@ -87,7 +87,7 @@ struct UserPasswordCommand: PosternCommand {
     @OptionGroup var output: OutputOptions
 
     func execute() async throws {
-        let user = address.lowercasedAccount
+        let user = address.lowercased
         let store = try await options.load().openMailboxes()
         guard try await store.verifier(forUser: user) != nil else { throw CommandFailure(.notFound, "there is no user \(user)") }
         try await store.setVerifier(password.verifier(for: user), forUser: user)
@@ -125,12 +125,12 @@ struct AliasAddCommand: PosternCommand {
         guard loaded.domains.contains(where: { $0.ascii == alias.domain }) else {
             throw CommandFailure(.badData, "\(alias.domain) is none of the organisation's domains; an alias there would never be asked for")
         }
-        guard !targets.map(\.lowercasedAccount).contains(alias.lowercasedAccount) else {
+        guard !targets.map(\.lowercased).contains(alias.lowercased) else {
             throw CommandFailure(.badData, "\(alias) would lead to itself")
         }
-        try await loaded.openMailboxes().setAlias(alias.lowercasedAccount, targets: targets)
-        try output.show(AliasResult(alias: alias.lowercasedAccount.description, targets: targets.map(\.description))) {
-            "\(alias.lowercasedAccount) leads to \(targets.map(\.description).joined(separator: ", "))"
+        try await loaded.openMailboxes().setAlias(alias.lowercased, targets: targets)
+        try output.show(AliasResult(alias: alias.lowercased.description, targets: targets.map(\.description))) {
+            "\(alias.lowercased) leads to \(targets.map(\.description).joined(separator: ", "))"
         }
     }
 }
@@ -162,7 +162,7 @@ struct AliasRemoveCommand: PosternCommand {
     @OptionGroup var output: OutputOptions
 
     func execute() async throws {
-        try await options.load().openMailboxes().removeAlias(alias.lowercasedAccount)
-        try output.show(AliasResult(alias: alias.lowercasedAccount.description, targets: [])) { "removed \(alias.lowercasedAccount)" }
+        try await options.load().openMailboxes().removeAlias(alias.lowercased)
+        try output.show(AliasResult(alias: alias.lowercased.description, targets: [])) { "removed \(alias.lowercased)" }
     }
 }

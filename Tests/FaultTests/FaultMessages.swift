@@ -118,16 +118,16 @@ final class FaultLoad: Sendable {
 
 /// What a peer took, by the messages' identities.
 struct SinkContents {
-    private(set) var arrivals: [String: [ContinuousClock.Instant]] = [:]
+    private(set) var arrivals: [String: [ScriptedServer.Arrival]] = [:]
     private(set) var damaged = 0
 
     init(_ server: ScriptedServer) {
         let record = server.record
-        for (message, time) in zip(record.messages, record.arrivals) {
+        for (message, arrival) in zip(record.messages, record.arrivals) {
             // Clients that learn that all recipients are refused end a message at once.
             if message.readableBytes == 0 { continue }
             if let identity = FaultMessage.identity(of: String(buffer: message)) {
-                arrivals[identity, default: []].append(time)
+                arrivals[identity, default: []].append(arrival)
             } else {
                 damaged += 1
             }
@@ -135,7 +135,7 @@ struct SinkContents {
     }
 
     func lacks(_ messages: [FaultMessage]) -> [String] { messages.map(\.identity).filter { arrivals[$0] == nil } }
-    var repeated: [String: [ContinuousClock.Instant]] { arrivals.filter { $0.value.count > 1 } }
+    var repeated: [String: [ScriptedServer.Arrival]] { arrivals.filter { $0.value.count > 1 } }
 }
 
 /// An obedient peer for the time of `body`; at the address that `out@kartapuce.test` leads to if no other is given.

@@ -15,7 +15,9 @@ extension FaultTests {
         }
 
         private func rules(_ host: FaultHost, _ rules: [String]) async throws {
-            let text = "table inet faults { chain in { type filter hook input priority 0; \(rules.joined(separator: "; ")); } }\n"
+            // Each on a line of its own: nft takes a brace that closes a chain only at the end of a line.
+            let lines = ["table inet faults {", "chain in {", "type filter hook input priority 0;"] + rules + ["}", "}"]
+            let text = lines.joined(separator: "\n") + "\n"
             let file = "\(host.folder)/rules.nft"
             try text.write(toFile: file, atomically: true, encoding: .utf8)
             let result = try await inside(host, "nft", ["-f", file])

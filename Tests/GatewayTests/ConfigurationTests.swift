@@ -245,12 +245,19 @@ struct ConfigurationTests {
             } else if key.path.hasPrefix("certificate.") || key.path.hasPrefix("link.") {
                 // Their keys need one another and stand in the fixture.
                 yaml = Self.everything
+            } else if key.path.hasPrefix("authentication.allowlist.<domain>.") {
+                var fields = ["reason": "a list", "until": "2027-03-31"]
+                fields[key.name] = value
+                let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+                yaml = Self.everything + "authentication: {allowlist: {partner.test: {\(text)}}}\n"
             } else if key.path.hasPrefix("authentication.bimi.") {
                 yaml = Self.everything + "authentication: {bimi: {\(leaf)}}\n"
             } else if key.path.contains(".") {
-                let section = key.path.split(separator: ".").first ?? ""
+                let sections = key.path.split(separator: ".").dropLast()
+                let section = sections.first ?? ""
                 var keys = section == "webmail" ? Self.webmail : section == "acme" ? Self.acme : [:]
-                keys[key.name] = value
+                // A section within another stands as one value there.
+                if let inner = sections.dropFirst().first { keys["\(inner)"] = "{\(leaf)}" } else { keys[key.name] = value }
                 yaml = Self.everything + "\(section):\n" + keys.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)\n" }.joined()
             } else {
                 yaml = Self.everything.split(separator: "\n").filter { !$0.hasPrefix("\(key.name):") }.joined(separator: "\n") + "\n\(leaf)\n"

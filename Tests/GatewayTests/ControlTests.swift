@@ -62,7 +62,7 @@ private final class RecordingControl: ControlService {
         let bob = EmailAddress(localPart: "bob+lists", domain: "bücher.test")
         let requests: [ControlRequest] = [
             .setRecipients([1, 2, 3]), .recipientsVersion, .journeys(after: 0), .journeys(after: .max), .verifier(odd), .verifier(bob), .knows(odd),
-            .knows(bob), .mayUser(odd, sendAs: bob), .mayUser(bob, sendAs: odd),
+            .knows(bob), .mayUser(odd, sendAs: bob), .mayUser(bob, sendAs: odd), .texts(try DomainName("gmail.test._report._dmarc.bücher.test")),
         ]
         for request in requests {
             let line = request.line
@@ -103,6 +103,7 @@ private final class RecordingControl: ControlService {
             try await ControlHouse.open(house, roles: [.mx, .store], service: service) { control in
                 let permitted: [(ControlRequest, Set<Configuration.Role>)] = [
                     (.setRecipients([1]), [.store]), (.recipientsVersion, [.store]), (.journeys(after: 0), [.store]),
+                    (.texts(try DomainName("_dmarc.gmail.test")), [.store]),
                     (.verifier(bob), [.submission, .internal]),
                     (.knows(bob), [.submission, .internal]), (.mayUser(bob, sendAs: bob), [.submission, .internal]),
                 ]
@@ -116,6 +117,34 @@ private final class RecordingControl: ControlService {
                 }
                 // A host of several roles may do what any of them may.
                 #expect(try await control.client(.mx, .store, to: .mx).send(.recipientsVersion).status == 204)
+            }
+        }
+    }
+
+    /// The store asks by it who agrees to get reports, and nothing else.
+    @Test func onlyNamesOfDMARCAreLookedUpForTheStore() async throws {
+        try await TestHouse.open { house in
+            try await house.withHost("smtp", roles: [.relay], runsQueue: false) { relay in
+                var zones = ZoneResolver()
+                zones.add(try DomainName("_dmarc.gmail.test"), .txt, .txt(Array("v=DMARC1".utf8)))
+                zones.add(try DomainName("gmail.test"), .txt, .txt(Array("v=spf1".utf8)))
+                zones.fail(try DomainName("_dmarc.slow.test"), with: .timeout)
+                zones.fail(try DomainName("_dmarc.bogus.test"), with: .bogus)
+                let service = HostControl(journeys: relay.spool, digests: nil, accounts: nil, resolver: zones)
+                try await ControlHouse.open(house, roles: [.relay], service: service) { control in
+                    let texts = RemoteTexts(host: try control.client(.store, to: .relay))
+                    let answer = try await texts.lookup(try DomainName("_dmarc.gmail.test"), .txt)
+                    #expect(answer.records == [.txt(Array("v=DMARC1".utf8))] && answer.outcome == .records)
+                    #expect(try await texts.lookup(try DomainName("_dmarc.nobody.test"), .txt).outcome == .nonexistentDomain)
+                    for (name, type, code) in [
+                        ("gmail.test", DNSRecordType.txt, DNSError.Code.serverFailure), ("_dmarc.gmail.test", .a, .invalidQuestion),
+                        ("_dmarc.slow.test", .txt, .timeout),
+                        ("_dmarc.bogus.test", .txt, .bogus),
+                    ] {
+                        let name = try DomainName(name)
+                        await #expect { try await texts.lookup(name, type) } throws: { ($0 as? DNSError)?.code == code }
+                    }
+                }
             }
         }
     }

@@ -67,7 +67,7 @@ private final class GatedAgent: DeliveryAgent {
                 let resolved = journey.compactMap { event -> JourneyEvent.Resolved? in
                     if case .resolved(let resolved) = event.operation { resolved } else { nil }
                 }
-                #expect(resolved.map { "\($0.name) \($0.type)" } == ["gmail.test MX", "mx.gmail.test AAAA", "mx.gmail.test A"])
+                #expect(resolved.map { "\($0.name) \($0.type)" } == ["gmail.test MX", "mx.gmail.test AAAA", "mx.gmail.test A", "_mta-sts.gmail.test TXT"])
                 for event in journey where ["resolved", "exchanged", "attempted"].contains(event.operation.kind) { #expect(event.seconds != nil) }
             }
         }

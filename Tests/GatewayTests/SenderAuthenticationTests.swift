@@ -54,6 +54,23 @@ import Testing
         }
     }
 
+    @Test func anExceptionHoldsToItsLastDayAndSaysWhy() async throws {
+        for (days, isTaken) in [(1.0, true), (0, true), (-2, false)] {
+            var settings = Self.enforced
+            settings.allowlist[try DomainName("attacker.test")] = .init(
+                reason: "their list changes the subject", until: Calendar(identifier: .gregorian).startOfDay(for: .now.addingTimeInterval(days * 86_400)))
+            try await edge(settings) { _, mail in
+                let reply = try await mail.client().send(from: "list@attacker.test", to: "bob@kartapuce.test", text: Self.genuine)
+                #expect(reply.hasPrefix(isTaken ? "250" : "550"), "\(days): \(reply)")
+                guard isTaken else { return }
+                let said = try await mail.journey(trace(in: reply)).compactMap {
+                    if case .checked(let checked) = $0.operation { checked.explanation } else { nil }
+                }
+                #expect(said.contains { $0.contains("their list changes the subject, until 20") }, "\(said)")
+            }
+        }
+    }
+
     @Test func genuineMailCarriesItsEvidence() async throws {
         try await edge { _, mail in
             let reply = try await mail.client().send(from: "tom@gmail.test", to: "bob@kartapuce.test", text: Self.genuine)

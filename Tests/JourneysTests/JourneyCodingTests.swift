@@ -54,6 +54,30 @@ struct JourneyCodingTests {
         #expect(throws: (any Error).self) { try JourneyCoding.decode(#"{"events":[]}"#.utf8) }
     }
 
+    @Test("What a report will say comes back as it was, with and without what few have") func judged() throws {
+        var judged = JourneyEvent.Judged(
+            sourceIP: "198.51.100.7", envelopeFrom: "", headerFrom: "gmail.test", result: "fail", recordDomain: "gmail.test", record: "v=DMARC1; p=\"none\"",
+            spf: nil, signatures: [], isSPFAligned: false, isDKIMAligned: true, disposition: "none", overrides: [])
+        for round in 0..<2 {
+            let event = SampleJourney.event(0, "mail.kartapuce.test", "mx", .judged(judged))
+            let octets = JourneyCoding.encode([event])
+            #expect(try JourneyCoding.decode(octets) == [event], "\(round)")
+            // By this it is found again.
+            #expect(String(decoding: octets, as: UTF8.self).contains("\"judged\":"))
+            judged.spf = .init(domain: "attacker.test", scope: "mfrom", result: "pass")
+            judged.signatures = [.init(domain: "gmail.test", selector: "s1", result: "fail"), .init(domain: "x.test", selector: "", result: "pass")]
+            judged.overrides = [.init(type: "local_policy", comment: "é \\ \u{1}")]
+            judged.failure = .init(
+                results: "mail.kartapuce.test; spf=pass", reversePath: "x@attacker.test", header: "From: a\r\n", spfRecords: ["txt : x : \"v\""])
+            judged.failure?.signature = judged.signatures.first
+            judged.failure?.identity = "@gmail.test"
+        }
+        // Nobody outside can write it into a subject.
+        let forged = JourneyEvent.Described(messageID: nil, from: nil, subject: "\"judged\":", byteCount: 0, sha256: "")
+        let octets = JourneyCoding.encode([SampleJourney.event(0, "mail.kartapuce.test", "mx", .described(forged))])
+        #expect(!String(decoding: octets, as: UTF8.self).contains("\"judged\":"))
+    }
+
     @Test("A duration that is no number is left out, and the event stays") func noNumber() throws {
         var event = try #require(Self.all.first)
         event.seconds = .infinity
@@ -109,7 +133,7 @@ struct JourneyCodingTests {
         let events = operations.map {
             JourneyEvent(trace: .random(), time: Date(timeIntervalSince1970: 1_795_468_385.123456), host: "h", role: "mx", seconds: 0.1, operation: $0)
         }
-        #expect(Set(operations.map(\.kind)).count == 15)
+        #expect(Set(operations.map(\.kind)).count == 16)
         #expect(try JourneyCoding.decode(JourneyCoding.encode(events)) == events)
         let encoder = JSONEncoder()
         encoder.dateEncodingStrategy = .secondsSince1970

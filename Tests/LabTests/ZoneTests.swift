@@ -158,7 +158,7 @@ struct InteropZonesTests {
         do {
             for line in try await kartapuce.verifyZones() { print("lab: \(line)") }
             let results = await kartapuce.runUseCase(seed: 3)
-            #expect(results.count == 8)
+            #expect(results.count == 9)
             for result in results { #expect(result.passed, "\(result.name): \(result.detail)") }
         } catch {
             await kartapuce.stop()

@@ -248,6 +248,16 @@ struct DeliveryStatusNotificationTests {
         #expect(DeliveryStatusNotificationTests.notification(.failed).message().bodyType == .sevenBit)
     }
 
+    @Test("need no SMTPUTF8 because of the message's identity", arguments: [("<1@gm\u{e9}ail.test>", false), ("<1@gmail.test>", true)])
+    func identity(messageID: String, isReferred: Bool) {
+        let notification = DeliveryStatusNotificationTests.notification(.failed, original: "Message-ID: \(messageID)\r\n\r\nbody\r\n")
+        let read = Message(parsing: notification.serialized())
+        #expect(!notification.needsSMTPUTF8)
+        #expect(read.header.deviations.isEmpty, "\(read.header.deviations)")
+        #expect(read.inReplyTo.first == (isReferred ? messageID : nil))
+        #expect((read.references.first != nil) == isReferred)
+    }
+
     @Test("survive hostile peers and messages") func hostile() {
         let boundary = "--postern-b0undary"
         let original = "Subject: x\r\n\r\n\(boundary)\r\n\(boundary)-1--\r\nend\r\n"

@@ -24,6 +24,8 @@ import Testing
         "bob", "Bob <bob>", "<bob@kartapuce.test>", "bob@kartapuce.test (Bob)", "friends: bob@kartapuce.test;", "a@b.test,", "a@b.test,,c@d.test",
         "Bob  B <a@b.test>", "\"a\\\"b\" <a@b.test>", "\"a\"<a@b.test>", "Bob<a@b.test>", "<@c.test:a@b.test>", "a @b.test", "a@b.test c", "a@[127.0.0.1]",
         "Bob <a@b.test> c", "Bob <a@b.test", "\"a\"@b.test", "\u{e9} <a@b.test>", "a@b@c.test", "\"\" <a@b.test>", "a@b.test ",
+        // Encoded-words are words whatever is in them.
+        "=?utf-8?q?a@b?=", "x@=?utf-8?q?a,b@c?=", "Bob <=?utf-8?q?a@b?=>",
     ])
     func othersAreLeft(text: String) {
         #expect(PlainAddressList.entries(of: Array(text.utf8)) == nil)
@@ -32,7 +34,8 @@ import Testing
 
     @Test func bothAgreeOnAnything() {
         let pieces = [
-            "a", "Bob", "<", ">", "@", ",", ", ", " ", "\"", "b.test", ".", "=?utf-8?q?x?=", "=?utf-8?q?(?=", "(", ")", ":", ";", "\\", "\t", "\u{e9}",
+            "a", "Bob", "<", ">", "@", ",", ", ", " ", "\"", "b.test", ".", "=?utf-8?q?x?=", "=?utf-8?q?(?=", "=?utf-8?q?@?=", "=?utf-8?q?a,?=", "(", ")", ":",
+            ";", "\\", "\t", "\u{e9}",
             "x@y.test",
         ]
         var state: UInt64 = 7

@@ -48,8 +48,20 @@ package final class ScriptedServer: Sendable {
         package var connections = 0
         package var commands: [String] = []
         package var messages: [ByteBuffer] = []
-        /// When each message was complete, a moment before it was answered.
-        package var arrivals: [ContinuousClock.Instant] = []
+        /// How each message came.
+        package var arrivals: [Arrival] = []
+    }
+
+    /// How a message came.
+    package struct Arrival: Sendable {
+        /// When its connection was opened.
+        package let opened: ContinuousClock.Instant
+        /// When it was complete, a moment before it was answered.
+        package let completed: ContinuousClock.Instant
+        package init(opened: ContinuousClock.Instant, completed: ContinuousClock.Instant) {
+            self.opened = opened
+            self.completed = completed
+        }
     }
 
     package let channel: any Channel
@@ -129,10 +141,12 @@ package final class ScriptedServer: Sendable {
         private var dataLimit: (octets: Int, answer: Rule.Answer)?
         private var isDeaf = false
         private var chunks = ByteBuffer()
+        private var opened = ContinuousClock.now
 
         init(_ shared: Shared) { self.shared = shared }
 
         func channelActive(context: ChannelHandlerContext) {
+            opened = .now
             let number = shared.record.withLock { record in
                 record.connections += 1
                 return record.connections
@@ -238,7 +252,7 @@ package final class ScriptedServer: Sendable {
         private func finish(_ whole: ByteBuffer) {
             shared.record.withLock {
                 $0.messages.append(whole)
-                $0.arrivals.append(.now)
+                $0.arrivals.append(Arrival(opened: opened, completed: .now))
             }
             chunks = ByteBuffer()
         }

@@ -80,6 +80,7 @@ struct Subject: Sendable {
         Subject(name: "sizes", purpose: "messages of 100 KiB and 10 MiB, in MB/s", measure: MailFlow.sizes),
         Subject(name: "ceiling", purpose: "what NIO can do at most with smtp-source", measure: MailFlow.ceiling),
         Subject(name: "journey", purpose: "what the evidence costs: relay with journeys on and off", measure: MailFlow.journeyCost),
+        Subject(name: "auth", purpose: "DKIM signatures, and all checks of senders", measure: AuthenticationBenchmarks.all),
         Subject(name: "imap", purpose: "a mailbox of 10,000 messages, Dovecot beside Postern", measure: MailboxBenchmarks.imap),
         Subject(name: "idle", purpose: "memory of 10,000 sessions that do nothing", measure: IdleBenchmarks.idle),
         Subject(name: "queue", purpose: "a million messages in the queue, beside none", measure: MillionBenchmarks.queue),

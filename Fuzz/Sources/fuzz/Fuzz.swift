@@ -40,6 +40,10 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "bimi", run: { BIMITarget.run($0) }),
         FuzzTarget(name: "dns-update", run: { DNSUpdateTarget.run($0) }),
         FuzzTarget(name: "milter", run: { MilterTarget.run($0) }),
+        FuzzTarget(name: "tlsa", run: { TLSATarget.run($0) }),
+        FuzzTarget(name: "dane", run: { DANETarget.run($0) }),
+        FuzzTarget(name: "mta-sts", run: { MTASTSTarget.run($0) }),
+        FuzzTarget(name: "tlsrpt", run: { TLSRPTTarget.run($0) }),
     ]
 
     /// Written once, before the first input.

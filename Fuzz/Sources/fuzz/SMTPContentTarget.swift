@@ -38,7 +38,8 @@ enum SMTPContentTarget {
             hasEightBit = profile.hasEightBit
             hasEightBitHeader = profile.hasEightBitHeader
             hasBareLineEnd = profile.hasBareLineEnd
-            hasHiddenDot = profile.hasHiddenDot
+            // Where a line end is missing, lines are anybody's guess, and the message is ambiguous already.
+            hasHiddenDot = profile.hasHiddenDot && !hasBareLineEnd
         }
 
         init(_ octets: [UInt8]) {
@@ -63,6 +64,7 @@ enum SMTPContentTarget {
                     if octet == 0 { zeroes += 1 }
                 }
             }
+            if hasBareLineEnd { hasHiddenDot = false }
         }
     }
 

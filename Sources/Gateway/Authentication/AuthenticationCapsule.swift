@@ -28,6 +28,17 @@ struct AuthenticationCapsule: Codable, Sendable, Hashable {
     var dmarc: String?
     var headerFrom: String?
     var disposition: Disposition
+    /// Whose message it is; absent: a stranger's, which the edge judged.
+    var author: Author?
+
+    /// Hosts that write messages of their own, which are signed on their way out as a user's are.
+    enum Author: String, Codable, Sendable {
+        /// The store, a report.
+        case report
+
+        /// The role that the certificate must name.
+        var role: Configuration.Role { .store }
+    }
 
     /// What shall become of the message.
     enum Disposition: String, Codable, Sendable {
@@ -54,6 +65,7 @@ extension AuthenticationCapsule {
             writer.field("dmarc", dmarc)
             writer.field("headerFrom", headerFrom)
             writer.field("disposition", disposition.rawValue)
+            writer.field("author", author?.rawValue)
         }
         return writer.octets
     }

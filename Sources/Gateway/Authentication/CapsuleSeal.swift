@@ -6,7 +6,7 @@ import NIOCore
 import SwiftASN1
 import X509
 
-/// Signs capsules with the key of this host's link certificate, which says that the host plays the role `mx`. A host without links authenticates them with
+/// Signs capsules with the key of this host's link certificate, which says what roles the host plays. A host without links authenticates them with
 /// a secret of its own (RFC 2104), for nobody but itself.
 struct CapsuleSealer: Sendable {
     private enum Key {
@@ -93,7 +93,7 @@ enum CapsuleText {
     static func signed(_ payload: Data) -> Data { Data("postern capsule 1\n".utf8) + payload }
 }
 
-/// Opens capsules: those of hosts whose link certificate names the role `mx`, and this host's own.
+/// Opens capsules: those of hosts whose link certificate names the role `mx`, or the role of the capsule's author, and this host's own.
 struct CapsuleReader: Sendable {
     /// Why a capsule isn't believed.
     enum Doubt: Error, CustomStringConvertible {
@@ -108,7 +108,7 @@ struct CapsuleReader: Sendable {
             case .unreadable: "it can't be read"
             case .certificate(let reason): "its certificate isn't one of our authority's: \(reason)"
             case .signature: "its signature is not that of its certificate's key"
-            case .role: "its certificate doesn't name the role mx"
+            case .role: "its certificate doesn't name the role that writes such capsules"
             case .otherMessage(let reason): "it belongs to another message: \(reason)"
             }
         }
@@ -153,30 +153,33 @@ struct CapsuleReader: Sendable {
         guard parts.count == 3, let payload = Data(base64Encoded: Data(parts[0])), let der = Data(base64Encoded: Data(parts[1])),
             let proof = Data(base64Encoded: Data(parts[2]))
         else { throw .unreadable }
-        guard try isProof(proof, of: CapsuleText.signed(payload), certificate: Array(der), at: time) else { throw .signature }
         guard let capsule = try? JSONDecoder().decode(AuthenticationCapsule.self, from: payload) else { throw .unreadable }
+        let role = capsule.author?.role ?? .mx
+        guard try isProof(proof, of: CapsuleText.signed(payload), certificate: Array(der), role: role, at: time) else { throw .signature }
         return capsule
     }
 
-    /// Whether a host with the role `mx` signed these octets, by its certificate; without a certificate this host itself.
-    private func isProof(_ proof: Data, of octets: Data, certificate der: [UInt8], at time: Date) throws(Doubt) -> Bool {
+    /// Whether a host with a role signed these octets, by its certificate; without a certificate this host itself.
+    private func isProof(
+        _ proof: Data, of octets: Data, certificate der: [UInt8], role: Configuration.Role, at time: Date
+    ) throws(Doubt) -> Bool {
         guard der.isEmpty else {
             guard let signature = try? P256.Signing.ECDSASignature(derRepresentation: proof) else { throw .unreadable }
-            return try key(der, at: time).isValidSignature(signature, for: octets)
+            return try key(der, of: role, at: time).isValidSignature(signature, for: octets)
         }
         guard let own else { throw .certificate("there is none") }
         return HMAC<SHA256>.isValidAuthenticationCode(proof, authenticating: octets, using: own)
     }
 
-    /// The key of a certificate that our authority gave to a host with the role `mx`.
-    private func key(_ der: [UInt8], at time: Date) throws(Doubt) -> P256.Signing.PublicKey {
+    /// The key of a certificate that our authority gave to a host with a role.
+    private func key(_ der: [UInt8], of role: Configuration.Role, at time: Date) throws(Doubt) -> P256.Signing.PublicKey {
         guard let authority else { throw .certificate("this host knows no authority") }
         guard let certificate = try? Certificate(derEncoded: der) else { throw .certificate("it can't be read") }
         guard certificate.issuer == authority.subject, authority.publicKey.isValidSignature(certificate.signature, for: certificate) else {
             throw .certificate("another one signed it")
         }
         guard certificate.notValidBefore <= time, time <= certificate.notValidAfter else { throw .certificate("it isn't valid now") }
-        guard let roles = try? LinkCertificate.roles(ofDER: der), roles.contains(Configuration.Role.mx.rawValue) else { throw .role }
+        guard let roles = try? LinkCertificate.roles(ofDER: der), roles.contains(role.rawValue) else { throw .role }
         guard let key = P256.Signing.PublicKey(certificate.publicKey) else { throw .certificate("its key isn't of P-256") }
         return key
     }

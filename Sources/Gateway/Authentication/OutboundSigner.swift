@@ -29,11 +29,11 @@ struct OutboundSigner: Sendable {
         let start = ContinuousClock.now
         let check: String
         let signatures: Signatures
-        if let capsule {
+        if let capsule, capsule.author == nil {
             guard settings.sealsForwarded else { return }
             check = "arc seal"
             signatures = try await seal(transaction.content, header: description.header, results: capsule.results, at: time)
-        } else if !Self.isOurs(transaction.session) {
+        } else if capsule == nil, !Self.isOurs(transaction.session) {
             check = "dkim signature"
             signatures = Signatures(explanation: "it wasn't submitted by a user of ours: whoever hands it over passes on other people's mail")
         } else {

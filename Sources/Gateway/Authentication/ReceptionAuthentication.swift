@@ -23,6 +23,8 @@ struct ReceptionAuthentication: Sendable {
         var disposition: AuthenticationCapsule.Disposition?
         /// The fields to put on top.
         var fields = ByteBuffer()
+        /// Octets of the message that only our own hosts read, and that stay here.
+        var removed: [Range<Int>] = []
         var steps: [(operation: JourneyEvent.Operation, seconds: Double?)] = []
     }
 
@@ -47,7 +49,13 @@ struct ReceptionAuthentication: Sendable {
             outcome.steps = judgement.steps
         }
         let capsule = try await capsule(of: transaction, description, &outcome, at: time)
-        if let capsule { outcome.disposition = capsule.disposition }
+        if let capsule {
+            outcome.disposition = capsule.disposition
+            if capsule.author != nil, signer != nil, let field = description.header.first(named: AuthenticationCapsule.fieldName) {
+                // It has done its work here, and names hosts that strangers need not know.
+                outcome.removed.append(field.range)
+            }
+        }
         if let signer { try await signer.sign(transaction, description, capsule: capsule, into: &outcome, at: time) }
         return outcome
     }
@@ -59,7 +67,9 @@ struct ReceptionAuthentication: Sendable {
         guard let capsules, let field = description.header.first(named: AuthenticationCapsule.fieldName) else { return nil }
         do {
             let capsule = try await capsules.open(field, of: transaction.content, at: time)
-            let explanation = "\(capsule.host) judged \(capsule.client): \(capsule.results)"
+            let explanation =
+                capsule.author.map { "\(capsule.host) wrote the message itself: \($0.rawValue)" }
+                ?? "\(capsule.host) judged \(capsule.client): \(capsule.results)"
             outcome.steps.append((.checked(.init(check: "capsule", result: "believed", explanation: explanation)), nil))
             return capsule
         } catch let doubt as CapsuleReader.Doubt {

@@ -31,6 +31,8 @@ struct SenderAssessor: Sendable {
     let hostname: String
     /// Looks for indicators; `nil` where this organisation doesn't.
     var indicators: IndicatorJudge?
+    /// Whether what a report on a single message needs is kept with the evidence (`reports.failures`).
+    var keepsFailures = false
 
     var authservID: String { settings.authservID?.ascii ?? hostname }
 
@@ -45,7 +47,7 @@ struct SenderAssessor: Sendable {
         let evaluation = try await verifier.verify(client, content: content, at: time) { TimeLimitedResolver($0, limit: limit) }
         var judgement = SenderJudgement(evaluation: evaluation)
         judgement.steps = SenderEvidence.steps(of: evaluation)
-        let decision = policy.decide(evaluation.dmarc, arc: evaluation.forwarders)
+        let decision = policy(at: time).decide(evaluation.dmarc, arc: evaluation.forwarders)
         follow(decision, evaluation.dmarc, &judgement)
         judgement.steps.append(
             (
@@ -64,6 +66,7 @@ struct SenderAssessor: Sendable {
             // Mail that goes into Junk shows nothing.
             if judgement.disposition == .accept { indicatorFields = indication.fields }
         }
+        if let judged = try await reportable(evaluation, decision, judgement, results, content) { judgement.steps.append((.judged(judged), nil)) }
         judgement.results = results
         let field = results.field()
         judgement.resultsText = AuthenticationResults.value(ofField: field)
@@ -78,12 +81,27 @@ struct SenderAssessor: Sendable {
         return judgement
     }
 
-    private var policy: DMARCDispositionPolicy {
+    /// What reports say of the message; `nil` where its author's domain asks for none, and for a message that is to come again.
+    private func reportable(
+        _ evaluation: SenderEvaluation, _ decision: DMARCDispositionPolicy.Decision, _ judgement: SenderJudgement, _ results: AuthenticationResults,
+        _ content: any MessageContent
+    ) async throws -> JourneyEvent.Judged? {
+        guard judgement.refusal?.isTransientFailure != true else { return nil }
+        guard var judged = ReportEvidence.judged(evaluation, decision, judgement) else { return nil }
+        if keepsFailures, let header = try await ReportEvidence.header(of: content, where: evaluation.dmarc) {
+            judged.failure = ReportEvidence.failure(evaluation, header: header, results: results)
+        }
+        return judged
+    }
+
+    private func policy(at time: Date) -> DMARCDispositionPolicy {
         var policy = DMARCDispositionPolicy()
         policy.mode = settings.mode == .enforce ? .enforce : .observe
         policy.domainModes = settings.domains.mapValues { $0 == .enforce ? .enforce : .observe }
         policy.trustedSealers = Set(settings.trustedForwarders)
-        policy.allowlist = settings.allowlist.map { .init(identifier: $0, comment: "authentication.allowlist") }
+        policy.allowlist = settings.allowlist.filter { $0.value.holds(at: time) }.sorted { $0.key < $1.key }.map { domain, exception in
+            .init(identifier: domain, comment: "authentication.allowlist: \(exception.reason), until \(exception.until.formatted(.iso8601).prefix(10))")
+        }
         policy.defersTemporaryErrors = settings.temporaryErrors == .defer
         return policy
     }

@@ -71,7 +71,7 @@ struct ZoneUpdater: Sendable {
 private final class UpdateHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let promise: EventLoopPromise<[UInt8]>
-    private var received: [UInt8] = []
+    private var received: ArraySlice<UInt8> = []
 
     init(promise: EventLoopPromise<[UInt8]>) { self.promise = promise }
 

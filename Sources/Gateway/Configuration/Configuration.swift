@@ -32,6 +32,8 @@ public struct Configuration: Sendable, Equatable {
     /// How web servers of other organisations are spoken with.
     public var web: WebSettings = .init()
     public var signing: SigningSettings = .init()
+    /// How reports are made and taken; `nil`: they aren't.
+    public var reports: ReportSettings?
     /// How this process filters for an MTA; `nil`: it doesn't.
     public var milter: MilterSettings?
     public var limits: LimitSettings = .init()

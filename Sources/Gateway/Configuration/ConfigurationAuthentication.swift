@@ -1,4 +1,5 @@
 public import DNS
+public import FoundationEssentials
 import Yams
 
 extension Configuration {
@@ -21,6 +22,14 @@ extension Configuration {
         public enum TemporaryAction: String, Sendable, CaseIterable {
             case accept, `defer`
         }
+        /// Why DMARC isn't followed for a domain, and until when: nobody is to find an exception years later that nobody can explain.
+        public struct Exception: Sendable, Equatable {
+            public var reason: String = ""
+            /// The day after which it doesn't hold any more.
+            public var until: Date = .distantPast
+            /// Whether it holds at a time: to the end of its last day.
+            func holds(at time: Date) -> Bool { time < until.addingTimeInterval(86_400) }
+        }
         public var mode: Mode = .enforce
         /// How this organisation calls itself in Authentication-Results (RFC 8601 §2.5); `nil`: the host's name.
         public var authservID: DomainName?
@@ -31,8 +40,8 @@ extension Configuration {
         public var temporaryErrors: TemporaryAction = .accept
         /// Domains that seal with ARC and whose word about what they received is believed.
         public var trustedForwarders: [DomainName] = []
-        /// Author domains whose mail is taken although DMARC fails, where SPF or DKIM proves one of these very domains.
-        public var allowlist: [DomainName] = []
+        /// Domains whose mail is taken although DMARC fails, where SPF or DKIM proves one of these very domains.
+        public var allowlist: [DomainName: Exception] = [:]
         /// Another mode for single author domains, with those below them.
         public var domains: [DomainName: Mode] = [:]
         /// Whether indicators of senders are looked for.
@@ -74,8 +83,27 @@ extension Configuration {
                 "trustedForwarders", \.trustedForwarders, ConfigurationValue.domain.list(), in: initial, example: "[lists.gmail.test]",
                 "domains that seal with ARC, and are believed about what they received"),
             .init(
-                "allowlist", \.allowlist, ConfigurationValue.domain.list(), in: initial, example: "[partner.test]",
-                "domains whose mail is taken although DMARC fails, where SPF or DKIM proves them"),
+                "allowlist", type: "mapping of domains", defaultValue: "none",
+                example: "{partner.test: {reason: their list changes the subject, until: 2027-03-31}}",
+                children: ConfigurationField.flatten(exceptionFields, below: "allowlist.<domain>"),
+                "domains whose mail is taken although DMARC fails, where SPF or DKIM proves them"
+            ) { target, node, reader in
+                guard case .mapping(let mapping) = node else {
+                    return reader.reportError(at: node, "must be a mapping of domains: write “partner.test:” with reason and until below it")
+                }
+                for (key, value) in mapping {
+                    let text = key.scalar?.string ?? ""
+                    guard let name = try? DomainName(text) else {
+                        reader.reportError(at: key, "“\(text)” is no domain")
+                        continue
+                    }
+                    target.allowlist[name] = reader.within(text, at: key) { reader in
+                        var exception = AuthenticationSettings.Exception()
+                        reader.readMapping(value, exceptionFields, into: &exception)
+                        return exception
+                    }
+                }
+            },
             .init(
                 "domains", type: "mapping of domains", defaultValue: "none", example: "{gmail.test: observe}", children: [],
                 "another mode for the mail of single author domains and those below them"
@@ -97,6 +125,14 @@ extension Configuration {
             .init(
                 "timeoutSeconds", \.timeoutSeconds, .duration(unit: 1000, 1...120), in: initial, example: "20s",
                 "how long the checks of a message may take in all"),
+        ]
+    }()
+
+    private static let exceptionFields: [ConfigurationField<AuthenticationSettings.Exception>] = {
+        let initial = AuthenticationSettings.Exception()
+        return [
+            .init("reason", \.reason, .words, in: initial, required: true, example: "their list changes the subject", "why, for those who come after"),
+            .init("until", \.until, .day, in: initial, required: true, example: "2027-03-31", "the last day on which it holds"),
         ]
     }()
 

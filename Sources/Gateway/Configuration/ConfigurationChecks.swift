@@ -15,6 +15,7 @@ extension Configuration {
         checkProxies(&reader)
         checkMilter(&reader)
         checkIndicators(&reader)
+        checkReports(&reader)
         checkCertificates(&reader)
     }
 

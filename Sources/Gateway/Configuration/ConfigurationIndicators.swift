@@ -90,14 +90,9 @@ extension Configuration {
                 .warning, keys: ["authentication.bimi.evidence"] + keys,
                 "indicators are shown that nobody certifies: whoever passes DMARC for a domain of his own may show anybody's logo")
         }
-        let isReached = roles.contains { role in
-            ZoneRole(rawValue: role.rawValue).map { FlowTable.flow(from: $0, to: .internet, .https) != nil } ?? false
-        }
-        if !isReached {
-            reader.report(
-                .warning, keys: keys,
-                "the rules of postern zones let role mx open nothing into the internet but questions to its resolver: where they are in force every indicator "
-                    + "comes to fail; allow this host port 443 outward, or leave BIMI off (Documentation/authentication.md)")
-        }
+        reader.report(
+            .warning, keys: keys,
+            "the rules of postern zones let role mx open nothing into the internet but questions to its resolver: where they are in force every indicator "
+                + "comes to fail; allow this host port 443 outward, or leave BIMI off (Documentation/authentication.md)")
     }
 }

@@ -1,5 +1,6 @@
 import ACME
 import DNS
+import FoundationEssentials
 import Yams
 
 // The types of values in `postern.yaml`. Everything is read from the text as it stands there: YAML's own guesses (`no` as false, `22:30` as
@@ -157,7 +158,30 @@ extension ConfigurationValue where Value == Bool {
     }
 }
 
+extension ConfigurationValue where Value == Date {
+    /// A day, as 2027-03-31: its beginning in UTC.
+    static var day: Self {
+        .init(
+            name: "day",
+            read: { node, reader in
+                guard let text = text(node, &reader, expected: "a day such as 2027-03-31") else { return nil }
+                guard text.utf8.count == 10, let date = try? Date("\(text)T00:00:00Z", strategy: .iso8601) else {
+                    reader.reportError(at: node, "“\(text)” must be a day such as 2027-03-31")
+                    return nil
+                }
+                return date
+            },
+            show: { String($0.formatted(.iso8601).prefix(10)) }
+        )
+    }
+}
+
 extension ConfigurationValue where Value == String {
+    /// A few words for people.
+    static var words: Self {
+        .init(name: "text", read: { node, reader in text(node, &reader, expected: "a few words") }, show: { $0 })
+    }
+
     /// A name of a host: a domain name of at least two labels.
     static var hostname: Self {
         .init(
@@ -184,6 +208,11 @@ extension ConfigurationValue where Value == String {
             },
             show: { $0 }
         )
+    }
+
+    /// A text on one line.
+    static func line(_ expected: String) -> Self {
+        .init(name: "text", read: { node, reader in text(node, &reader, expected: expected) }, show: { $0 })
     }
 
     /// One of some words.

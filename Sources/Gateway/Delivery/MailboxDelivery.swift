@@ -13,6 +13,8 @@ struct MailboxDelivery: DeliveryAgent {
     let accounts: any AccountStore
     let store: any MailStore
     let router: Router
+    /// Reads what comes to the addresses for reports.
+    var reports: ReportReception?
     let now: @Sendable () -> Date
     let logger: Logger
 
@@ -32,6 +34,12 @@ struct MailboxDelivery: DeliveryAgent {
     ) async -> SMTPReply {
         do {
             let targets = try await accounts.resolve(recipient.address)
+            if let reports, reports.takes(recipient.address) {
+                let start = now()
+                let checked = try await reports.take(message)
+                result.steps.append(.init(operation: .checked(checked), time: start))
+                if targets.isEmpty { return SMTPReply(250, .init(2, 0, 0), "Read as a report (\(checked.result)); no mailbox has this address") }
+            }
             guard !targets.isEmpty else {
                 return SMTPReply(550, .init(5, 1, 1), "<\(recipient.address)>: no such mailbox here")
             }

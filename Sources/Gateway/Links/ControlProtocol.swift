@@ -1,3 +1,4 @@
+import DNS
 import FoundationEssentials
 import Journeys
 import MailMessage
@@ -18,11 +19,13 @@ enum ControlRequest: Sendable, Equatable {
     case knows(EmailAddress)
     /// `GET /v1/may?user=A&address=B`: whether a user may send as an address, for a submission host.
     case mayUser(EmailAddress, sendAs: EmailAddress)
+    /// `GET /v1/texts?name=N`: the TXT records of a name, from the store, which has no way to the DNS, to a host that has one.
+    case texts(DomainName)
 
     /// The roles whose certificates may ask this.
     var permittedRoles: Set<String> {
         switch self {
-        case .setRecipients, .recipientsVersion, .journeys: ["store"]
+        case .setRecipients, .recipientsVersion, .journeys, .texts: ["store"]
         case .verifier, .knows, .mayUser: ["submission", "internal"]
         }
     }
@@ -43,6 +46,7 @@ enum ControlRequest: Sendable, Equatable {
         case .verifier(let user): ("GET", "/v1/verifier?user=\(Self.escape(user))")
         case .knows(let address): ("GET", "/v1/knows?address=\(Self.escape(address))")
         case .mayUser(let user, let address): ("GET", "/v1/may?user=\(Self.escape(user))&address=\(Self.escape(address))")
+        case .texts(let name): ("GET", "/v1/texts?name=\(Self.escape(name.ascii))")
         }
     }
 
@@ -76,15 +80,18 @@ enum ControlRequest: Sendable, Equatable {
         case ("GET", "/v1/may"):
             guard let user = address("user"), let address = address("address") else { return nil }
             self = .mayUser(user, sendAs: address)
+        case ("GET", "/v1/texts"):
+            guard let name = arguments["name"].flatMap({ try? DomainName($0) }) else { return nil }
+            self = .texts(name)
         default: return nil
         }
     }
 
     /// Percent-encodes everything but letters, digits and a few harmless signs (RFC 3986 §2.1).
-    private static func escape(_ address: EmailAddress) -> String {
+    private static func escape(_ value: some CustomStringConvertible) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
         var text: [UInt8] = []
-        for octet in "\(address)".utf8 {
+        for octet in "\(value)".utf8 {
             switch octet {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
                 UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):

@@ -1,4 +1,6 @@
+import DNS
 import FoundationEssentials
+import MailMessage
 import MailStore
 import SASL
 
@@ -9,6 +11,8 @@ struct HostControl: ControlService {
     let digests: RecipientDigestFile?
     /// The accounts; `nil` where there are none.
     let accounts: AccountDirectory?
+    /// The DNS; `nil` on hosts that have no way to it.
+    var resolver: (any Resolver)?
 
     func answer(_ request: ControlRequest, roles: Set<String>) async -> ControlResponse {
         do {
@@ -39,6 +43,10 @@ struct HostControl: ControlService {
         case .mayUser(let user, let address):
             guard let accounts else { return .unknown }
             return .answer(try await accounts.mayUser(user, sendAs: address))
+        case .texts(let name):
+            // The store has no way to the DNS, and gets none by this: it asks who agrees to get reports (RFC 9990 §4).
+            guard let resolver, name.labels.contains("_dmarc") else { return .unknown }
+            return ControlResponse(status: 200, body: Array(try JSONEncoder().encode(await TravellingTexts(name, using: resolver))))
         }
     }
 }

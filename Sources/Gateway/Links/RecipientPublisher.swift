@@ -1,12 +1,15 @@
 import Crypto
 import FoundationEssentials
 import Logging
+import MailMessage
 import MailStore
 import ServiceLifecycle
 
 /// Tells the edge which recipients are valid, as keyed digests, whenever the accounts change and whenever the edge has lost them.
 struct RecipientPublisher: Service {
     let accounts: any AccountStore
+    /// Addresses without a mailbox whose mail is taken all the same.
+    var further: Set<EmailAddress> = []
     let edge: ControlClient
     let interval: Duration
     let logger: Logger
@@ -40,7 +43,7 @@ struct RecipientPublisher: Service {
         // A new key each time: digests of two editions can't be compared.
         // The octets are copied while they are borrowed.
         let key = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
-        let octets = DigestSet(key: key, addresses: all.addresses, catchAllDomains: all.catchAllDomains).serialized
+        let octets = DigestSet(key: key, addresses: all.addresses + further, catchAllDomains: all.catchAllDomains).serialized
         let response = try await edge.send(.setRecipients(octets))
         guard response.status == 204 else {
             throw DirectoryUnavailable(description: "the edge answered \(response.status) to the recipients' digests")

@@ -145,6 +145,7 @@ struct Reception: SMTPService {
         if let refusal = sender.refusal {
             return await refuse(transaction, description, refusal, steps: (cleaning.map { [($0, nil)] } ?? []) + sender.steps, trace: trace)
         }
+        if !sender.removed.isEmpty { transaction.content = ExcisedContent(transaction.content, without: sender.removed) }
         journey.add(.decided(.init(recipient: nil, verdict: "accept", reason: policy.acceptance, reply: nil)), at: time)
         var prefix = sender.fields
         prefix.writeImmutableBuffer(policy.fields(for: transaction, trace: trace, description: description, hostname: hostname, at: time))
@@ -154,7 +155,7 @@ struct Reception: SMTPService {
         message.fingerprint = fingerprint
         let start = ContinuousClock.now
         let evidence = JourneyEvent.Committed(
-            queueID: "", byteCount: description.byteCount + message.prefix.readableBytes,
+            queueID: "", byteCount: transaction.content.byteCount + message.prefix.readableBytes,
             recipients: transaction.envelope.recipients.map { "\($0.address)" })
         let queued = try await spool.enqueue(message) { [recorder, policy, journey] id in
             var committed = evidence

@@ -27,10 +27,15 @@ struct DirectoryUnavailable: Error, CustomStringConvertible {
 /// The directory of the host that has the accounts.
 struct AccountDirectory: Directory {
     let accounts: any AccountStore
+    /// Addresses without a mailbox whose mail is taken all the same.
+    var further: Set<EmailAddress> = []
 
     func verifier(forUser user: EmailAddress) async throws -> SCRAMVerifier? { try await accounts.verifier(forUser: user) }
 
-    func knows(_ address: EmailAddress) async throws -> Bool { try await !accounts.resolve(address).isEmpty }
+    func knows(_ address: EmailAddress) async throws -> Bool {
+        if further.contains(address.lowercased) { return true }
+        return try await !accounts.resolve(address).isEmpty
+    }
 
     func mayUser(_ user: EmailAddress, sendAs address: EmailAddress) async throws -> Bool {
         if address.lowercased == user.lowercased { return true }
@@ -59,9 +64,4 @@ final class EdgeDirectory: Directory {
     }
 
     func mayUser(_ user: EmailAddress, sendAs address: EmailAddress) async throws -> Bool { false }
-}
-
-extension EmailAddress {
-    /// The address with its local part in lower case too: the form in which our own users' addresses are kept.
-    var lowercased: EmailAddress { EmailAddress(localPart: localPart.lowercased(), domain: domain) }
 }

@@ -1,5 +1,6 @@
 import DNS
 import FoundationEssentials
+import Logging
 import MailMessage
 import MailStore
 import MailTransport
@@ -15,7 +16,7 @@ extension Host {
 
     /// - Parameters:
     ///   - resolver: another one than the host's, for tests.
-    ///   - fetcher: fetches policies of MTA-STS; `nil`: they aren't followed.
+    ///   - fetcher: fetches policies of MTA-STS another way, for tests.
     func deliveryMeans(
         pool: SMTPClientPool, resolver: (any Resolver)? = nil, fetcher: (any MTASTSFetcher)? = nil, now: @escaping @Sendable () -> Date
     ) -> DeliveryMeans {
@@ -23,12 +24,13 @@ extension Host {
         let isRelay = configuration.roles.contains(.relay)
         let planner = TransportPlanner(
             settings: configuration.transport, resolver: resolver,
-            policies: fetcher.map { PolicyMemory(resolver: resolver, fetcher: $0, spool: spool, now: now, logger: logger) }, hosts: hostMemory,
+            policies: (fetcher ?? policyFetcher).map { PolicyMemory(resolver: resolver, fetcher: $0, spool: spool, now: now, logger: logger) },
+            hosts: hostMemory,
             roots: isRelay ? PKIXRoots.trusted(by: configuration, logger: logger) : PKIXRoots(), now: now, logger: logger)
         let remote = SMTPDeliveryAgent(
             pool: pool, resolver: resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
             hostname: configuration.hostname, reachesInternet: isRelay, planner: planner, now: now)
-        let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, now: now, logger: logger) }
+        let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, reports: reportReception(now: now), now: now, logger: logger) }
         let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
         let notices = Notices(
             router: router, hostname: configuration.hostname, postmaster: EmailAddress(localPart: "postmaster", domain: postmasterDomain),
@@ -37,6 +39,17 @@ extension Host {
             spool: spool, recorder: recorder, notices: notices, schedule: RetrySchedule(configuration.queue), role: queueRole,
             holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
         return DeliveryMeans(mailbox: mailbox, remote: remote, settlement: settlement)
+    }
+
+    /// `nil` where policies of MTA-STS aren't followed: only the relay asks for them.
+    private var policyFetcher: (any MTASTSFetcher)? {
+        guard configuration.transport.mtaSTS, configuration.roles.contains(.relay) else { return nil }
+        do {
+            return try WebPolicyFetcher(configuration.web, resolver: resolver, group: group)
+        } catch {
+            logger.error("policies of MTA-STS can't be fetched", metadata: ["error": "\(error)"])
+            return nil
+        }
     }
 
     /// The queue of this host.

@@ -28,7 +28,7 @@ struct Host: Sendable {
     let linkTLS: TLSServerContext?
     /// Keys of other organisations' signatures.
     let keyCache = DKIMKeyCache()
-    /// Signs what the edge found out; `nil` where this host isn't the edge.
+    /// Signs what the edge found out, and reports that the store writes; `nil` where this host is neither.
     let capsuleSealer: CapsuleSealer?
     let capsuleReader: CapsuleReader
     /// What this host has for indicators; `nil` where it looks for none.
@@ -71,7 +71,9 @@ struct Host: Sendable {
         linkTLS = try configuration.link.map {
             try TLSServerContext(certificateFile: $0.certificate, keyFile: $0.key, audience: .link(authorityFile: $0.authority))
         }
-        capsuleSealer = roles.contains(.mx) ? try CapsuleSealer(configuration.link, dataFolder: configuration.dataFolder) : nil
+        let writesReports = roles.contains(.store) && configuration.reports != nil && configuration.link != nil
+        capsuleSealer =
+            roles.contains(.mx) || writesReports ? try CapsuleSealer(configuration.link, dataFolder: configuration.dataFolder) : nil
         capsuleReader = try CapsuleReader(configuration.link, own: capsuleSealer?.ownKey)
         signingKeys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
         indicators = try IndicatorSource(configuration)
@@ -117,6 +119,11 @@ struct Host: Sendable {
         for use in servers + clients { use() }
     }
 
+    /// Signs mail that leaves from here; `nil` where nothing is signed.
+    var signer: OutboundSigner? {
+        configuration.signing.enabled ? OutboundSigner(keys: signingKeys, settings: configuration.signing, domains: configuration.domains) : nil
+    }
+
     /// A client for the control listener of a peer; `nil` where none is configured.
     func controlClient(of role: Configuration.Role) -> ControlClient? {
         guard let peer = configuration.peers[role], peer.controlPort != nil, let tls = clientTLS.link else { return nil }
@@ -125,7 +132,7 @@ struct Host: Sendable {
 
     /// Who knows users and addresses, from this host's point of view.
     func directory() throws -> any Directory {
-        if let mailboxes { return AccountDirectory(accounts: mailboxes) }
+        if let mailboxes { return AccountDirectory(accounts: mailboxes, further: configuration.reportAddresses) }
         if let digests { return EdgeDirectory(digests: digests) }
         if let store = controlClient(of: .store) { return RemoteDirectory(store: store) }
         return NoDirectory()

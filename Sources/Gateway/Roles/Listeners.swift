@@ -98,7 +98,8 @@ struct Listeners: Sendable {
                 let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: host.keyCache)
                 let assessor = SenderAssessor(
                     verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname,
-                    indicators: host.indicators?.judge(configuration, resolver: resolver, group: host.group))
+                    indicators: host.indicators?.judge(configuration, resolver: resolver, group: host.group),
+                    keepsFailures: configuration.reports?.failures.enabled ?? false)
                 authentication.judge = SenderJudge(assessor: assessor, sealer: sealer)
             }
         case .submission, .submissions:
@@ -113,12 +114,7 @@ struct Listeners: Sendable {
         return authentication
     }
 
-    private var signer: OutboundSigner? {
-        let configuration = host.configuration
-        guard configuration.signing.enabled else { return nil }
-        return OutboundSigner(
-            keys: host.signingKeys, settings: configuration.signing, domains: configuration.domains)
-    }
+    private var signer: OutboundSigner? { host.signer }
 
     /// An IMAP server for a listener; `nil` where the listener speaks something else.
     func imapServer(for listener: Configuration.Listener) throws -> IMAPServer? {
@@ -182,15 +178,20 @@ struct Listeners: Sendable {
         session.limits.dataTimeout = .seconds(limits.dataTimeoutSeconds)
         session.limits.messageTimeout = .seconds(limits.messageTimeoutSeconds)
         switch kind {
-        case .smtp: session.security = host.publicTLS == nil ? .none : .startTLS
+        case .smtp:
+            session.security = host.publicTLS == nil ? .none : .startTLS
+            session.offersRequireTLS = true
         case .submission:
             session.security = .startTLSRequired
+            session.offersRequireTLS = true
             session.authentication = .required
         case .submissions:
             session.security = .implicit
+            session.offersRequireTLS = true
             session.authentication = .required
         case .link:
             session.security = .implicit
+            session.offersRequireTLS = true
             session.acceptsTraces = true
         case .imap, .imaps, .control, .https: break
         }

@@ -64,6 +64,7 @@ public struct PosternServer: Sendable {
         var services: [any Service] = [DNSSECProof(resolver: host.resolver, settings: configuration.resolver, logger: logger), queue]
         services.append(JourneyExpiry(log: host.spool, spool: host.spool, keepDays: { reloader.configuration.journeys.keepDays }, now: now, logger: logger))
         services += controlServices(host)
+        if let reports = try host.reportService(current: { reloader.host }, now: now, offer: { queue.offer($0) }) { services.append(reports) }
         services.append(reloader)
         services += try certificateServices(host) { reloader.followCertificates() }
         services += listening
@@ -103,7 +104,7 @@ public struct PosternServer: Sendable {
         if let edge = host.controlClient(of: .mx) {
             services.append(
                 RecipientPublisher(
-                    accounts: mailboxes, edge: edge, interval: interval, logger: logger))
+                    accounts: mailboxes, further: configuration.reportAddresses, edge: edge, interval: interval, logger: logger))
         }
         return services
     }
@@ -130,7 +131,9 @@ public struct PosternServer: Sendable {
                 services.append(SMTPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .control:
                 let control = HostControl(
-                    journeys: host.spool, digests: host.digests, accounts: host.mailboxes.map { AccountDirectory(accounts: $0) })
+                    journeys: host.spool, digests: host.digests,
+                    accounts: host.mailboxes.map { AccountDirectory(accounts: $0, further: configuration.reportAddresses) },
+                    resolver: configuration.roles.isDisjoint(with: [.mx, .relay]) ? nil : host.resolver)
                 let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
                 services.append(ControlListenerService(server: server, listener: listener, logger: logger))
             case .https:

@@ -55,7 +55,9 @@ final class Reloader: Service {
     }
 
     /// The configuration that is in force.
-    var configuration: Configuration { state.withLock { $0.host.configuration } }
+    var configuration: Configuration { host.configuration }
+    /// The host under it.
+    var host: Host { state.withLock { $0.host } }
 
     func run() async throws {
         let signals = await UnixSignalsSequence(trapping: .sighup)

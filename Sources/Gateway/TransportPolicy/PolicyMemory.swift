@@ -14,6 +14,8 @@ actor PolicyMemory {
         var lookup: DNSLookup?
         /// What came of a fetch that was needed first.
         var fetchError: MTASTSFetchError?
+        /// Whether there is more to tell than that the domain has no record.
+        var isRemarkable: Bool
     }
 
     private static let kind = "mta-sts"
@@ -48,7 +50,8 @@ actor PolicyMemory {
             plan = states[domain, default: MTASTSPolicyState()].plan(discovery, at: now())
         case .beside(let id): begin(domain, id)
         }
-        return Finding(policy: plan.policy, plan: plan, lookup: lookup, fetchError: states[domain]?.failure?.error)
+        let isRemarkable = discovery != .notFound || states[domain]?.entry != nil
+        return Finding(policy: plan.policy, plan: plan, lookup: lookup, fetchError: states[domain]?.failure?.error, isRemarkable: isRemarkable)
     }
 
     /// Waits for the fetch of a policy; several that need it at once wait for the same.

@@ -42,6 +42,8 @@ struct TransportPlanner: Sendable {
         let finding = await policies.finding(for: domain)
         destination.sts = finding
         if let lookup = finding.lookup { destination.steps.append(.init(lookup, at: start)) }
+        // The answer of the DNS says it already.
+        guard finding.isRemarkable else { return destination }
         var words = finding.plan.reason
         if let error = finding.fetchError { words += "; the last fetch failed: \(error)" }
         destination.steps.append(

@@ -164,6 +164,7 @@ struct HostPlan: Sendable {
                 "  timeoutSeconds: 5s",
             ]
         }
+        if role == "store" { lines.append("reports: {organization: Kartapuce}") }
         lines += [
             // Waits of seconds instead of minutes: somebody is watching.
             "queue:",

@@ -50,7 +50,7 @@ struct SignedZones: Sendable {
             "@ IN A \(plan.mail)",
             "@ IN MX 10 mail",
             "@ IN TXT \"v=spf1 ip4:\(plan.smtp) -all\"",
-            "_dmarc IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s\"",
+            "_dmarc IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@kartapuce.test\"",
             "mail IN A \(plan.mail)",
             "smtp IN A \(plan.smtp)",
             "nsresolve IN A \(plan.nsresolve)",

@@ -45,8 +45,7 @@ struct PeerFolder: Sendable {
 
     /// The messages in somebody's Maildir, with the line ends that SMTP has.
     func messages(of user: String) throws -> [Data] {
-        let folder = "\(path)/mail/\(user)/new"
-        return try LabFiles.list(folder).map { MailProvider.withNetworkLineEnds(try LabFiles.read("\(folder)/\($0)")) }
+        try PostfixInstance.messages(inMaildir: "\(path)/mail/\(user)")
     }
 
     /// While this file is there, mail for `grey` is put off.

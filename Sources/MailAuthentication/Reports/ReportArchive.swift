@@ -29,6 +29,10 @@ public enum ReportArchive {
         }
     }
 
+    /// Compresses (RFC 1952): the same octets for the same input. For reports of other kinds than aggregate ones, such as those on TLS.
+    /// - Throws: ``ReportError`` when the library refuses.
+    public static func gzip(_ octets: [UInt8]) throws(ReportError) -> [UInt8] { try ReportDeflater.gzip(octets) }
+
     /// One or more members (RFC 1952 §2.2); octets after the last one are ignored, as gzip does.
     private static func gunzip(_ octets: [UInt8], _ limits: ReportLimits) throws(ReportError) -> [UInt8] {
         let inflater = ReportInflater(limits: limits, inputCount: octets.count)

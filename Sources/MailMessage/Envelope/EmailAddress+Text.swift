@@ -250,3 +250,9 @@ extension EmailAddress {
         position += 1
     }
 }
+
+extension EmailAddress {
+    /// The address with its local part in lower case too: the form in which our own users' addresses are kept. Other organisations' may differ in case
+    /// (RFC 5321 §2.4).
+    public var lowercased: EmailAddress { EmailAddress(localPart: localPart.lowercased(), domain: domain) }
+}

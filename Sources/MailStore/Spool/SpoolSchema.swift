@@ -82,6 +82,7 @@ enum SpoolSchema {
         migrator.registerMigration("spool-4") { db in
             try db.execute(sql: "CREATE TABLE fact (kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID")
         }
+        ReportSchema.register(in: &migrator)
         return migrator
     }
 }

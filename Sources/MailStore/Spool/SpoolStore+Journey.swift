@@ -67,6 +67,21 @@ extension SpoolStore: JourneyLog {
         }
     }
 
+    /// The records of all hosts that came after a sequence number and whose payload has these octets in it, oldest first, and the number up to
+    /// which was looked. Numbers ascend in the order in which records became durable, so that none comes in below.
+    public func records(after sequence: Int64, containing text: String, limit: Int) async throws -> (records: [JourneyRecord], last: Int64) {
+        try await database.read { db in
+            let last = try Int64.fetchOne(db, sql: "SELECT max(sequence) FROM journey") ?? 0
+            let end = min(last, sequence + Int64(max(1, limit)))
+            let found = try Self.fetch(
+                "journey.sequence > ? AND journey.sequence <= ? AND instr(payload, ?) > 0 ORDER BY journey.sequence", [sequence, end, Data(text.utf8)], db)
+            // Where records have expired, there is nothing for a long way.
+            guard found.isEmpty, end < last else { return (found, max(end, sequence)) }
+            let next = try Int64.fetchOne(db, sql: "SELECT min(sequence) FROM journey WHERE sequence > ?", arguments: [end]) ?? last + 1
+            return ([], max(end, next - 1))
+        }
+    }
+
     public func merge(_ records: [JourneyRecord]) async throws {
         // Own records are here already, and a record without a number cannot be recognised when it comes again.
         let lines = records.filter { $0.host != host && $0.hostSequence > 0 }.map(JourneyLine.init)

@@ -121,7 +121,7 @@ struct CertificatePath {
             let certificate = certificates[depth]
             // RFC 5280 §6.1.3 (b), (c).
             if depth > 0, certificate.subject.isSame(as: certificate.issuer) { continue }
-            if let reason = check.violation(by: certificate) {
+            if let reason = check.violation(by: certificate, isServer: depth == 0) {
                 problems.append(
                     CertificateProblem(.nameConstraint, depth: depth, "“\(certificates[authority].subject)” may not certify \(reason) (RFC 5280 §4.2.1.10)"))
             }

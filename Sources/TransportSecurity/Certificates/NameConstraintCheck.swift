@@ -11,8 +11,8 @@ struct NameConstraintCheck {
         excluded = constraints.excludedSubtrees
     }
 
-    /// A name of the certificate that the authority may not certify; `nil` where it may certify all.
-    func violation(by certificate: Certificate) -> String? {
+    /// A name of the certificate, a server's or an authority's, that the authority may not certify; `nil` where it may certify all.
+    func violation(by certificate: Certificate, isServer: Bool) -> String? {
         var names: [GeneralName] = []
         if !certificate.subject.isEmpty { names.append(.directoryName(certificate.subject)) }
         do {
@@ -20,9 +20,9 @@ struct NameConstraintCheck {
         } catch {
             return "a certificate whose names can't be read"
         }
-        // Whoever compares the common name where there is no DNS name must constrain it too.
+        // Whoever compares a server's common name where there is no DNS name must constrain it too.
         let presented = CertificateNames(certificate)
-        if presented.dnsNames.isEmpty, let common = presented.commonName, !common.utf8.contains(0x20) { names.append(.dnsName(common)) }
+        if isServer, presented.dnsNames.isEmpty, let common = presented.commonName, !common.utf8.contains(0x20) { names.append(.dnsName(common)) }
         for name in names {
             if excluded.contains(where: { Self.isWithin(name, $0, counting: .excluded) }) { return "\(name)" }
             let rules = permitted.filter { Self.isSameKind($0, name) }

@@ -67,6 +67,19 @@ public struct DANEDecision: Sendable {
     /// The questions and their answers, in order.
     public var lookups: [DNSLookup]
 
+    /// Makes a decision.
+    public init(
+        outcome: Outcome, baseDomain: DomainName? = nil, records: [TLSARecord] = [], referenceIdentifiers: [DomainName] = [],
+        isRedirectionInsecure: Bool = false, lookups: [DNSLookup] = []
+    ) {
+        self.outcome = outcome
+        self.baseDomain = baseDomain
+        self.records = records
+        self.referenceIdentifiers = referenceIdentifiers
+        self.isRedirectionInsecure = isRedirectionInsecure
+        self.lookups = lookups
+    }
+
     /// The verifier for the server's chain; `nil` where none is to be compared.
     public var verifier: DANEVerifier? {
         guard case .authenticate = outcome else { return nil }

@@ -43,17 +43,17 @@ extension TLSARecord {
     public static func records(parsing text: String) throws(TLSARecordError) -> [TLSARecord] {
         guard text.utf8.count <= textLimit else { throw TLSARecordError(.tooLong, line: 1, "the text has more than \(textLimit) octets") }
         var records: [TLSARecord] = []
-        var words: [Substring.UTF8View.SubSequence] = []
+        var words: [ArraySlice<UInt8>] = []
         var depth = 0
         var start = 1
         var number = 0
-        for line in text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false) {
+        for line in Array(text.utf8).split(separator: 0x0A, omittingEmptySubsequences: false) {
             number += 1
             if words.isEmpty { start = number }
             try scan(line, into: &words, depth: &depth, number)
             guard depth == 0, !words.isEmpty else { continue }
             guard records.count < countLimit else { throw TLSARecordError(.tooMany, line: number, "there are more than \(countLimit) records") }
-            records.append(try record(words.map { String($0) ?? "\u{FFFD}" }, line: start))
+            records.append(try record(words.map { String(decoding: $0, as: UTF8.self) }, line: start))
             words = []
         }
         guard depth == 0 else { throw TLSARecordError(.unbalancedParentheses, line: start, "a parenthesis is never closed (RFC 1035 §5.1)") }
@@ -62,7 +62,7 @@ extension TLSARecord {
 
     /// Splits a line into words.
     private static func scan(
-        _ line: Substring.UTF8View.SubSequence, into words: inout [Substring.UTF8View.SubSequence], depth: inout Int, _ number: Int
+        _ line: ArraySlice<UInt8>, into words: inout [ArraySlice<UInt8>], depth: inout Int, _ number: Int
     ) throws(TLSARecordError) {
         var position = line.startIndex
         while position < line.endIndex {
@@ -74,14 +74,14 @@ extension TLSARecord {
                     throw TLSARecordError(.unbalancedParentheses, line: number, "a parenthesis closes that was never opened (RFC 1035 §5.1)")
                 }
                 depth -= 1
-            case 0x20, 0x09, 0x0D: break
+            case let octet where isSeparator(octet): break
             default:
                 let end = line[position...].firstIndex { isSeparator($0) } ?? line.endIndex
                 words.append(line[position..<end])
                 position = end
                 continue
             }
-            position = line.index(after: position)
+            position += 1
         }
     }
 

@@ -30,6 +30,11 @@ extension TLSRequirement {
         let failed = receipt.checks.first { !$0.holds && $0.isBinding } ?? receipt.checks.first { !$0.holds }
         receipt.resultType = failed?.resultType
         receipt.resultReason = failed?.reason
+        // RFC 8460 §4.3.2.1: records that can't be used are the domain's fault, also where the mail goes.
+        if failed == nil, reportedPolicy.kind == .tlsa, verifier == nil {
+            receipt.resultType = .tlsaInvalid
+            receipt.resultReason = "no TLSA record can be used"
+        }
         history.encrypted(isAuthenticated: receipt.isAuthenticated, at: now)
         var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS)
         if let failed, failed.isBinding {

@@ -234,6 +234,7 @@ public struct TLSRequirement: Sendable {
             checks.append(Check(source: .local, method: .authority(names: names, takesCommonName: true), isBinding: true))
             raise(.authenticated, .local)
         case .dane:
+            raise(.authenticated, .local)
             guard case .authenticate = input.dane?.outcome, input.dane?.isRedirectionInsecure == false else {
                 return refuse(.local, .daneRequired, "the operator requires DANE, and \(input.host) has no usable TLSA records on a secure way (RFC 7672 §6)")
             }

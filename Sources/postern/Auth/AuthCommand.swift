@@ -8,6 +8,14 @@ import MailMessage
 import NIOCore
 import UnboundDNS
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// `postern auth`.
 struct AuthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,7 +27,7 @@ struct AuthCommand: AsyncParsableCommand {
             """,
         subcommands: [
             AuthCheckCommand.self, AuthSPFCommand.self, AuthDKIMCommand.self, AuthDMARCCommand.self, AuthARCCommand.self, AuthBIMICommand.self,
-            AuthRecordCommand.self,
+            AuthDANECommand.self, AuthRecordCommand.self,
             AuthDKIMSignCommand.self, AuthARCSealCommand.self,
         ])
 }
@@ -33,7 +41,7 @@ struct AuthSources: ParsableArguments {
     @Option(help: ArgumentHelp("Our own name, as in Authentication-Results.", valueName: "name"))
     var authservID = "localhost"
 
-    @Sendable private static func time(_ text: String) throws -> Date {
+    @Sendable static func time(_ text: String) throws -> Date {
         guard let date = JourneyTime.parse(text) else { throw ValidationError("“\(text)” is no time; write 2026-11-23T21:13:05Z") }
         return date
     }
@@ -50,6 +58,12 @@ struct AuthSources: ParsableArguments {
     }
 }
 
+/// As read(2) says it.
+private func readStandardInput(into piece: inout [UInt8]) -> Int {
+    // The call writes into the room of the piece, and no pointer is kept after.
+    unsafe piece.withUnsafeMutableBytes { unsafe read(STDIN_FILENO, $0.baseAddress, $0.count) }
+}
+
 /// Files that commands read.
 enum InputFile {
     /// The largest that is read.
@@ -57,16 +71,32 @@ enum InputFile {
 
     /// The octets of a file, or of standard input for `-`.
     static func read(_ path: String) throws -> [UInt8] {
-        let name = path == "-" ? "/dev/stdin" : path
+        if path == "-" { return try standardInput() }
         let data: Data
         do {
-            data = try Data(contentsOf: URL(filePath: name))
+            data = try Data(contentsOf: URL(filePath: path))
         } catch {
-            let isThere = FileManager.default.fileExists(atPath: name)
+            let isThere = FileManager.default.fileExists(atPath: path)
             throw CommandFailure(.notFound, "\(path) " + (isThere ? "can't be read: give a file that you may read" : "isn't there: give the path of a file"))
         }
         guard data.count <= limit else { throw CommandFailure(.badData, "\(path) is larger than 256 MiB") }
         return Array(data)
+    }
+
+    /// Standard input up to its end. As a file it could be read only where it is one: a pipe has no size.
+    private static func standardInput() throws -> [UInt8] {
+        var octets: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = readStandardInput(into: &piece)
+            if count == 0 { return octets }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw CommandFailure(.notFound, "standard input can't be read")
+            }
+            octets += piece[..<count]
+            guard octets.count <= limit else { throw CommandFailure(.badData, "standard input is larger than 256 MiB") }
+        }
     }
 
     /// A message. Where all of its lines end with LF alone, as files on disk do, they get the CRLF that they had on their way.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import MailAuthentication
+import TransportSecurity
 
 /// `postern auth record`.
 struct AuthRecordCommand: PosternCommand {
@@ -14,11 +15,14 @@ struct AuthRecordCommand: PosternCommand {
         case dkimSignature = "dkim-signature"
         case dmarc
         case bimi
+        case mtaSTS = "mta-sts"
+        case mtaSTSPolicy = "mta-sts-policy"
+        case tlsrpt
     }
 
-    @Argument(help: "spf, dkim-key, dkim-signature, dmarc, bimi.")
+    @Argument(help: "spf, dkim-key, dkim-signature, dmarc, bimi, mta-sts, mta-sts-policy, tlsrpt.")
     var kind: Kind
-    @Argument(help: "The record's text, the strings of a TXT record joined.")
+    @Argument(help: "The record's text, the strings of a TXT record joined; - for standard input.")
     var text: String
     @OptionGroup var output: OutputOptions
 
@@ -30,7 +34,9 @@ struct AuthRecordCommand: PosternCommand {
     }
 
     func execute() async throws {
-        let octets = Array(text.utf8)
+        var octets = text == "-" ? try InputFile.read("-") : Array(text.utf8)
+        // A line's end after a record on standard input is the shell's. In a policy it is the policy's own.
+        if text == "-", kind != .mtaSTSPolicy { while let last = octets.last, last == 0x0A || last == 0x0D { octets.removeLast() } }
         var report = Report(kind: kind.rawValue, accepted: true, reason: nil, notes: [])
         do {
             report.notes = try notes(octets)
@@ -67,6 +73,13 @@ struct AuthRecordCommand: PosternCommand {
             let record = try BIMIRecord(parsing: octets)
             if record.isDeclination { return ["the domain declines"] }
             return [record.location.map { "l=\($0)" }, record.evidenceLocation.map { "a=\($0)" }].compactMap { $0 }
+        case .mtaSTS: return ["id=\(try MTASTSRecord(parsing: octets).id)"]
+        case .mtaSTSPolicy:
+            let policy = try MTASTSPolicy(parsing: octets)
+            return ["mode \(policy.mode.rawValue)", "max_age \(policy.maximumAgeSeconds)"] + policy.patterns.map { "mx \($0)" } + policy.notes
+        case .tlsrpt:
+            let record = try TLSRPTRecord(parsing: octets)
+            return record.destinations.map { "rua \($0)" } + record.unsupported.map { "the scheme of \($0) isn't one of RFC 8460 §3" }
         }
     }
 }

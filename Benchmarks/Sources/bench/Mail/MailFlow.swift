@@ -105,7 +105,8 @@ enum MailFlow {
         var batch: Double?
     }
 
-    private static func compare(_ run: Run, _ servers: [any MailServer], _ loads: [Load], sink: SMTPSink?) async throws {
+    /// Runs loads against servers, and prints a table.
+    static func compare(_ run: Run, _ servers: [any MailServer], _ loads: [Load], sink: SMTPSink?) async throws {
         let names = servers.map(\.name)
         var table = Table(
             [""] + names.flatMap { ["\($0) \(loads.first?.inMegabytes == true ? "MB/s" : "/s")", "±%"] } + ["ratio"] + names.map { "\($0) µs CPU" }

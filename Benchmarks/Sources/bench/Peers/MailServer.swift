@@ -37,20 +37,35 @@ struct PosternServer: MailServer {
     /// - Parameters:
     ///   - sinkPort: where all mail goes on; for `accept`, a port where nobody answers.
     ///   - extra: lines that are added to the configuration.
+    ///   - authentication: the mode in which senders are judged, and the port of the resolver; `nil`: not at all, without a resolver.
     static func start(
-        _ workshop: Workshop, binary: String, purpose: MailPurpose, sinkPort: Int, name: String = "postern", extra: String = ""
+        _ workshop: Workshop, binary: String, purpose: MailPurpose, sinkPort: Int, name: String = "postern", extra: String = "",
+        authentication: (mode: String, dnsPort: Int)? = nil
     ) async throws -> PosternServer {
         let folder = try workshop.makeFolder(name)
         let port = try await workshop.freePort()
+        try configure(workshop, folder: folder, port: port, purpose: purpose, sinkPort: sinkPort, extra: extra, authentication: authentication)
+        return try await start(workshop, binary: binary, folder: folder, port: port, name: name)
+    }
+
+    /// Writes `postern.yaml`.
+    static func configure(
+        _ workshop: Workshop, folder: String, port: Int, purpose: MailPurpose, sinkPort: Int, extra: String, authentication: (mode: String, dnsPort: Int)?
+    ) throws {
         let file = "\(folder)/postern.yaml"
+        // An anchor of a domain that nobody asks for: nothing of the benchmarks' DNS is signed.
+        let anchor = "\(folder)/anchor"
+        try Data("anchor.test. IN DS 12345 13 2 \(String(repeating: "ab", count: 32))\n".utf8).write(to: URL(fileURLWithPath: anchor))
         try workshop.install(
             "postern/relay.yaml", to: file,
-            ["FOLDER": folder, "ADDRESS": "127.0.0.1:\(port)", "SINK_PORT": "\(sinkPort)", "DELIVERIES": purpose == .accept ? "1" : "100"])
+            [
+                "FOLDER": folder, "ADDRESS": "127.0.0.1:\(port)", "SINK_PORT": "\(sinkPort)", "DELIVERIES": purpose == .accept ? "1" : "100",
+                "AUTHENTICATION": authentication?.mode ?? "off", "RESOLVER": "127.0.0.1@\(authentication?.dnsPort ?? 1)", "ANCHOR": anchor,
+            ])
         if !extra.isEmpty {
             let text = try String(contentsOfFile: file, encoding: .utf8)
             try Data((text + extra).utf8).write(to: URL(fileURLWithPath: file))
         }
-        return try await start(workshop, binary: binary, folder: folder, port: port, name: name)
     }
 
     /// Starts it in a folder that has `postern.yaml` already.
@@ -90,7 +105,7 @@ struct PostfixServer: MailServer {
     private let stopLog: String
     private let child: ChildProcess
 
-    static func start(_ workshop: Workshop, purpose: MailPurpose, sinkPort: Int) async throws -> PostfixServer {
+    static func start(_ workshop: Workshop, purpose: MailPurpose, sinkPort: Int, milters: String = "") async throws -> PostfixServer {
         let folder = try workshop.makeFolder("postfix")
         let configuration = "\(folder)/configuration"
         for name in ["configuration", "queue", "data"] {
@@ -100,7 +115,7 @@ struct PostfixServer: MailServer {
         let port = try await workshop.freePort()
         let words = [
             "FOLDER": folder, "SINK_PORT": "\(sinkPort)", "SMTPD_ADDRESS": "127.0.0.1:\(port)",
-            "RECIPIENT_RESTRICTIONS": purpose == .accept ? "check_client_access static:HOLD" : "",
+            "RECIPIENT_RESTRICTIONS": purpose == .accept ? "check_client_access static:HOLD" : "", "MILTERS": milters,
         ]
         for file in ["main.cf", "master.cf"] { try workshop.install("postfix/\(file)", to: "\(configuration)/\(file)", words) }
         let child = try ChildProcess("postfix", ["-c", configuration, "start-fg"], log: "\(folder)/postfix.log", folder: folder)

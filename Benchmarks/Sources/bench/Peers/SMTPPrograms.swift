@@ -53,12 +53,19 @@ struct SMTPSource: Sendable {
     var octets = 4096
     /// Whether a session sends one message after the other; otherwise each message has a connection of its own.
     var keepsSessions = false
+    /// A message to send, with lines that LF ends; `nil`: text of so many octets.
+    var file: String?
+    var sender = "bob@kartapuce.test"
+    /// What it calls itself; `nil`: this machine's name.
+    var host: String?
 
     /// Sends all; the time from the first connection to the last reply.
     func run(_ workshop: Workshop, port: Int) async throws -> Duration {
-        var arguments = ["-4", "-s", "\(sessions)", "-m", "\(messages)", "-l", "\(octets)", "-C", "50"]
+        var arguments = ["-4", "-s", "\(sessions)", "-m", "\(messages)", "-C", "50"]
+        arguments += file.map { ["-F", $0] } ?? ["-l", "\(octets)"]
+        if let host { arguments += ["-M", host] }
         if keepsSessions { arguments.append("-d") }
-        arguments += ["-f", "bob@kartapuce.test", "-t", "jack@kartapuce.test", "127.0.0.1:\(port)"]
+        arguments += ["-f", sender, "-t", "jack@kartapuce.test", "127.0.0.1:\(port)"]
         let start = ContinuousClock.now
         let child = try ChildProcess("smtp-source", arguments, log: workshop.logFile("smtp-source"))
         let status = await child.wait()

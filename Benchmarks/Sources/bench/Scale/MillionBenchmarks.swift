@@ -15,12 +15,9 @@ enum MillionBenchmarks {
             for (label, count) in [("queue.empty", 0), ("queue.million", run.million)] {
                 let folder = try run.workshop.makeFolder(label)
                 let port = try await run.workshop.freePort()
-                try run.workshop.install(
-                    "postern/relay.yaml", to: "\(folder)/postern.yaml",
-                    ["FOLDER": folder, "ADDRESS": "127.0.0.1:\(port)", "SINK_PORT": "\(sink.port)", "DELIVERIES": "100"])
-                // Nobody listens there.
-                let file = "\(folder)/postern.yaml"
-                try Data((try String(contentsOfFile: file, encoding: .utf8) + "outboundPort: 9\n").utf8).write(to: URL(fileURLWithPath: file))
+                // Nobody listens at that port.
+                try PosternServer.configure(
+                    run.workshop, folder: folder, port: port, purpose: .relay, sinkPort: sink.port, extra: "outboundPort: 9\n", authentication: nil)
                 if count > 0 {
                     let seconds = try await fillQueue(folder: "\(folder)/data", count: count)
                     say("    filled with \(count) messages in \(show(seconds)) s")

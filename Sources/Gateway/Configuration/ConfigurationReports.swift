@@ -1,0 +1,151 @@
+import DNS
+public import MailMessage
+import Yams
+
+extension Configuration {
+    /// Reports about mail: those that the inside makes for other organisations, and those that come about ours.
+    public struct ReportSettings: Sendable, Equatable {
+        /// Reports on single messages.
+        public struct Failures: Sendable, Equatable {
+            public var enabled: Bool = false
+            public var perDomain: Int = 10
+            public var perDay: Int = 100
+            public init() {}
+        }
+        /// Whether other organisations get aggregate reports, where they ask for them.
+        public var aggregates: Bool = true
+        /// Who sends reports; `nil`: `dmarc-reports` at the organisation's first domain.
+        public var from: EmailAddress?
+        /// How the organisation calls itself; `nil`: its first domain.
+        public var organization: String?
+        /// The hour of UTC from which on a day's reports are sent, the day after.
+        public var hour: Int = 1
+        /// Addresses whose mail is read as reports; `nil`: that of ``from``.
+        public var receive: [EmailAddress]?
+        public var failures: Failures = .init()
+        /// How long reports are kept, those that came and those that were sent.
+        public var keepDays: Int = 180
+        public init() {}
+    }
+
+    /// Who sends reports.
+    public var reportSender: EmailAddress {
+        reports?.from ?? EmailAddress(localPart: "dmarc-reports", domain: domains.first?.ascii ?? hostname)
+    }
+
+    /// The addresses whose mail is read as reports, in lower case.
+    public var reportAddresses: Set<EmailAddress> {
+        guard let reports else { return [] }
+        return Set((reports.receive ?? [reportSender]).map(\.lowercased))
+    }
+
+    private static let failureFields: [ConfigurationField<ReportSettings.Failures>] = {
+        let initial = ReportSettings.Failures()
+        return [
+            .init(
+                "enabled", \.enabled, .flag, in: initial, example: "false",
+                "whether reports on single messages are sent (RFC 9991), redacted; they can tell strangers who writes to whom, and few receivers send them"),
+            .init("perDomain", \.perDomain, .integer(1...10_000), in: initial, example: "10", "how many a domain gets in a day at most"),
+            .init("perDay", \.perDay, .integer(1...100_000), in: initial, example: "100", "how many are sent in a day at most"),
+        ]
+    }()
+
+    private static let reportFields: [ConfigurationField<ReportSettings>] = {
+        let initial = ReportSettings()
+        return [
+            .init(
+                "aggregates", \.aggregates, .flag, in: initial, example: "true",
+                "whether domains that ask for it are told once a day what came in their name (RFC 9990)"),
+            .init(
+                "from", \.from, ConfigurationValue.mailAddress.optional, in: initial, example: "dmarc-reports@kartapuce.test",
+                "who sends reports; none: dmarc-reports at the first of domains"),
+            .init(
+                "organization", \.organization, ConfigurationValue.line("a name such as Kartapuce").optional, in: initial, example: "Kartapuce",
+                "how reports call this organisation; none: the first of domains"),
+            .init("hour", \.hour, .integer(0...23), in: initial, example: "1", "the hour (UTC) from which on the reports of the day before are sent"),
+            .init(
+                "receive", \.receive, ConfigurationValue.mailAddress.list().optional, in: initial, example: "[dmarc-reports@kartapuce.test]",
+                "addresses whose mail is read as reports, with a mailbox or without; none: that of from"),
+            .init("failures", \.failures, fields: failureFields, "reports on single messages; the edge must have the same, as it keeps what they are made of"),
+            .init(
+                "keepDays", \.keepDays, .duration(unit: 86_400_000, 2...3650), in: initial, example: "180d",
+                "how long reports that came are kept, and what was counted for those that were sent"),
+        ]
+    }()
+
+    static let reportsField = ConfigurationField<Configuration>(
+        "reports", type: "mapping", defaultValue: "none", example: "{organization: Kartapuce}",
+        children: ConfigurationField.flatten(reportFields, below: "reports"),
+        "reports by DMARC on mail: role store sends and receives them; none: neither"
+    ) { target, node, reader in
+        var settings = ReportSettings()
+        reader.readMapping(node, reportFields, into: &settings)
+        target.reports = settings
+    }
+
+    func checkReports(_ reader: inout ConfigurationReader) {
+        guard let reports else { return }
+        let own = Set(domains)
+        func isOwn(_ address: EmailAddress) -> Bool { (try? DomainName(address.domain)).map(own.contains) ?? false }
+        if !isOwn(reportSender) {
+            reader.report(
+                .error, keys: ["reports.from", "reports"],
+                "\(reportSender) is of no domain in domains: reports must be signed as ours (RFC 9990 §3.5.2); give an address of one of them")
+        }
+        for address in reports.receive ?? [] where !isOwn(address) {
+            reader.report(.error, keys: ["reports.receive", "reports"], "\(address) is of no domain in domains, so that its mail never comes here")
+        }
+        let isEdge = roles.contains(.mx) && !roles.contains(.store)
+        guard roles.contains(.store) else {
+            if !isEdge || !reports.failures.enabled {
+                reader.report(
+                    .warning, keys: ["reports"],
+                    "is used by role store, which collects the journeys, and by role mx where reports.failures.enabled is true; here it does nothing")
+            }
+            return
+        }
+        if !journeys.enabled {
+            reader.report(.error, keys: ["journeys.enabled", "reports"], "reports are made of journeys: set journeys.enabled to true, or remove reports")
+        }
+        let sends = reports.aggregates || reports.failures.enabled
+        if sends, !roles.contains(.relay), peers[.relay]?.linkPort == nil {
+            reader.report(
+                .error, keys: ["reports", "peers"],
+                "reports leave by the host that sends to the internet: add role relay, or peers.relay with host, address and linkPort; or set reports.aggregates to false"
+            )
+        }
+        if sends, !roles.contains(.relay), !roles.contains(.mx), peers[.relay]?.controlPort == nil, peers[.mx]?.controlPort == nil {
+            reader.report(
+                .warning, keys: ["reports", "peers.relay", "peers"],
+                "whether another organisation agrees to get reports is asked in the DNS by this very host, as no peers.relay or peers.mx has a controlPort"
+            )
+        }
+        if !reportAddresses.contains(reportSender.lowercased) {
+            reader.report(
+                .warning, keys: ["reports.receive", "reports"],
+                "doesn't have \(reportSender): what receivers answer to our reports is lost unless a mailbox or alias has that address")
+        }
+    }
+}
+
+extension ConfigurationValue where Value == EmailAddress {
+    /// A mail address.
+    static var mailAddress: Self {
+        .init(
+            name: "mail address",
+            read: { node, reader in
+                let line = ConfigurationValue<String>.line("an address such as dmarc-reports@kartapuce.test")
+                guard let text = line.read(node, &reader) else { return nil }
+                do {
+                    let address = try EmailAddress(parsing: text)
+                    if address.isASCII { return address }
+                    reader.reportError(at: node, "“\(text)” must have ASCII characters only")
+                } catch {
+                    reader.reportError(at: node, "“\(text)” must be an address such as dmarc-reports@kartapuce.test: \(error)")
+                }
+                return nil
+            },
+            show: { "\($0)" }
+        )
+    }
+}

@@ -1,0 +1,128 @@
+import DNS
+import FoundationEssentials
+import Journeys
+import Logging
+import MailAuthentication
+import MailMessage
+import MailStore
+import PosternMetrics
+import SMTP
+
+/// Counts what the journeys say of judged mail: the journeys of this host, and those that it collects from others. What was counted, and how far, is
+/// one transaction; so a journey that comes twice, and a crash at any moment, count nothing twice and lose nothing.
+struct ReportAccountant: Sendable {
+    let spool: SpoolStore
+    let settings: Configuration.ReportSettings
+    /// Mail to these is reports itself: were it reported on, two organisations that nobody else writes to would report on their reports for ever.
+    let reportAddresses: Set<EmailAddress>
+    /// Makes Report-IDs.
+    let identities: ReportIdentities
+    let now: @Sendable () -> Date
+    let logger: Logger
+
+    static let cursor = "dmarc"
+    /// How many records are looked at in one transaction.
+    private static let step = 5000
+
+    /// Counts everything that has come.
+    func run() async throws {
+        var place = try await spool.reportCursor(Self.cursor)
+        while true {
+            let (records, last) = try await spool.records(after: place, containing: "\"judged\":", limit: Self.step)
+            guard last > place else { return }
+            var entries: [ReportEntry] = []
+            var singles: [SingleReport] = []
+            for record in records { take(record, &entries, &singles) }
+            guard
+                let outcome = try await spool.count(
+                    entries, singles: singles, cursor: Self.cursor, from: place, to: last, limits: limits, at: now())
+            else {
+                // Another process was faster.
+                place = try await spool.reportCursor(Self.cursor)
+                continue
+            }
+            tell(outcome)
+            place = last
+        }
+    }
+
+    private var limits: ReportAccountLimits {
+        var limits = ReportAccountLimits()
+        limits.singlesPerDomain = settings.failures.perDomain
+        limits.singlesPerDay = settings.failures.perDay
+        return limits
+    }
+
+    private func tell(_ outcome: ReportAccountOutcome) {
+        Metrics.reportEntries.add(.counted, outcome.counted)
+        Metrics.reportEntries.add(.dropped, outcome.dropped)
+        if outcome.dropped > 0 {
+            logger.warning("messages could not be counted for reports: too many different ones today", metadata: ["messages": "\(outcome.dropped)"])
+        }
+        if outcome.suppressedSingles > 0 {
+            logger.info("reports on single messages were held back by their limits", metadata: ["reports": "\(outcome.suppressedSingles)"])
+        }
+    }
+
+    private func take(_ record: JourneyRecord, _ entries: inout [ReportEntry], _ singles: inout [SingleReport]) {
+        guard let events = try? JourneyCoding.decode(record.payload) else { return }
+        // The time is the edge's word: a day that can't be is none.
+        let today = ReportDay.containing(now())
+        guard !isReportMail(events) else { return }
+        for event in events {
+            guard case .judged(let judged) = event.operation, let seen = ReportObservation(judged) else { continue }
+            let day = ReportDay.containing(event.time)
+            guard day <= today + 1, day >= today - settings.keepDays else { continue }
+            if settings.aggregates, let entry = seen.entry(day: day) { entries.append(entry) }
+            if settings.failures.enabled, let payload = seen.failurePayload(at: event.time) {
+                singles.append(
+                    SingleReport(
+                        day: day, domain: judged.recordDomain, destinations: seen.record.failureReportURIs.writtenList, payload: payload,
+                        identity: identities.make(judged.recordDomain, day)))
+            }
+        }
+    }
+
+    /// Whether all recipients are addresses of ours that take reports.
+    private func isReportMail(_ events: [JourneyEvent]) -> Bool {
+        guard !reportAddresses.isEmpty else { return false }
+        var found = false
+        for event in events {
+            guard case .exchanged(let exchange) = event.operation, !exchange.outbound, exchange.reply.isPositive,
+                exchange.command.uppercased().hasPrefix("RCPT TO:"), let open = exchange.command.firstIndex(of: "<"),
+                let close = exchange.command[open...].firstIndex(of: ">")
+            else { continue }
+            let text = String(exchange.command[exchange.command.index(after: open)..<close])
+            guard let address = try? EmailAddress(parsing: text), reportAddresses.contains(address.lowercased) else { return false }
+            found = true
+        }
+        return found
+    }
+}
+
+/// Makes Report-IDs, unique among all reports (RFC 9990 §3.5.1).
+struct ReportIdentities: Sendable {
+    /// The domain that reports.
+    let domain: DomainName
+    var random: @Sendable () -> UInt64 = { UInt64.random(in: .min ... .max) }
+
+    /// `20261127.gmail.test.1f0c…@kartapuce.test`.
+    func make(_ subject: String, _ day: Int) -> String {
+        let date = JourneyTime(Date(timeIntervalSince1970: Double(ReportDay.bounds(day).begin))).day.split(separator: "-").joined()
+        // A domain with an underscore is one too; what can't stand in an identity is left out.
+        let name = subject.unicodeScalars.filter {
+            $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
+        }
+        return "\(date).\(String(String.UnicodeScalarView(name).prefix(150))).\(suffix())@\(domain.ascii)"
+    }
+
+    private func suffix() -> String {
+        let digits = String(random(), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// The part of an identity that no other one has: letters and digits.
+    static func unique(_ identity: String) -> String {
+        String(identity.prefix { $0 != "@" }.suffix(16))
+    }
+}
