@@ -81,8 +81,6 @@ let package = Package(
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "MailAuthentication", dependencies: ["MailMessage", "DNS", "CExpat", "CZlib", crypto, cryptoExtras, x509, asn1, nioCore]),
-        .target(name: "DNSUpdate", dependencies: ["DNS", crypto]),
-        .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
         .target(name: "TransportSecurity", dependencies: ["MailMessage", "DNS", crypto, cryptoExtras, x509, asn1, nioCore]),
         .target(name: "DNSUpdate", dependencies: ["DNS", crypto]),
         .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
