@@ -99,7 +99,9 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "TransportSecurity", "SMTP", "IMAP", "Milter", "MailStore",
-                "Journeys", "MailTransport", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle, unixSignals, nioTLS,
+                "Journeys", "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle,
+                unixSignals,
+                nioTLS,
             ]
         ),
         // Level 4
@@ -148,7 +150,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL", "MailStore",
+                "Gateway", "ACME", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL",
+                "MailStore",
                 "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,
@@ -175,7 +178,8 @@ let package = Package(
         .testTarget(
             name: "LabTests",
             dependencies: [
-                "Lab", "Gateway", "MailAuthentication", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging,
+                "Lab", "Gateway", "ACME", "MailAuthentication", "Milter", "MailTransport", "MailTesting", "MailMessage", "DNS", nioCore, nioPosix, logging,
+                crypto, x509,
             ]),
     ],
     swiftLanguageModes: [.v6]

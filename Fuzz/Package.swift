@@ -31,7 +31,9 @@ let package = Package(
         .target(name: "FuzzedAnswers", dependencies: [postern("DNS")], swiftSettings: house),
         .target(
             name: "FuzzedConfiguration",
-            dependencies: [postern("DNS"), postern("MailAuthentication"), postern("TransportSecurity"), .product(name: "Yams", package: "Yams")],
+            dependencies: [
+                postern("DNS"), postern("ACME"), postern("MailAuthentication"), postern("TransportSecurity"), .product(name: "Yams", package: "Yams"),
+            ],
             swiftSettings: house
         ),
         .target(name: "FuzzedJourneys", dependencies: [postern("MailMessage"), postern("DNS"), postern("SMTP")], swiftSettings: house),

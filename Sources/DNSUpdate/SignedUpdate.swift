@@ -62,12 +62,12 @@ public struct SignedUpdate: Sendable {
     public var streamOctets: [UInt8] { [UInt8(octets.count >> 8), UInt8(truncatingIfNeeded: octets.count)] + octets }
 
     /// Takes a whole message off what came over TCP; `nil` while more is needed.
-    public static func takeStreamMessage(_ received: inout [UInt8]) -> [UInt8]? {
+    public static func takeStreamMessage(_ received: inout ArraySlice<UInt8>) -> [UInt8]? {
         guard received.count >= 2 else { return nil }
-        let length = Int(received[0]) << 8 | Int(received[1])
+        let length = Int(received[received.startIndex]) << 8 | Int(received[received.startIndex + 1])
         guard received.count >= 2 + length else { return nil }
-        defer { received.removeFirst(2 + length) }
-        return Array(received[2..<2 + length])
+        defer { received = received.dropFirst(2 + length) }
+        return Array(received.dropFirst(2).prefix(length))
     }
 
     /// Seconds since 1970 as the protocol writes them: 48 bits.

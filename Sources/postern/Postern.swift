@@ -15,7 +15,8 @@ struct Postern: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         subcommands: [
-            ServeCommand.self, MilterCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, UserCommand.self, AliasCommand.self,
+            ServeCommand.self, MilterCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, ACMECommand.self, UserCommand.self,
+            AliasCommand.self,
             QueueCommand.self, TraceCommand.self, AuthCommand.self, DKIMCommand.self, ReportsCommand.self, BackupCommand.self, RestoreCommand.self,
             ZonesCommand.self, LabCommand.self, VersionCommand.self,
         ]

@@ -102,7 +102,7 @@ struct UpdateMessageTests {
         #expect(try update(469).transport == .stream)
         #expect(try Array(update(469).streamOctets.prefix(3)) == [2, 1, 0])
         // An octet at a time, and what follows stays.
-        var received: [UInt8] = []
+        var received: ArraySlice<UInt8> = []
         for octet in [UInt8(0), 2, 9] {
             received.append(octet)
             #expect(SignedUpdate.takeStreamMessage(&received) == nil)

@@ -255,7 +255,7 @@ struct ConfigurationTests {
             } else if key.path.contains(".") {
                 let sections = key.path.split(separator: ".").dropLast()
                 let section = sections.first ?? ""
-                var keys = section == "webmail" ? Self.webmail : [:]
+                var keys = section == "webmail" ? Self.webmail : section == "acme" ? Self.acme : [:]
                 // A section within another stands as one value there.
                 if let inner = sections.dropFirst().first { keys["\(inner)"] = "{\(leaf)}" } else { keys[key.name] = value }
                 yaml = Self.everything + "\(section):\n" + keys.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)\n" }.joined()
@@ -270,6 +270,8 @@ struct ConfigurationTests {
         let isWord = ["none", "mapping"].contains(key.defaultValue) || key.defaultValue.contains(" of ")
         if !key.isRequired, !isWord { #expect(isRead(key.defaultValue) == []) }
     }
+
+    private static let acme = ["directory": "https://acme.gmail.test/directory", "names": "[mail.kartapuce.test]"]
 
     private static let webmail = [
         "imapHost": "imap.kartapuce.test", "imapAddress": "127.0.0.1", "submissionHost": "msa.kartapuce.test", "submissionAddress": "127.0.0.2",
@@ -318,7 +320,7 @@ struct ConfigurationTests {
         let sections: [(String, Any)] = [
             ("resolver", Configuration.ResolverSettings()), ("limits", Configuration.LimitSettings()),
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
-            ("logging", Configuration.LoggingSettings()), ("webmail", Configuration.WebmailSettings()),
+            ("logging", Configuration.LoggingSettings()), ("acme", Configuration.ACMESettings()), ("webmail", Configuration.WebmailSettings()),
             ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
             ("authentication.bimi", Configuration.IndicatorSettings()),
         ]

@@ -21,7 +21,7 @@ enum DNSUpdateTarget {
             require(!response.isAuthenticated, "a signature that nobody can have checked")
             require(response.reason.utf8.count < 200, "a long reason")
         }
-        var stream = input.octets
+        var stream = input.octets[...]
         var count = 0
         while let taken = SignedUpdate.takeStreamMessage(&stream) { count += taken.count + 2 }
         require(count + stream.count == input.octets.count, "octets of the stream got lost")

@@ -16,6 +16,7 @@ extension Configuration {
         checkMilter(&reader)
         checkIndicators(&reader)
         checkReports(&reader)
+        checkCertificates(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {
@@ -243,6 +244,13 @@ extension Configuration {
         if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
         if let file = web.authorities { files.append(("web.authorities", file)) }
         if let file = authentication.bimi.markAuthorities { files.append(("authentication.bimi.markAuthorities", file)) }
+        if let acme {
+            // It makes these itself.
+            files.removeAll { $0.key.hasPrefix("certificate.") }
+            for (key, path) in [
+                ("updateKeyFile", acme.updateKeyFile), ("externalSecretFile", acme.externalSecretFile), ("directoryAuthority", acme.directoryAuthority),
+            ] { if let path { files.append(("acme.\(key)", path)) } }
+        }
         for (key, path) in files where !FileManager.default.isReadableFile(atPath: path) {
             reader.report(.error, keys: [key], "\(path) doesn't exist or can't be read by this user")
         }

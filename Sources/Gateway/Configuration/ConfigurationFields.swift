@@ -24,7 +24,7 @@ extension Configuration {
             .init(
                 "domains", \.domains, ConfigurationValue.domain.list(minimum: 1), in: initial, required: true, example: "[kartapuce.test]",
                 "the organisation's mail domains"),
-            certificateField, linkField,
+            certificateField, acmeField, linkField,
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),

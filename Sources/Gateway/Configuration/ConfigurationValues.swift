@@ -1,3 +1,4 @@
+import ACME
 import DNS
 import FoundationEssentials
 import Yams
@@ -367,5 +368,62 @@ extension ConfigurationValue where Value: RawRepresentable & CaseIterable & Send
     static func word() -> Self {
         let choice = ConfigurationValue<String>.choice(Value.allCases.map(\.rawValue))
         return .init(name: choice.name, read: { node, reader in choice.read(node, &reader).flatMap(Value.init) }, show: { $0.rawValue })
+    }
+}
+
+extension ConfigurationValue where Value == CertificateName {
+    /// A name of a certificate.
+    static var certificateName: Self {
+        .init(
+            name: "domain name or wildcard",
+            read: { node, reader in
+                guard let text = text(node, &reader, expected: "a name such as mail.kartapuce.test") else { return nil }
+                guard let name = try? CertificateName(text), DomainName(configuredHost: name.domain.ascii) != nil else {
+                    reader.reportError(at: node, "“\(text)” must be a host name such as mail.kartapuce.test, or \"*.kartapuce.test\"")
+                    return nil
+                }
+                return name
+            },
+            show: { "\"\($0)\"" }
+        )
+    }
+}
+
+extension ConfigurationValue where Value == String {
+    /// A URL of HTTPS.
+    static var httpsURL: Self {
+        .init(
+            name: "https URL",
+            read: { node, reader in
+                guard let text = text(node, &reader, expected: "a URL such as https://acme.gmail.test/directory") else { return nil }
+                guard ACMEAddress(text) != nil else {
+                    reader.reportError(at: node, "“\(text)” must be a URL with a host's name such as https://acme.gmail.test/directory")
+                    return nil
+                }
+                return text
+            },
+            show: { $0 }
+        )
+    }
+
+    /// A contact of an account (RFC 8555 §7.3).
+    static var contact: Self {
+        .init(
+            name: "mailto URL",
+            read: { node, reader in
+                guard let text = text(node, &reader, expected: "an address such as mailto:postmaster@kartapuce.test") else { return nil }
+                guard text.hasPrefix("mailto:"), text.contains("@"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                    reader.reportError(at: node, "“\(text)” must be an address such as mailto:postmaster@kartapuce.test")
+                    return nil
+                }
+                return text
+            },
+            show: { "\"\($0)\"" }
+        )
+    }
+
+    /// Some printable word.
+    static func word(_ name: String) -> Self {
+        .init(name: name, read: { node, reader in text(node, &reader, expected: "a word") }, show: { $0 })
     }
 }

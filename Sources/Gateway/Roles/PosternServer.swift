@@ -1,3 +1,4 @@
+import ACME
 import DNS
 import FoundationEssentials
 public import Logging
@@ -38,6 +39,11 @@ public struct PosternServer: Sendable {
     /// - Throws: when the host can't start, with what an operator has to mend.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup.singleton
+        // What a crash left between a certificate and its new key is finished before they are read.
+        if let files = CertificateFiles(configuration) {
+            try files.finishInstallation()
+            guard files.chain() != nil else { throw HostError("\(files.certificate) holds no certificate yet: postern acme renew has the first one") }
+        }
         let host = try await Host(configuration: configuration, group: group, logger: logger)
         let lock = try HostLock(folder: configuration.dataFolder)
         let now: @Sendable () -> Date = { Date.now }
@@ -66,6 +72,7 @@ public struct PosternServer: Sendable {
         services += controlServices(host)
         if let reports = try host.reportService(current: { reloader.host }, now: now, offer: { queue.offer($0) }) { services.append(reports) }
         services.append(reloader)
+        services += try certificateServices(host) { reloader.followCertificates() }
         services += listening
         if let settings = configuration.monitoring {
             // The first to be told of the end, so that it can tell others.
@@ -104,6 +111,17 @@ public struct PosternServer: Sendable {
             services.append(
                 RecipientPublisher(
                     accounts: mailboxes, further: configuration.reportAddresses, edge: edge, interval: interval, logger: logger))
+        }
+        return services
+    }
+
+    /// What keeps the certificate fresh, and answers the authority's questions.
+    private func certificateServices(_ host: Host, installed: @escaping @Sendable () -> Void) throws -> [any Service] {
+        guard let settings = configuration.acme else { return [] }
+        let keeper = try CertificateKeeper.make(configuration, resolver: host.resolver, isServed: { true }, logger: logger)
+        var services: [any Service] = [CertificateService(keeper: keeper, installed: installed)]
+        if settings.challenge != .dns01 {
+            services.append(ChallengeResponder(folder: keeper.challenges, settings: settings, group: host.group, logger: logger))
         }
         return services
     }

@@ -43,7 +43,8 @@ extension Configuration {
             ]),
             differing([
                 ("hostname", hostname != other.hostname), ("roles", roles != other.roles), ("dataFolder", dataFolder != other.dataFolder),
-                ("certificate", certificate != other.certificate), ("link", link != other.link), ("authorities", authorities != other.authorities),
+                ("certificate", certificate != other.certificate), ("acme", acme != other.acme), ("link", link != other.link),
+                ("authorities", authorities != other.authorities),
                 ("listeners", listeners != other.listeners), ("peers", peers != other.peers), ("webmail", webmail != other.webmail),
                 ("resolver", resolver != other.resolver), ("journeys.collectSeconds", journeys.collectSeconds != other.journeys.collectSeconds),
                 ("reports", reports != other.reports), ("milter", milter != other.milter), ("monitoring", monitoring != other.monitoring),

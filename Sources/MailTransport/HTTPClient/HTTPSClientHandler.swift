@@ -149,7 +149,7 @@ final class HTTPSClientHandler: ChannelInboundHandler {
             headers.add(name: "Content-Length", value: "\(request.body.readableBytes)")
             if let type = request.contentType { headers.add(name: "Content-Type", value: type) }
         }
-        let head = HTTPRequestHead(version: .http1_1, method: request.method == .post ? .POST : .GET, uri: request.target, headers: headers)
+        let head = HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: request.method.rawValue), uri: request.target, headers: headers)
         state = .asked
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if request.body.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(request.body))), promise: nil) }
@@ -167,7 +167,8 @@ final class HTTPSClientHandler: ChannelInboundHandler {
         state = .reading(
             HTTPSExchange.Response(
                 status: Int(head.status.code), contentType: single("Content-Type"), contentEncoding: single("Content-Encoding")?.lowercased(),
-                location: isRedirection ? single("Location") : nil, body: ByteBuffer()))
+                location: isRedirection ? single("Location") : nil,
+                fields: head.headers.map { HTTPSExchange.Field(name: $0.name, value: $0.value) }, body: ByteBuffer()))
     }
 
     private func tooLarge(_ context: ChannelHandlerContext) {

@@ -15,8 +15,17 @@ public struct HTTPSExchange: Sendable {
         public var contentEncoding: String?
         /// Where a redirection leads to.
         public var location: String?
+        /// All fields in their order, for protocols that have fields of their own.
+        public var fields: [Field]
         /// The content.
         public var body: ByteBuffer
+    }
+
+    /// A field of an answer (RFC 9110 §5).
+    public struct Field: Sendable, Hashable {
+        /// Upper and lower case are the same.
+        public var name: String
+        public var value: String
     }
 
     /// An address that couldn't be connected to, before the next one was tried.

@@ -6,6 +6,7 @@ public struct HTTPSRequest: Sendable {
     /// What is asked for.
     public enum Method: String, Sendable, Codable {
         case get = "GET"
+        case head = "HEAD"
         case post = "POST"
     }
 
@@ -38,6 +39,12 @@ public struct HTTPSRequest: Sendable {
         body = ByteBuffer()
         self.responseLimit = responseLimit
         self.allowsWildcards = allowsWildcards
+    }
+
+    /// Asks what a GET would be answered with, without the content (RFC 9110 §9.3.2).
+    public init(head target: String, host: DomainName, port: Int = 443, allowsWildcards: Bool = true) {
+        self.init(get: target, host: host, port: port, allowsWildcards: allowsWildcards)
+        method = .head
     }
 
     /// Sends something to a place, such as a report (RFC 8460 §3).
