@@ -250,6 +250,8 @@ struct ConfigurationTests {
                 fields[key.name] = value
                 let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
                 yaml = Self.everything + "authentication: {allowlist: {partner.test: {\(text)}}}\n"
+            } else if key.path.hasPrefix("mtaSTS.domains.<domain>.") {
+                yaml = Self.everything + "mtaSTS: {domains: {kartapuce.test: {\(leaf)}}}\n"
             } else if key.path.hasPrefix("authentication.bimi.") {
                 yaml = Self.everything + "authentication: {bimi: {\(leaf)}}\n"
             } else if key.path.contains(".") {
@@ -322,7 +324,8 @@ struct ConfigurationTests {
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
             ("logging", Configuration.LoggingSettings()), ("acme", Configuration.ACMESettings()), ("webmail", Configuration.WebmailSettings()),
             ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
-            ("authentication.bimi", Configuration.IndicatorSettings()),
+            ("authentication.bimi", Configuration.IndicatorSettings()), ("reports", Configuration.ReportSettings()),
+            ("transport", Configuration.TransportSettings()), ("mtaSTS", Configuration.MTASTSSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path == "\(section).\($0.name)" }.map(\.name)
