@@ -248,7 +248,8 @@ import TransportSecurity
                 let host = "Host: mta-sts.kartapuce.test\r\n"
                 let get = "GET \(Self.policyPath) HTTP/1.1\r\n"
                 for (name, text, wanted) in [
-                    ("as it should be", "\(get)\(host)\r\n", "HTTP/1.1 200"), ("absolute", "GET https://mta-sts.kartapuce.test\(Self.policyPath) HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200"),
+                    ("as it should be", "\(get)\(host)\r\n", "HTTP/1.1 200"),
+                    ("absolute", "GET https://mta-sts.kartapuce.test\(Self.policyPath) HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200"),
                     ("a port", "\(get)Host: MTA-STS.kartapuce.test.:443\r\n\r\n", "HTTP/1.1 200"), ("no host", "\(get)\r\n", "HTTP/1.1 400"),
                     ("two hosts", "\(get)\(host)\(host)\r\n", "HTTP/1.1 400"), ("another host", "\(get)Host: kartapuce.test\r\n\r\n", "HTTP/1.1 404"),
                     ("a literal", "\(get)Host: [::1]\r\n\r\n", "HTTP/1.1 404"), ("no HTTP", "EHLO x\r\n\r\n", "HTTP/1.1 400"),
@@ -258,9 +259,20 @@ import TransportSecurity
                     ("a huge field", "\(get)\(host)X: \(String(repeating: "a", count: 40_000))\r\n\r\n", "HTTP/1.1 400"),
                     ("many fields", "\(get)\(host)\(String(repeating: "X: y\r\n", count: 500))\r\n", "HTTP/1.1 400"),
                     ("a line without an end", "GET /\(String(repeating: "a", count: 60_000))", "HTTP/1.1 400"),
-                    ("both lengths", "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"),
-                    ("a long content", "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nContent-Length: 99999999\r\n\r\n", "HTTP/1.1 413"),
-                    ("an encoding", "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n{", "HTTP/1.1 415"),
+                    (
+                        "both lengths",
+                        "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                        "HTTP/1.1 400"
+                    ),
+                    (
+                        "a long content",
+                        "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nContent-Length: 99999999\r\n\r\n", "HTTP/1.1 413"
+                    ),
+                    (
+                        "an encoding",
+                        "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n{",
+                        "HTTP/1.1 415"
+                    ),
                 ] {
                     let answer = try await say(stand, text)
                     #expect(answer.hasPrefix(wanted), "\(name): \(answer.prefix(60))")
@@ -271,7 +283,8 @@ import TransportSecurity
                 let twice = try await say(stand, "\(get)\(host)\r\n\(get)\(host)\r\n")
                 #expect(twice.ranges(of: "HTTP/1.1 ").count == 1)
                 let invited = try await say(
-                    stand, "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}")
+                    stand,
+                    "POST \(Self.reportPath) HTTP/1.1\r\n\(host)Content-Type: application/tlsrpt+json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}")
                 #expect(invited.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400"), "\(invited)")
             }
         }

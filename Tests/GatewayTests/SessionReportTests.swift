@@ -50,7 +50,8 @@ import TransportSecurity
         func post(_ report: [UInt8], to uri: String) async -> ReportPostOutcome {
             state.withLock { state in
                 state.posted.append(Posted(report: report, uri: uri))
-                return state.outcomes.count > 1 ? state.outcomes.removeFirst() : state.outcomes.first ?? .init(isTaken: true, isTemporary: false, explanation: "")
+                return state.outcomes.count > 1
+                    ? state.outcomes.removeFirst() : state.outcomes.first ?? .init(isTaken: true, isTemporary: false, explanation: "")
             }
         }
     }
@@ -352,7 +353,9 @@ import TransportSecurity
     }
 
     @Test func whereReportsOnTLSAreOffNoneIsMade() async throws {
-        try await day(scripts: [Policies.honest], change: { $0.reports?.tls = false }) { house, mail, exchanger in
+        try await day(scripts: [Policies.honest]) {
+            $0.reports?.tls = false
+        } _: { house, mail, exchanger in
             try await mail.enqueue(to: "tom@secure.test")
             #expect(try await mail.emptied())
             let service = try service(mail, house)
@@ -366,7 +369,10 @@ import TransportSecurity
 
     @Test func whatCannotBePostedIsTriedAgainForADayAndTold() async throws {
         for (outcomes, isTaken, tries) in [
-            ([ReportPostOutcome(isTaken: false, isTemporary: true, explanation: "500"), .init(isTaken: true, isTemporary: false, explanation: "201")], true, 2),
+            (
+                [ReportPostOutcome(isTaken: false, isTemporary: true, explanation: "500"), .init(isTaken: true, isTemporary: false, explanation: "201")], true,
+                2
+            ),
             ([.init(isTaken: false, isTemporary: false, explanation: "404")], false, 1),
             ([.init(isTaken: false, isTemporary: true, explanation: "503")], false, ReportDispatch.postLimit),
         ] {

@@ -48,10 +48,11 @@ extension Configuration {
                 "maxAgeSeconds", \.maxAgeSeconds, .policyAge, in: initial, example: "7d", "how long a policy counts after it was fetched (RFC 8461 §3.2)"),
             .init(
                 "exchangers", \.exchangers, ConfigurationValue.exchanger.list().optional, in: initial, example: "[mx.kartapuce.test]",
-                "the hosts in the domains' MX records, as RFC 8461 §4.1 has them (\"*.kartapuce.test\" too); none: hostname on role mx, elsewhere peers.mx.host"),
+                "the hosts in the domains' MX records, as RFC 8461 §4.1 has them (\"*.kartapuce.test\" too); none: hostname on role mx, elsewhere peers.mx.host"
+            ),
             .init(
                 "domains", type: "mapping of domains", defaultValue: "none", example: "{kartapuce.test: {mode: enforce}}",
-                children: ConfigurationField.flatten(domainPolicyFields, below: "mtaSTS.domains.<domain>"), "what is other for single domains"
+                children: ConfigurationField.flatten(domainPolicyFields, below: "domains.<domain>"), "what is other for single domains"
             ) { target, node, reader in
                 guard case .mapping(let mapping) = node else {
                     return reader.reportError(at: node, "must be a mapping of domains: write “kartapuce.test: {mode: enforce}”")

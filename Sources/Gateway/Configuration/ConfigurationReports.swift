@@ -125,7 +125,8 @@ extension Configuration {
                 "reports leave by the host that sends to the internet: add role relay, or peers.relay with host, address and linkPort; or set reports.aggregates and reports.tls to false"
             )
         }
-        if sends, !roles.contains(.relay), !roles.contains(.mx), peers[.relay]?.controlPort == nil, peers[.mx]?.controlPort == nil {
+        let asks = reports.aggregates || reports.failures.enabled
+        if asks, !roles.contains(.relay), !roles.contains(.mx), peers[.relay]?.controlPort == nil, peers[.mx]?.controlPort == nil {
             reader.report(
                 .warning, keys: ["reports", "peers.relay", "peers"],
                 "whether another organisation agrees to get reports is asked in the DNS by this very host, as no peers.relay or peers.mx has a controlPort"
@@ -134,7 +135,8 @@ extension Configuration {
         if reports.tls, !roles.contains(.relay), peers[.relay] != nil, peers[.relay]?.controlPort == nil {
             reader.report(
                 .warning, keys: ["reports.tls", "reports", "peers.relay", "peers"],
-                "reports on TLS that a domain wants by HTTPS are sent by the relay, which is asked over control: without peers.relay.controlPort they aren't sent")
+                "reports on TLS that a domain wants by HTTPS are sent by the relay, which is asked over control: without peers.relay.controlPort they aren't sent"
+            )
         }
         if !reportAddresses.contains(reportSender.lowercased) {
             reader.report(

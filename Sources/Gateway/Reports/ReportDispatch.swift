@@ -128,8 +128,9 @@ struct ReportDispatch: Sendable {
         let summary = ReportSending(
             kind: report.kind == .feedback ? "failure" : "aggregate", domain: report.domain, day: Self.text(report.day),
             reportID: report.identity.isEmpty ? nil : report.identity, rows: rows.count, messages: rows.reduce(0) { $0 + $1.count },
-            destinations: destinations.map { 
-                .init(uri: $0.uri, verdict: $0.verdict.rawValue, recipients: $0.recipients.map { "\($0)" }) }, outcome: "", note: "")
+            destinations: destinations.map {
+                .init(uri: $0.uri, verdict: $0.verdict.rawValue, recipients: $0.recipients.map { "\($0)" })
+            }, outcome: "", note: "")
         return Sending(summary: summary, destinations: destinations, rows: rows)
     }
 

@@ -30,7 +30,8 @@ extension Host {
         let dispatch = ReportDispatch(
             spool: spool, sender: sender, submitter: domain, organization: settings.organization ?? domain.ascii, hostname: configuration.hostname,
             router: { current().router }, resolver: resolver ?? reportResolver, recorder: recorder, role: queueRole, outbound: outbound,
-            redactor: try FailureReportRedactor(key: redactionKey()), identities: identities, poster: poster ?? reportPoster, now: now, offer: offer, logger: logger)
+            redactor: try FailureReportRedactor(key: redactionKey()), identities: identities, poster: poster ?? reportPoster, now: now, offer: offer,
+            logger: logger)
         return ReportService(accountant: accountant, dispatch: dispatch, spool: spool, settings: settings, now: now, logger: logger)
     }
 
