@@ -108,7 +108,8 @@ let package = Package(
         .target(
             name: "Portal",
             dependencies: [
-                "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTransport", "Gateway", nioCore, nioPosix, nioSSL, crypto, logging, lifecycle,
+                "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailAuthentication", "MailTransport", "Gateway", nioCore, nioPosix, nioSSL, crypto, logging,
+                lifecycle,
                 unixSignals, hummingbird, httpTypes,
             ]
         ),
