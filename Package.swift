@@ -115,7 +115,9 @@ let package = Package(
         ),
         .target(
             name: "Lab",
-            dependencies: ["MailMessage", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging]
+            dependencies: [
+                "MailMessage", "TransportSecurity", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging,
+            ]
         ),
         // Level 5
         .executableTarget(
