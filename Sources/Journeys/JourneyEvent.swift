@@ -82,14 +82,19 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         public var peer: String
         public var version: String
         public var cipher: String
+        /// The group of the key exchange: `X25519MLKEM768`.
+        public var group: String?
         /// `none`, `unverified`, `verified`.
         public var verification: String
         public var peerSubject: String?
         public var peerRoles: [String]
-        public init(peer: String, version: String, cipher: String, verification: String, peerSubject: String?, peerRoles: [String]) {
+        public init(
+            peer: String, version: String, cipher: String, group: String? = nil, verification: String, peerSubject: String?, peerRoles: [String]
+        ) {
             self.peer = peer
             self.version = version
             self.cipher = cipher
+            self.group = group
             self.verification = verification
             self.peerSubject = peerSubject
             self.peerRoles = peerRoles
@@ -110,6 +115,10 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         public var authenticated: Bool
         /// `TLSv1.3`.
         public var version: String?
+        /// `TLS_AES_128_GCM_SHA256`.
+        public var cipher: String?
+        /// The group of the key exchange: `X25519MLKEM768`.
+        public var group: String?
         /// What DNSSEC says of the way to the host's name: `secure`, `insecure`.
         public var dnssec: String?
         /// The certificates that the host sent, its own first.
@@ -127,8 +136,9 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         /// What a report will tell of the session.
         public var tlsReport: SessionReport?
         public init(
-            peer: String, nextHop: String, source: String, level: String, encrypted: Bool, authenticated: Bool, version: String?, dnssec: String?,
-            chain: [String], checks: [String], steps: [String], failure: String?, verdict: String, reason: String?, tlsReport: SessionReport? = nil
+            peer: String, nextHop: String, source: String, level: String, encrypted: Bool, authenticated: Bool, version: String?, cipher: String?,
+            group: String?, dnssec: String?, chain: [String], checks: [String], steps: [String], failure: String?, verdict: String, reason: String?,
+            tlsReport: SessionReport? = nil
         ) {
             self.peer = peer
             self.nextHop = nextHop
@@ -137,6 +147,8 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
             self.encrypted = encrypted
             self.authenticated = authenticated
             self.version = version
+            self.cipher = cipher
+            self.group = group
             self.dnssec = dnssec
             self.chain = chain
             self.checks = checks

@@ -70,7 +70,7 @@ struct JourneySentence {
     }
 
     private static func secured(_ value: JourneyEvent.Secured) -> [String] {
-        let cipher = value.cipher.isEmpty ? "" : ", \(value.cipher)"
+        let cipher = (value.cipher.isEmpty ? "" : ", \(value.cipher)") + (value.group.map { ", \($0)" } ?? "")
         var identity =
             switch value.verification {
             case "verified": "its certificate is verified"
@@ -92,7 +92,8 @@ struct JourneySentence {
             }
         let got =
             value.encrypted
-            ? "\(value.version ?? "TLS"), \(value.authenticated ? "the host is proven" : "the host isn't proven")" : "NOT ENCRYPTED"
+            ? "\(value.version ?? "TLS")\(value.group.map { " by \($0)" } ?? ""), \(value.authenticated ? "the host is proven" : "the host isn't proven")"
+            : "NOT ENCRYPTED"
         var lines = ["\(value.peer): \(wanted) (\(value.source)); \(got)"]
         lines += value.steps + value.checks
         if let leaf = value.chain.first { lines.append("certificate: \(leaf)") }

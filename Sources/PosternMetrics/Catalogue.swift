@@ -77,6 +77,31 @@ public enum Metrics {
         }
     }
 
+    /// The groups of key exchanges.
+    public enum KeyExchange: Int, MetricLabel {
+        case x25519MLKEM768, x25519, secp256r1, secp384r1, other
+        public var labels: [(name: String, value: String)] {
+            switch self {
+            case .x25519MLKEM768: [("group", "X25519MLKEM768")]
+            case .x25519: [("group", "x25519")]
+            case .secp256r1: [("group", "secp256r1")]
+            case .secp384r1: [("group", "secp384r1")]
+            case .other: [("group", "other")]
+            }
+        }
+
+        /// The one of a group, as ``TLSSummary`` names it.
+        public static func of(_ group: String?) -> KeyExchange {
+            switch group {
+            case "X25519MLKEM768": .x25519MLKEM768
+            case "x25519": .x25519
+            case "secp256r1": .secp256r1
+            case "secp384r1": .secp384r1
+            default: .other
+            }
+        }
+    }
+
     /// What became of a message that a report is to tell of.
     public enum ReportEntry: Int, MetricLabel {
         case counted, dropped
@@ -120,6 +145,14 @@ public enum Metrics {
         "postern_downgrades_total", "Sessions with hosts that always had TLS before and had none.")
     public static let lookupSeconds = Histogram("postern_dns_lookup_seconds", "How long an answer of the DNS took, cache included.")
     public static let handshakes = Count<Handshake>("postern_tls_handshakes_total", "TLS handshakes of SMTP and IMAP.")
+    public static let keyExchanges = Count<KeyExchange>(
+        "postern_tls_key_exchanges_total", "Completed TLS handshakes of SMTP and IMAP by the group of their key exchange.")
+
+    /// Counts a TLS handshake that was completed.
+    public static func countHandshake(isServer: Bool, version: String, group: String?) {
+        handshakes.add(.completed(isServer: isServer, version: version))
+        keyExchanges.add(.of(group))
+    }
     public static let commits = Count<Outcome>("postern_store_commits_total", "Transactions of the stores.")
     public static let commitSeconds = Histogram("postern_store_commit_seconds", "How long a transaction took, with its sync to disk.")
     public static let commitJobs = Histogram(
@@ -156,7 +189,7 @@ public enum Metrics {
     /// What keeps its own values.
     public static let counted: [any Instrument] = [
         connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
-        lookupSeconds, handshakes, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries, reportSessions,
+        lookupSeconds, handshakes, keyExchanges, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries, reportSessions,
         reportsSent, reportsReceived,
     ]
     /// What is asked for.

@@ -233,6 +233,9 @@ struct ConfigurationTests {
             let yaml: String
             if key.path.hasPrefix("listeners[].") {
                 yaml = Self.everything + "listeners:\n  - {kind: imaps, \(leaf)}\n".replacing("kind: imaps, kind", with: "kind")
+            } else if key.path.hasPrefix("certificates[].") {
+                let other = key.name == "key" ? "certificate" : "key"
+                yaml = Self.everything + "certificates: [{\(leaf), \(other): other.pem}]\n"
             } else if key.path.hasPrefix("peers.<role>.") {
                 var fields = ["host": "a.kartapuce.test", "address": "127.0.0.1", "linkPort": "1"]
                 fields[key.name] = value

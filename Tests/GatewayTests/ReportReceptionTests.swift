@@ -300,10 +300,11 @@ import Testing
         let linked = store + "\npeers: {relay: {host: smtp.kartapuce.test, address: 127.0.0.2, linkPort: 2}}"
         #expect(problems("reports: {aggregates: false}", linked).contains { $0.contains("without peers.relay.controlPort they aren't sent") })
         let edge =
-            "roles: [mx]\ncertificate: {certificate: a, key: b}\nlink: {certificate: a, key: b, authority: c}\n"
+            "roles: [mx]\nlink: {certificate: a, key: b, authority: c}\n"
             + "peers: {store: {host: imap.kartapuce.test, address: 127.0.0.2, linkPort: 2}}\nlisteners: [{kind: smtp, address: 127.0.0.1}"
         #expect(problems("reports: {httpsPath: /tlsrpt}", edge + "]").contains { $0.contains("on a listener policy; add one") })
         #expect(problems("reports: {httpsPath: /tlsrpt}", edge + ", {kind: policy, address: 127.0.0.1}]").isEmpty)
+        #expect(problems("reports: {httpsPath: /tlsrpt, receive: []}", edge + "]").contains { $0.contains("go to the first one") })
         #expect(problems("reports: {httpsPath: \"/a b\"}", edge + "]").contains { $0.contains("must be a path") })
         let relay = "roles: [relay]\nlink: {certificate: a, key: b, authority: c}\nlisteners: [{kind: link, address: 127.0.0.1, port: 1}]"
         #expect(problems("reports: {hour: 1}", relay).contains { $0.contains("here it does nothing") })

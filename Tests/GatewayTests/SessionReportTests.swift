@@ -222,7 +222,8 @@ import TransportSecurity
                 failures: [.init(type: "certificate-expired", reason: nil)])
             change(&report)
             return JourneyEvent.Protected(
-                peer: "", nextHop: "secure.test", source: "", level: "", encrypted: true, authenticated: true, version: nil, dnssec: nil, chain: [], checks: [],
+                peer: "", nextHop: "secure.test", source: "", level: "", encrypted: true, authenticated: true, version: nil, cipher: nil, group: nil,
+                dnssec: nil, chain: [], checks: [],
                 steps: [], failure: nil, verdict: "proceed", reason: nil, tlsReport: report)
         }
         #expect(SessionObservation(session()) != nil)
@@ -349,6 +350,62 @@ import TransportSecurity
             try await service(mail, house).accountant.run()
             let account = try #require(try await mail.spool.openAccounts(.tls, .through(ReportDay.containing(house.clock.now))).first)
             #expect(try await mail.spool.rows(of: account).map(\.count) == [1])
+        }
+    }
+
+    /// RFC 8460 §3: what can't be sent for lack of TLS is told without it.
+    @Test func aReportArrivesWhateverBecomesOfTLS() async throws {
+        try await day(scripts: [Policies.stripped], record: "v=TLSRPTv1; rua=mailto:tls@secure.test") { house, mail, exchanger in
+            let waiting = try await mail.enqueue(to: "tom@secure.test")
+            _ = try await mail.tried(waiting.id, 1)
+            mail.pass(86_400 + 7200)
+            #expect(try await eventually { try await mail.spool.recipients(of: waiting.id).allSatisfy { $0.attempts >= 2 } })
+            await (try service(mail, house)).work()
+            // The destination is left alone for a while after what it said to the other message.
+            for _ in 0..<20 {
+                if await eventually(within: .seconds(1), { exchanger.server.record.messages.count == 1 }) { break }
+                mail.pass(600)
+            }
+            let report = try #require(try reports(exchanger).first?.report)
+            #expect(report.successes == 0 && report.policies.first?.failures?.map(\.type) == ["starttls-not-supported"])
+            #expect(!exchanger.server.record.commands.contains("STARTTLS"))
+            // The mail itself still waits.
+            #expect(try await mail.spool.counts().queued == 1)
+        }
+    }
+
+    /// The relay notes, the store counts and writes, the relay signs.
+    @Test func theStoreReportsWhatTheRelayNoted() async throws {
+        try await TestHouse.open { house in
+            try await Policies.withExchanger(house, scripts: [Policies.honest], names: ["mx.secure.test"], validity: 30 * 86_400) { exchanger in
+                let resolver = try Self.zone(house.resolver, record: "v=TLSRPTv1; rua=mailto:tls@secure.test")
+                let house = Policies.house(house, resolver)
+                try await house.withHost("smtp", roles: [.relay], listeners: [.link]) { configuration in
+                    configuration.outboundPort = exchanger.server.port
+                    try ReportSendingTests.makeKey(configuration, house)
+                } _: { relay in
+                    try await house.withHost("imap", roles: [.store], listeners: [.link]) { configuration in
+                        configuration.reports = .init()
+                        configuration.peers[.relay] = .init(
+                            host: "smtp.kartapuce.test", address: TestHouse.loopback, linkPort: try relay.port(.link), controlPort: nil)
+                    } _: { store in
+                        try await relay.enqueue(to: "tom@secure.test")
+                        #expect(try await relay.emptied())
+                        // Collected twice: the second time it is known.
+                        let records = try await relay.spool.ownRecords(after: 0, limit: 100)
+                        for _ in 0..<2 { try await store.spool.merge(records) }
+                        store.pass(86_400 + 7200)
+                        await (try service(store, house)).work()
+                        #expect(try await store.emptied())
+                        #expect(try await relay.emptied())
+                        let (text, report) = try #require(try reports(exchanger).first)
+                        #expect(try reports(exchanger).count == 1 && report.successes == 1 && report.failures == 0)
+                        let header = HeaderSection(parsing: ByteBuffer(string: text))
+                        #expect(header.first(named: "DKIM-Signature")?.value.contains("d=kartapuce.test") == true)
+                        #expect(header.count(named: "Postern-Capsule") == 0)
+                    }
+                }
+            }
         }
     }
 

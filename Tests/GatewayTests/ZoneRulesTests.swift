@@ -81,6 +81,7 @@ import Testing
                 #"ip saddr != @house4 ip daddr { 203.0.113.20 } meta l4proto { tcp } th dport 25 ct state new counter accept comment "F1 internet to mx smtp""#,
                 #"ip6 saddr != @house6 ip6 daddr { 2001:db8:113::20 } meta l4proto { tcp } th dport 25 ct state new counter accept comment "F1 internet to mx smtp""#,
                 #"ip saddr { 203.0.113.10 } ip daddr != @house4 meta l4proto { tcp } th dport 25 ct state new counter accept comment "F6 relay to internet smtp""#,
+                #"ip saddr { 203.0.113.10 } ip daddr != @house4 meta l4proto { tcp } th dport 443 ct state new counter accept comment "F6 relay to internet https""#,
             ])
         #expect(rules.contains("hook forward priority filter; policy drop;"))
         #expect(rules.contains("delete table inet postern_zones\n"))

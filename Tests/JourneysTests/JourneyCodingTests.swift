@@ -85,7 +85,8 @@ struct JourneyCodingTests {
         for round in 0..<2 {
             let receipt = JourneyEvent.Protected(
                 peer: "mx.gmail.test", nextHop: "gmail.test", source: "opportunistic", level: "opportunistic", encrypted: true, authenticated: false,
-                version: "TLSv1.3", dnssec: nil, chain: [], checks: [], steps: [], failure: nil, verdict: "proceed", reason: nil, tlsReport: report)
+                version: "TLSv1.3", cipher: nil, group: nil, dnssec: nil, chain: [], checks: [], steps: [], failure: nil, verdict: "proceed", reason: nil,
+                tlsReport: report)
             let event = SampleJourney.event(0, "smtp.kartapuce.test", "relay", .protected(receipt))
             let octets = JourneyCoding.encode([event])
             #expect(try JourneyCoding.decode(octets) == [event], "\(round)")
@@ -133,9 +134,10 @@ struct JourneyCodingTests {
             .connected(.init(listener: "smtp", client: "::1", clientPort: 1, server: "s", serverPort: 25)),
             .protected(
                 .init(
-                    peer: "p", nextHop: "n", source: "dane", level: "authenticated", encrypted: true, authenticated: true, version: "TLSv1.3", dnssec: "secure",
-                    chain: ["c"], checks: ["d"], steps: ["s", "t"], failure: "certificate-expired", verdict: "retry", reason: "r")),
-            .secured(.init(peer: "p", version: "TLS 1.3", cipher: "c", verification: "verified", peerSubject: "CN", peerRoles: ["mx", "relay"])),
+                    peer: "p", nextHop: "n", source: "dane", level: "authenticated", encrypted: true, authenticated: true, version: "TLSv1.3", cipher: "c",
+                    group: "g", dnssec: "secure", chain: ["c"], checks: ["d"], steps: ["s", "t"], failure: "certificate-expired", verdict: "retry", reason: "r")
+            ),
+            .secured(.init(peer: "p", version: "TLS 1.3", cipher: "c", group: "g", verification: "verified", peerSubject: "CN", peerRoles: ["mx", "relay"])),
             .authenticated(.init(user: "bob", mechanism: "PLAIN", succeeded: false)),
             .exchanged(.init(peer: "p", outbound: true, command: "EHLO x\ty", reply: SMTPReply(250, nil, ""))),
             .resolved(.init(name: "n", type: "MX", outcome: "records", records: ["a", "b"], security: "secure")),

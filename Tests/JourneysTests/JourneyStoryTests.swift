@@ -23,7 +23,7 @@ struct JourneyStoryTests {
 
                 msa.kartapuce.test (submission)
                   21:13:05.123  connect   ← client 127.77.3.10:41234 connected to 127.77.2.20:465 (submissions)
-                  21:13:05.140  tls       TLSv1.3, TLS_AES_128_GCM_SHA256, with 127.77.3.10, without a certificate of the peer  (4 ms)
+                  21:13:05.140  tls       TLSv1.3, TLS_AES_128_GCM_SHA256, X25519MLKEM768, with 127.77.3.10, without a certificate of the peer  (4 ms)
                   21:13:05.150  login     bob@kartapuce.test logged in by SCRAM-SHA-256
                   21:13:05.160  smtp      ← MAIL FROM:<bob@kartapuce.test>
                                           → 250 2.1.0 Ok
@@ -80,9 +80,11 @@ struct JourneyStoryTests {
             .connected(.init(listener: hostile, client: hostile, clientPort: 1, server: hostile, serverPort: 2)),
             .protected(
                 .init(
-                    peer: hostile, nextHop: hostile, source: hostile, level: hostile, encrypted: true, authenticated: true, version: hostile, dnssec: hostile,
-                    chain: [hostile], checks: [hostile], steps: [hostile], failure: hostile, verdict: hostile, reason: hostile)),
-            .secured(.init(peer: hostile, version: hostile, cipher: hostile, verification: hostile, peerSubject: hostile, peerRoles: [hostile])),
+                    peer: hostile, nextHop: hostile, source: hostile, level: hostile, encrypted: true, authenticated: true, version: hostile, cipher: hostile,
+                    group: hostile, dnssec: hostile, chain: [hostile], checks: [hostile], steps: [hostile], failure: hostile, verdict: hostile, reason: hostile)
+            ),
+            .secured(
+                .init(peer: hostile, version: hostile, cipher: hostile, group: hostile, verification: hostile, peerSubject: hostile, peerRoles: [hostile])),
             .authenticated(.init(user: hostile, mechanism: hostile, succeeded: false)),
             .exchanged(.init(peer: hostile, outbound: false, command: "RCPT TO:<\(hostile)>", reply: reply)),
             .resolved(.init(name: hostile, type: hostile, outcome: "records", records: [hostile], security: hostile)),

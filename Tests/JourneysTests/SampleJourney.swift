@@ -37,7 +37,7 @@ enum SampleJourney {
             0.140, msa, "submission", seconds: 0.004,
             .secured(
                 .init(
-                    peer: "127.77.3.10", version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", verification: "none", peerSubject: nil,
+                    peer: "127.77.3.10", version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", group: "X25519MLKEM768", verification: "none", peerSubject: nil,
                     peerRoles: []))),
         event(0.150, msa, "submission", .authenticated(.init(user: "bob@kartapuce.test", mechanism: "SCRAM-SHA-256", succeeded: true))),
         event(

@@ -17,14 +17,18 @@ package final class ServerTestClient {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
-    /// Connects to a port, of the loopback address if none is given; with `tls`, TLS begins at once.
-    package init(host: String = "127.0.0.1", port: Int, from source: String? = nil, tls: NIOSSLContext? = nil) async throws {
+    /// Connects to a port, of the loopback address if none is given; with `tls`, TLS begins at once, for this name.
+    package init(
+        host: String = "127.0.0.1", port: Int, from source: String? = nil, tls: NIOSSLContext? = nil, serverName: String? = nil
+    )
+        async throws
+    {
         let (stream, continuation) = AsyncStream<ByteBuffer>.makeStream()
         incoming = stream.makeAsyncIterator()
         var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: nil)) }
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: serverName)) }
                     try channel.pipeline.syncOperations.addHandler(Listener(continuation))
                 }
             }
@@ -72,6 +76,14 @@ package final class ServerTestClient {
         let channel = channel
         try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil), position: .first)
+        }.get()
+    }
+
+    /// The certificate that the server showed, in DER; `nil` without TLS.
+    package func peerCertificate() async -> [UInt8]? {
+        let channel = channel
+        return try? await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.handler(type: NIOSSLClientHandler.self).peerCertificate?.toDERBytes()
         }.get()
     }
 

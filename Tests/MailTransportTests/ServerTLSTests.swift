@@ -37,6 +37,8 @@ import Testing
         }
         let summary = try #require(service.seen.messages.first?.transaction.session.tls)
         #expect(summary.version == "TLSv1.3")
+        #expect(summary.cipher.hasPrefix("TLS_"))
+        #expect(summary.group == "X25519MLKEM768")
         #expect(summary.verification == .none)
         #expect(summary.peerRoles.isEmpty)
         #expect(service.seen.abandoned == ["STARTTLS"])
@@ -140,17 +142,51 @@ import Testing
     @Test func certificatesAreReadAgain() throws {
         let first = try certificates.issue("mail.kartapuce.test")
         let context = try TLSServerContext(certificateFile: first.certificate, keyFile: first.key, audience: .clients)
-        let before = context.endPointBinding
+        let before = context.endPointBinding(serverName: nil)
         #expect(before.count == 32)
         let second = try certificates.issue("mail.kartapuce.test")
         try FileManager.default.removeItem(atPath: first.certificate)
         #expect(throws: TLSFailure.self) { try context.reload() }
-        #expect(context.endPointBinding == before)
+        #expect(context.endPointBinding(serverName: nil) == before)
         try FileManager.default.removeItem(atPath: first.key)
         try FileManager.default.copyItem(atPath: second.certificate, toPath: first.certificate)
         try FileManager.default.copyItem(atPath: second.key, toPath: first.key)
         try context.reload()
-        #expect(context.endPointBinding != before)
+        #expect(context.endPointBinding(serverName: nil) != before)
+    }
+
+    @Test func eachNameHasItsCertificate() async throws {
+        let further = try [certificates.issue("mta-sts.kartapuce.test"), certificates.issue("*.gmail.test")]
+        let files = try certificates.issue("mail.kartapuce.test")
+        let tls = try TLSServerContext(
+            certificateFile: files.certificate, keyFile: files.key, further: further.map { .init(certificate: $0.certificate, key: $0.key) },
+            audience: .internet)
+        let leaves = try ([files.certificate] + further.map(\.certificate)).map { try #require(NIOSSLCertificate.fromPEMFile($0).first).toDERBytes() }
+        let service = ServerRecordingService()
+        let configuration = SMTPServerConfiguration(hostname: "mail.kartapuce.test", security: .implicit)
+        let expected = [
+            ("mail.kartapuce.test", 0), ("MTA-STS.kartapuce.test", 1), ("mta-sts.gmail.test", 2), ("a.b.gmail.test", 0), ("other.test", 0), (nil, 0),
+        ]
+        try await withServer(configuration, service: service, tls: tls) { _, port in
+            for (name, index) in expected {
+                let client = try await ServerTestClient(port: port, tls: TLSClientContext.opportunistic().context, serverName: name)
+                #expect(await client.reply().first?.hasPrefix("220") == true)
+                #expect(await client.peerCertificate() == leaves[index], "\(name ?? "none")")
+                #expect(try tls.endPointBinding(serverName: name) == TLSServerContext.endPointBinding(derBytes: leaves[index]))
+                await client.close()
+            }
+        }
+        #expect(Set(service.seen.sessions.map { $0.tls?.serverName }) == Set(expected.map(\.0)))
+    }
+
+    @Test func aPairThatDoesNotFitIsRefusedAtOnce() throws {
+        let first = try certificates.issue("mail.kartapuce.test")
+        let second = try certificates.issue("mta-sts.kartapuce.test")
+        #expect(throws: TLSFailure.self) {
+            try TLSServerContext(
+                certificateFile: first.certificate, keyFile: first.key, further: [.init(certificate: second.certificate, key: first.key)],
+                audience: .clients)
+        }
     }
 
     @Test func rolesComeFromTheURIsOnly() throws {
@@ -184,7 +220,7 @@ import Testing
             _ = await bound.reply()
             _ = try await bound.say("EHLO bob.kartapuce.test")
             var client = SASLClient(
-                mechanism: .scramSHA256Plus, username: "bob", password: "secret", channelBinding: .tlsServerEndPoint(tls.endPointBinding),
+                mechanism: .scramSHA256Plus, username: "bob", password: "secret", channelBinding: .tlsServerEndPoint(tls.endPointBinding(serverName: nil)),
                 nonce: "clientnonce")
             var reply = try await bound.say("AUTH SCRAM-SHA-256-PLUS \(Base64.encode(client.initialResponse() ?? []))")
             for _ in 0..<2 {

@@ -12,6 +12,8 @@ public struct Configuration: Sendable, Equatable {
     public var domains: [DomainName] = []
     /// The certificate that clients and the internet see: PEM files. Missing: no TLS towards the outside.
     public var certificate: CertificateFiles?
+    /// Certificates for further names, chosen by what clients ask for (SNI).
+    public var certificates: [CertificateFiles] = []
     /// How the certificate is had and renewed; `nil`: somebody else writes its files.
     public var acme: ACMESettings?
     /// Certificate, key and authority for the links between Postern hosts.

@@ -243,6 +243,12 @@ extension Configuration {
         if let certificate {
             files += [("certificate.certificate", certificate.certificate), ("certificate.key", certificate.key)]
         }
+        if certificate == nil, !certificates.isEmpty {
+            reader.report(.error, keys: ["certificates"], "needs the section certificate, which everybody gets who asks for no name")
+        }
+        for (index, further) in certificates.enumerated() {
+            files += [("certificates.\(index).certificate", further.certificate), ("certificates.\(index).key", further.key)]
+        }
         if let link {
             files += [("link.certificate", link.certificate), ("link.key", link.key), ("link.authority", link.authority)]
         }

@@ -24,7 +24,7 @@ extension Configuration {
             .init(
                 "domains", \.domains, ConfigurationValue.domain.list(minimum: 1), in: initial, required: true, example: "[kartapuce.test]",
                 "the organisation's mail domains"),
-            certificateField, acmeField, linkField,
+            certificateField, certificatesField, acmeField, linkField,
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),
@@ -88,6 +88,24 @@ extension Configuration {
         var files = CertificateFiles(certificate: "", key: "")
         reader.readMapping(node, certificateFields, into: &files)
         target.certificate = files
+    }
+
+    private static let certificatesField = ConfigurationField<Configuration>(
+        "certificates", type: "list of mappings", defaultValue: "[]", example: "[{certificate: policies.pem, key: policies-key.pem}]",
+        children: ConfigurationField.flatten(certificateFields, below: "certificates[]"),
+        "certificates for further names, which clients get that ask for one of them (SNI); everybody else gets certificate"
+    ) { target, node, reader in
+        guard case .sequence(let sequence) = node else {
+            return reader.reportError(at: node, "must be a list: write each as “- {certificate: policies.pem, key: policies-key.pem}”")
+        }
+        for (index, element) in sequence.enumerated() {
+            let files = reader.within(String(index), at: element) { reader in
+                var files = CertificateFiles(certificate: "", key: "")
+                reader.readMapping(element, certificateFields, into: &files)
+                return files
+            }
+            target.certificates.append(files)
+        }
     }
 
     private static let monitoringFields: [ConfigurationField<MonitoringSettings>] = {

@@ -43,6 +43,13 @@ extension Configuration {
         return Set((reports.receive ?? [reportSender]).map(\.lowercased))
     }
 
+    /// Where reports go that come another way than by mail; `nil` where none are taken.
+    var firstReportAddress: EmailAddress? {
+        guard let reports else { return nil }
+        guard let addresses = reports.receive else { return reportSender }
+        return addresses.first
+    }
+
     private static let failureFields: [ConfigurationField<ReportSettings.Failures>] = {
         let initial = ReportSettings.Failures()
         return [
@@ -104,6 +111,9 @@ extension Configuration {
         }
         for address in reports.receive ?? [] where !isOwn(address) {
             reader.report(.error, keys: ["reports.receive", "reports"], "\(address) is of no domain in domains, so that its mail never comes here")
+        }
+        if reports.httpsPath != nil, firstReportAddress == nil {
+            reader.report(.error, keys: ["reports.receive", "reports"], "has no address, and reports that come to reports.httpsPath go to the first one")
         }
         let isEdge = roles.contains(.mx) && !roles.contains(.store)
         guard roles.contains(.store) else {

@@ -95,7 +95,7 @@ private final class ControlClientHandler: ChannelInboundHandler {
 
     private func start(context: ChannelHandlerContext) {
         let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLClientHandler.self)
-        let roles = handler.map { TLSSummary(handler: $0, client: tls, serverName: host).peerRoles } ?? []
+        let roles = handler.map { TLSSummary(handler: $0, in: context.pipeline.syncOperations, client: tls, serverName: host).peerRoles } ?? []
         guard roles.contains(role) else {
             promise.fail(DirectoryUnavailable(description: "the certificate of \(host) doesn't name the role \(role)"))
             context.close(promise: nil)

@@ -126,7 +126,7 @@ private final class ControlServerHandler: ChannelInboundHandler {
             return answer(.malformed, context: context)
         }
         let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
-        let roles = handler.map { TLSSummary(handler: $0, server: tls).peerRoles } ?? []
+        let roles = handler.map { TLSSummary(handler: $0, in: context.pipeline.syncOperations, server: tls).peerRoles } ?? []
         guard !request.permittedRoles.isDisjoint(with: roles) else {
             logger.warning("control request refused", metadata: ["roles": "\(roles.sorted())", "target": "\(head.uri)"])
             return answer(.forbidden, context: context)

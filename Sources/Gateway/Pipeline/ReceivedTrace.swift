@@ -10,7 +10,9 @@ enum ReceivedTrace {
         for transaction: SMTPTransaction, trace: TraceID, hostname: String, showsClient: Bool, at time: Date
     ) -> ByteBuffer {
         let session = transaction.session
-        let tls = session.tls.map { "using \($0.version)" + ($0.cipher.isEmpty ? "" : " with cipher \($0.cipher)") }
+        let tls = session.tls.map { tls in
+            "using \(tls.version)" + (tls.cipher.isEmpty ? "" : " with cipher \(tls.cipher)") + (tls.group.map { " key-exchange \($0)" } ?? "")
+        }
         let recipients = transaction.envelope.recipients
         let field = ReceivedField(
             helo: showsClient ? session.helo ?? "unknown" : "submission",

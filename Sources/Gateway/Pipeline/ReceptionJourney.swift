@@ -51,7 +51,7 @@ extension JourneyEvent.Secured {
     /// The TLS session with a peer.
     init(_ tls: TLSSummary, peer: String) {
         self.init(
-            peer: peer, version: tls.version, cipher: tls.cipher, verification: tls.verification.rawValue, peerSubject: tls.peerSubject,
-            peerRoles: tls.peerRoles.sorted())
+            peer: peer, version: tls.version, cipher: tls.cipher, group: tls.group, verification: tls.verification.rawValue,
+            peerSubject: tls.peerSubject, peerRoles: tls.peerRoles.sorted())
     }
 }

@@ -61,7 +61,9 @@ struct Host: Sendable {
         resolver = try UnboundResolver(configuration: .init(configuration.resolver))
         publicTLS = try configuration.certificate.map {
             try TLSServerContext(
-                certificateFile: $0.certificate, keyFile: $0.key, audience: roles.contains(.mx) ? .internet : .clients)
+                certificateFile: $0.certificate, keyFile: $0.key,
+                further: configuration.certificates.map { .init(certificate: $0.certificate, key: $0.key) },
+                audience: roles.contains(.mx) ? .internet : .clients)
         }
         clientTLS = SMTPClientTLS(
             opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities), observing: try .observing(),

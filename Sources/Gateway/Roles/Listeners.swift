@@ -158,7 +158,7 @@ struct Listeners: Sendable {
 
     private var policyService: PolicyService {
         let configuration = host.configuration
-        guard configuration.reports?.httpsPath != nil, let address = configuration.reports.map({ $0.receive?.first ?? configuration.reportSender }) else {
+        guard configuration.reports?.httpsPath != nil, let address = configuration.firstReportAddress else {
             return PolicyService(configuration, reports: nil)
         }
         let reports = PostedReports(

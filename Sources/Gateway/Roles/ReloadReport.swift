@@ -44,7 +44,8 @@ extension Configuration {
             ]),
             differing([
                 ("hostname", hostname != other.hostname), ("roles", roles != other.roles), ("dataFolder", dataFolder != other.dataFolder),
-                ("certificate", certificate != other.certificate), ("acme", acme != other.acme), ("link", link != other.link),
+                ("certificate", certificate != other.certificate), ("certificates", certificates != other.certificates), ("acme", acme != other.acme),
+                ("link", link != other.link),
                 ("authorities", authorities != other.authorities),
                 ("listeners", listeners != other.listeners), ("peers", peers != other.peers), ("webmail", webmail != other.webmail),
                 ("resolver", resolver != other.resolver), ("journeys.collectSeconds", journeys.collectSeconds != other.journeys.collectSeconds),
@@ -78,6 +79,7 @@ extension Configuration {
 
     /// The files that TLS is made of.
     var certificateFiles: [String] {
-        (certificate.map { [$0.certificate, $0.key] } ?? []) + (link.map { [$0.certificate, $0.key, $0.authority] } ?? []) + authorities
+        ([certificate].compactMap { $0 } + certificates).flatMap { [$0.certificate, $0.key] } + (link.map { [$0.certificate, $0.key, $0.authority] } ?? [])
+            + authorities
     }
 }

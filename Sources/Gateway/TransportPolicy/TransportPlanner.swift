@@ -126,7 +126,7 @@ extension JourneyEvent.Protected {
         self.init(
             peer: "\(receipt.host) [\(address)]", nextHop: receipt.nextHop.ascii, source: receipt.source.rawValue, level: "\(receipt.level)",
             encrypted: receipt.isEncrypted, authenticated: receipt.isAuthenticated, version: receipt.protocolVersion,
-            dnssec: receipt.exchangerSecurity?.rawValue,
+            cipher: receipt.cipherSuite, group: receipt.keyExchangeGroup, dnssec: receipt.exchangerSecurity?.rawValue,
             chain: receipt.chain.prefix(8).map { certificate in
                 let end = certificate.notValidAfter.map { ", until \($0.formatted(.iso8601))" } ?? ""
                 let names = certificate.names.isEmpty ? "" : ", for \(certificate.names.prefix(8).joined(separator: " "))"

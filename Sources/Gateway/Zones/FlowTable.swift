@@ -23,6 +23,7 @@ public enum FlowTable {
         flows += flow("F4", .internal, .relay, .link, why: "users' mail to the internet")
         flows += flow("F4", .store, .relay, .link, why: "notices to senders outside")
         flows += flow("F6", .relay, .internet, .smtp, why: "mail to the internet: its only way out")
+        flows += flow("F6", .relay, .internet, .https, why: "policies of MTA-STS of other organisations")
         flows += flow("F7", .laptop, .submission, .submissions, .submission, why: "people send")
         flows += flow("F7", .laptop, .internal, .submissions, .submission, why: "people send to colleagues")
         flows += flow("F7", .laptop, .store, .imaps, .imap, why: "people read")

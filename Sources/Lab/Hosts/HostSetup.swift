@@ -48,7 +48,8 @@ struct HostSetup: Sendable {
                     others: plans,
                     trustAnchorFile: zones.trustAnchorFile,
                     authorityFile: authority.certificateFile,
-                    routes: plan.role == "relay" ? options.relayRoutes : []
+                    routes: plan.role == "relay" ? options.relayRoutes : [],
+                    settings: plan.role == "relay" ? options.relaySettings : []
                 ),
                 to: host.configurationFile
             )

@@ -77,7 +77,12 @@ public struct UseCase: Sendable {
         let message = sample(from: Kartapuce.bob.user, to: "tom@gmail.test", subject: "Für Tom: une pièce jointe", 2, megabytes: 4)
         try await submit(message, to: ["tom@gmail.test"], by: kartapuce.msaServer)
         try await expectAtProvider("tom", message)
-        return Finding(detail: "\(size(message)) in Tom's mailbox at his provider, unchanged", messageID: message.messageID, hosts: ["msa", "smtp"])
+        // His provider proved itself by DANE before it heard of Tom; its policy of MTA-STS is known too.
+        let proofs = ["(dane); TLSv1.3", "the host is proven", "dane (dane): holds", "mta-sts: enforce"]
+        _ = try await journey(of: message.messageID, through: ["msa", "smtp"], saying: proofs)
+        return Finding(
+            detail: "\(size(message)) in Tom's mailbox at his provider, unchanged, the provider proven by DANE", messageID: message.messageID,
+            hosts: ["msa", "smtp"])
     }
 
     func tomToBob() async throws -> Finding {

@@ -184,7 +184,7 @@ private struct HTTPSConversation {
                         decoder.maxHeaderListSize = HTTPSClient.headerLimit
                         decoder.maxHeaderFieldSize = HTTPSClient.headerLimit
                         let handler = HTTPSClientHandler(request: request, tls: tls, handler: tlsHandler)
-                        try pipeline.addHandler(tlsHandler)
+                        try TLSHandshakeObserver.add(tlsHandler, isServer: false, to: pipeline)
                         try pipeline.addHandler(HTTPSOctetLimit(bodyLimit: request.responseLimit))
                         try pipeline.addHTTPClientHandlers(decoderLimitConfiguration: decoder)
                         try pipeline.addHandler(handler)

@@ -124,7 +124,7 @@ final class HTTPSClientHandler: ChannelInboundHandler {
     private func ask(_ context: ChannelHandlerContext) {
         guard case .connecting = state else { return }
         let host = request.host.ascii
-        summary = TLSSummary(handler: tlsHandler, client: tls, serverName: host)
+        summary = TLSSummary(handler: tlsHandler, in: context.pipeline.syncOperations, client: tls, serverName: host)
         let names: [String]
         do {
             names = try LinkCertificate(derBytes: tlsHandler.peerCertificate?.toDERBytes() ?? []).hostNames

@@ -109,7 +109,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler, Expiring {
         pending = ByteBuffer()
         let handler = tls.makeHandler()
         tlsHandler = handler
-        try context.pipeline.syncOperations.addHandler(handler, position: .before(self))
+        try TLSHandshakeObserver.add(handler, isServer: true, to: context.pipeline.syncOperations, before: self)
     }
 
     /// Closes so that what was written last is heard.
@@ -208,8 +208,8 @@ final class IMAPChannelHandler: ChannelDuplexHandler, Expiring {
         switch event {
         case TLSUserEvent.handshakeCompleted:
             guard let tlsHandler, let tls else { return }
-            let session = TLSSummary(handler: tlsHandler, server: tls)
-            Metrics.handshakes.add(.completed(isServer: true, version: session.version))
+            let session = TLSSummary(handler: tlsHandler, in: context.pipeline.syncOperations, server: tls)
+            Metrics.countHandshake(isServer: true, version: session.version, group: session.group)
             isSecured = true
             summary = session
             deliver()

@@ -106,7 +106,7 @@ final class IMAPConversation: @unchecked Sendable {
             case .opened: return true
             case .secured(let summary):
                 info.tls = summary
-                session.tlsEstablished(channelBinding: server.tls.endPointBinding)
+                session.tlsEstablished(channelBinding: server.tls.endPointBinding(serverName: summary.serverName))
                 return true
             case .woken: continue
             case .octets, .timedOut, .shutdown, .ended: return false

@@ -206,7 +206,7 @@ public final class IMAPServer: Sendable {
         var tlsHandler: NIOSSLServerHandler?
         if terms.settings.session.security == .implicit {
             let handler = tls.makeHandler()
-            try channel.pipeline.syncOperations.addHandler(handler)
+            try TLSHandshakeObserver.add(handler, isServer: true, to: channel.pipeline.syncOperations)
             tlsHandler = handler
         }
         let handler = IMAPChannelHandler(tls: tls, tlsHandler: tlsHandler)

@@ -90,7 +90,7 @@ final class SMTPClientConnection: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         let pipeline = channel.pipeline.syncOperations
                         if plan.session.hasImplicitTLS, let tls = plan.tls {
-                            try pipeline.addHandler(try tls.makeHandler(serverHostname: plan.serverName))
+                            try TLSHandshakeObserver.add(try tls.makeHandler(serverHostname: plan.serverName), isServer: false, to: pipeline)
                         }
                         let handler = SMTPClientHandler(plan: plan)
                         try pipeline.addHandler(handler)

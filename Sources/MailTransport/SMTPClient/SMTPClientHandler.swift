@@ -82,6 +82,8 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
         var observation = TLSObservation(isOffered: tls != nil || session.startTLSRefusal != nil || session.extensions.startTLS)
         observation.handshakeFailure = session.startTLSRefusal.map { "STARTTLS was refused: \($0)" }
         observation.protocolVersion = tls?.version
+        observation.cipherSuite = tls.flatMap { $0.cipher.isEmpty ? nil : $0.cipher }
+        observation.keyExchangeGroup = tls?.group
         observation.chain = chain.certificates
         observation.offersRequireTLS = session.extensions.requireTLS
         return observation
@@ -178,9 +180,9 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
         guard let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLClientHandler.self) else {
             return failHandshake("the TLS handler is gone")
         }
-        let summary = TLSSummary(handler: handler, client: client, serverName: plan.serverName)
+        let summary = TLSSummary(handler: handler, in: context.pipeline.syncOperations, client: client, serverName: plan.serverName)
         tls = summary
-        Metrics.handshakes.add(.completed(isServer: false, version: summary.version))
+        Metrics.countHandshake(isServer: false, version: summary.version, group: summary.group)
         if let role = plan.requiredRole, !summary.peerRoles.contains(role) {
             let roles = summary.peerRoles.sorted().joined(separator: ", ")
             return failHandshake("the peer's certificate names the roles [\(roles)], but not \(role)")
@@ -209,7 +211,7 @@ final class SMTPClientHandler: ChannelInboundHandler, Expiring {
             let handler =
                 plan.isObserved
                 ? try client.makeHandler(serverHostname: plan.serverName, keeping: chain) : try client.makeHandler(serverHostname: plan.serverName)
-            try context.pipeline.syncOperations.addHandler(handler, position: .first)
+            try TLSHandshakeObserver.add(handler, isServer: false, to: context.pipeline.syncOperations, before: self)
         } catch {
             failHandshake("\(error)")
         }

@@ -190,7 +190,9 @@ public final class SMTPServer: Sendable {
         let information = SMTPSessionInfo(
             id: identity, listener: listenerName, localAddress: ends.local.address, localPort: ends.local.port, remoteAddress: remote,
             remotePort: ends.remote.port, proxyAddress: ends.proxy, connectedAt: .now)
-        if settings.session.security == .implicit, let tls { try channel.pipeline.syncOperations.addHandler(tls.makeHandler()) }
+        if settings.session.security == .implicit, let tls {
+            try TLSHandshakeObserver.add(tls.makeHandler(), isServer: true, to: channel.pipeline.syncOperations)
+        }
         try channel.pipeline.syncOperations.addHandler(SMTPServerHandler(server: self, terms: terms, information: information))
     }
 

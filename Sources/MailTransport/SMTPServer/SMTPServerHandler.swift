@@ -280,18 +280,18 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         guard let tls = server.tls else { return finish(reason: "no TLS context") }
         let handler = tls.makeHandler()
         tlsHandler = handler
-        do { try context.pipeline.syncOperations.addHandler(handler, position: .before(self)) } catch {
+        do { try TLSHandshakeObserver.add(handler, isServer: true, to: context.pipeline.syncOperations, before: self) } catch {
             return lose(reason: "TLS cannot be started: \(error)")
         }
         limitTime()
     }
 
     private func secured() {
-        guard let tlsHandler, let tls = server.tls else { return }
-        let summary = TLSSummary(handler: tlsHandler, server: tls)
+        guard let context, let tlsHandler, let tls = server.tls else { return }
+        let summary = TLSSummary(handler: tlsHandler, in: context.pipeline.syncOperations, server: tls)
         information.tls = summary
-        Metrics.handshakes.add(.completed(isServer: true, version: summary.version))
-        session.tlsEstablished(channelBinding: tls.endPointBinding, peerRoles: summary.peerRoles)
+        Metrics.countHandshake(isServer: true, version: summary.version, group: summary.group)
+        session.tlsEstablished(channelBinding: tls.endPointBinding(serverName: summary.serverName), peerRoles: summary.peerRoles)
         progress()
         if terms.settings.session.security == .implicit { open() } else { run() }
     }

@@ -1,5 +1,6 @@
 import Crypto
 public import FoundationEssentials
+import NIOCore
 public import NIOSSL
 import SwiftASN1
 import Synchronization
@@ -17,30 +18,41 @@ public final class TLSServerContext: Sendable {
         case link(authorityFile: String)
     }
 
+    /// The PEM files of a certificate, which may be followed by its intermediates, and of its private key.
+    public struct Files: Hashable, Sendable {
+        /// Leaf first.
+        public let certificate: String
+        public let key: String
+        /// Makes a pair.
+        public init(certificate: String, key: String) {
+            self.certificate = certificate
+            self.key = key
+        }
+    }
+
     /// What one reading of the files gave.
     private struct Loaded {
         let context: NIOSSLContext
-        let endPointBinding: [UInt8]
-        let expiry: Date?
+        let identities: ServerIdentities
     }
 
     /// Who connects.
     public let audience: Audience
-    private let certificateFile: String
-    private let keyFile: String
+    private let files: [Files]
     private let loaded: Mutex<Loaded>
 
     /// Reads the files.
     /// - Parameters:
     ///   - certificateFile: the certificate and its intermediates as PEM, leaf first.
     ///   - keyFile: the private key as PEM.
+    ///   - further: certificates for other names, chosen by the name that a client asks for (SNI, RFC 6066 §3). Clients that ask for none, or for one
+    ///     that no certificate has, get the first.
     ///   - audience: who connects.
     /// - Throws: ``TLSFailure`` that names the file.
-    public init(certificateFile: String, keyFile: String, audience: Audience) throws {
+    public init(certificateFile: String, keyFile: String, further: [Files] = [], audience: Audience) throws {
         self.audience = audience
-        self.certificateFile = certificateFile
-        self.keyFile = keyFile
-        loaded = Mutex(try Self.load(certificateFile, keyFile, audience))
+        files = [Files(certificate: certificateFile, key: keyFile)] + further
+        loaded = Mutex(try Self.load(files, audience))
     }
 
     /// Reads the files again; sessions that begin later use what they hold now.
@@ -51,7 +63,7 @@ public final class TLSServerContext: Sendable {
     /// - Returns: what puts it into use.
     /// - Throws: ``TLSFailure``.
     public func reading() throws -> () -> Void {
-        let fresh = try Self.load(certificateFile, keyFile, audience)
+        let fresh = try Self.load(files, audience)
         return { self.loaded.withLock { $0 = fresh } }
     }
 
@@ -61,16 +73,28 @@ public final class TLSServerContext: Sendable {
     /// The library's context, for servers that put the handler in place themselves.
     public var context: NIOSSLContext { loaded.withLock { $0.context } }
 
-    /// The channel binding `tls-server-end-point` of the leaf certificate (RFC 5929 §4.1).
-    public var endPointBinding: [UInt8] { loaded.withLock { $0.endPointBinding } }
+    /// The channel binding `tls-server-end-point` (RFC 5929 §4.1) of the certificate that a client gets.
+    /// - Parameter serverName: what the client asks for by SNI.
+    public func endPointBinding(serverName: String?) -> [UInt8] { loaded.withLock { $0.identities[serverName].endPointBinding } }
 
-    /// When the leaf certificate expires; `nil` where it can't be read.
-    public var expiry: Date? { loaded.withLock { $0.expiry } }
+    /// When the first of the certificates expires; `nil` where none of them can be read.
+    public var expiry: Date? { loaded.withLock { $0.identities.all.compactMap(\.expiry).min() } }
 
-    private static func load(_ certificateFile: String, _ keyFile: String, _ audience: Audience) throws -> Loaded {
-        let chain = try TLSPolicy.chain(certificateFile)
+    private static func load(_ files: [Files], _ audience: Audience) throws -> Loaded {
+        let all = try files.map(ServerIdentity.init)
+        guard let first = all.first else { throw TLSFailure(code: .unusableFile, description: "there is no certificate") }
+        let identities = ServerIdentities(first: first, further: Array(all.dropFirst()))
         var configuration = TLSConfiguration.makeServerConfiguration(
-            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(try TLSPolicy.key(keyFile)))
+            certificateChain: first.chain.map { .certificate($0) }, privateKey: .privateKey(first.key))
+        if all.count > 1 {
+            configuration.sslContextCallback = { hello, promise in
+                let identity = identities[hello.serverHostname]
+                var override = NIOSSLContextConfigurationOverride()
+                override.certificateChain = identity.chain.map { .certificate($0) }
+                override.privateKey = .privateKey(identity.key)
+                promise.succeed(override)
+            }
+        }
         configuration.curves = TLSPolicy.curves
         configuration.renegotiationSupport = .none
         switch audience {
@@ -86,11 +110,14 @@ public final class TLSServerContext: Sendable {
             // Requires a certificate of the client; which roles it names is judged by whoever grants something.
             configuration.certificateVerification = .noHostnameVerification
         }
-        let context = try TLSPolicy.context(configuration, "certificate \(certificateFile) with key \(keyFile)")
-        guard let leaf = chain.first else { throw TLSFailure(code: .unusableFile, description: "\(certificateFile) is empty") }
-        return Loaded(
-            context: context, endPointBinding: try endPointBinding(derBytes: leaf.toDERBytes()),
-            expiry: (try? Certificate(derEncoded: leaf.toDERBytes()))?.notValidAfter)
+        // A further pair that doesn't fit together would fail only when somebody asks for it.
+        for (file, identity) in zip(files, all).dropFirst() {
+            let pair = TLSConfiguration.makeServerConfiguration(
+                certificateChain: identity.chain.map { .certificate($0) }, privateKey: .privateKey(identity.key))
+            _ = try TLSPolicy.context(pair, "certificate \(file.certificate) with key \(file.key)")
+        }
+        let context = try TLSPolicy.context(configuration, "certificate \(files[0].certificate) with key \(files[0].key)")
+        return Loaded(context: context, identities: identities)
     }
 
     /// The hash of a certificate as RFC 5929 §4.1 wants it: by the hash of the certificate's own signature, SHA-256 instead of MD5

@@ -41,7 +41,7 @@ extension TLSRequirement {
             receipt.resultReason = shortcoming.reason
         }
         history.encrypted(isAuthenticated: receipt.isAuthenticated, at: now)
-        var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS)
+        var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS || prefersRequireTLS && observation.offersRequireTLS)
         if let failed, failed.isBinding {
             outcome = failure(failed.source, .certificateNotAuthentic, failed.reason)
         } else if needsRequireTLS, !observation.offersRequireTLS {
