@@ -191,7 +191,7 @@ public final class SMTPClientPool: Sendable {
                         }
                         lackOfTLS = reason
                     }
-                    let isAllowed = target.security == .judged ? !attempt.isKeptBack : !attempt.message.envelope.requiresTLS
+                    let isAllowed = target.security == .judged ? !attempt.isKeptBack : attempt.message.envelope.mayGoInClear
                     let canDoWithoutTLS = plan.session.startTLS == .opportunistic && isAllowed
                     if canDoWithoutTLS, Self.isLostToTLS(failure) {
                         attempt.failures.append(

@@ -37,7 +37,7 @@ extension TLSRequirement {
             receipt.resultReason = "no TLSA record can be used"
         }
         history.encrypted(isAuthenticated: receipt.isAuthenticated, at: now)
-        var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS)
+        var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS || prefersRequireTLS && observation.offersRequireTLS)
         if let failed, failed.isBinding {
             outcome = failure(failed.source, .certificateNotAuthentic, failed.reason)
         } else if needsRequireTLS, !observation.offersRequireTLS {

@@ -134,6 +134,8 @@ public struct TLSRequirement: Sendable {
     public var exchangerSecurity: DNSSECStatus?
     /// Whether the host must offer REQUIRETLS, and the message goes with that parameter.
     public var needsRequireTLS: Bool
+    /// Whether the message goes with that parameter where the host offers it: a notice about one that requires TLS (RFC 8689 §5).
+    public var prefersRequireTLS = false
     /// Whether the message is to arrive whatever the domain's policies say.
     public var isOptional: Bool
     /// Whether somebody vouches for the host's name: DNSSEC for the MX record, or MTA-STS, or it is the next hop's own.
@@ -248,7 +250,11 @@ public struct TLSRequirement: Sendable {
     }
 
     private mutating func applyRequireTLS(_ input: TransportPolicyInput) {
-        guard input.tag == .required, !input.isNotice else { return }
+        guard input.tag == .required else { return }
+        if input.isNotice {
+            prefersRequireTLS = true
+            return
+        }
         steps.append("the sender requires TLS up to the end (RFC 8689 §4.2.1)")
         needsRequireTLS = true
         guard isNameAuthentic else {

@@ -185,6 +185,10 @@ struct TLSRequirementTests {
         // RFC 8689 §5: a notice isn't lost.
         let notice = try requirement(.insecure, tag: .required, isNotice: true)
         #expect(try judge(notice, clear).outcome == .proceed(withRequireTLS: false))
+        for offers in [false, true] {
+            let observation = TLSObservation(isOffered: true, protocolVersion: "TLSv1.3", offersRequireTLS: offers)
+            #expect(try judge(notice, observation).outcome == .proceed(withRequireTLS: offers))
+        }
         // What the DNS can't say now isn't the sender's fault.
         guard case .retry = try judge(try requirement(.secure, dane: try dane(.unavailable("x")), tag: .required), clear).outcome else {
             Issue.record("a failure of the DNS returned the message")
