@@ -325,7 +325,7 @@ struct ConfigurationTests {
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
             ("logging", Configuration.LoggingSettings()), ("acme", Configuration.ACMESettings()), ("webmail", Configuration.WebmailSettings()),
             ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
-            ("authentication.bimi", Configuration.IndicatorSettings()),
+            ("authentication.bimi", Configuration.IndicatorSettings()), ("dns", Configuration.DNSSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path == "\(section).\($0.name)" }.map(\.name)
