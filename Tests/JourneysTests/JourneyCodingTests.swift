@@ -85,7 +85,8 @@ struct JourneyCodingTests {
         for round in 0..<2 {
             let receipt = JourneyEvent.Protected(
                 peer: "mx.gmail.test", nextHop: "gmail.test", source: "opportunistic", level: "opportunistic", encrypted: true, authenticated: false,
-                version: "TLSv1.3", cipher: nil, group: nil, dnssec: nil, chain: [], checks: [], steps: [], failure: nil, verdict: "proceed", reason: nil, tlsReport: report)
+                version: "TLSv1.3", cipher: nil, group: nil, dnssec: nil, chain: [], checks: [], steps: [], failure: nil, verdict: "proceed", reason: nil,
+                tlsReport: report)
             let event = SampleJourney.event(0, "smtp.kartapuce.test", "relay", .protected(receipt))
             let octets = JourneyCoding.encode([event])
             #expect(try JourneyCoding.decode(octets) == [event], "\(round)")
