@@ -47,6 +47,7 @@ let package = Package(
         .library(name: "IMAP", targets: ["IMAP"]),
         .library(name: "DNSUpdate", targets: ["DNSUpdate"]),
         .library(name: "ACME", targets: ["ACME"]),
+        .library(name: "Posture", targets: ["Posture"]),
         .library(name: "MailStore", targets: ["MailStore"]),
     ],
     dependencies: [
@@ -86,6 +87,7 @@ let package = Package(
         .target(name: "ACME", dependencies: ["DNS", crypto, x509, asn1]),
         // Level 2
         .target(name: "Journeys", dependencies: ["MailMessage", "DNS", "SMTP"]),
+        .target(name: "Posture", dependencies: ["MailMessage", "DNS", "MailAuthentication", "TransportSecurity", "ACME", cryptoExtras, x509, asn1]),
         .target(
             name: "MailTransport",
             dependencies: [
@@ -99,7 +101,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "MailMessage", "PosternMetrics", "DNS", "SASL", "UnboundDNS", "MailAuthentication", "TransportSecurity", "SMTP", "IMAP", "Milter", "MailStore",
-                "Journeys", "MailTransport", "ACME", "DNSUpdate", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle,
+                "Journeys", "MailTransport", "ACME", "DNSUpdate", "Posture", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, x509, asn1, yams, logging, lifecycle,
                 unixSignals,
                 nioTLS,
             ]
@@ -124,7 +126,7 @@ let package = Package(
             name: "postern",
             dependencies: [
                 "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "TransportSecurity", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab",
-                nioCore, arguments, logging, lifecycle,
+                "Posture", nioCore, arguments, logging, lifecycle,
             ]
         ),
         // Tests
@@ -140,6 +142,7 @@ let package = Package(
         .testTarget(name: "IMAPTests", dependencies: ["IMAP", "MailMessage", "SASL", "MailTesting", nioCore]),
         .testTarget(name: "DNSUpdateTests", dependencies: ["DNSUpdate", "DNS"]),
         .testTarget(name: "ACMETests", dependencies: ["ACME", "DNS", crypto, x509, asn1]),
+        .testTarget(name: "PostureTests", dependencies: ["Posture", "DNS", "MailAuthentication", "TransportSecurity", crypto, x509, asn1]),
         .testTarget(name: "MilterTests", dependencies: ["Milter", "MailMessage", "DNS", nioCore]),
         .testTarget(name: "MailStoreTests", dependencies: ["MailStore", "MailMessage", "SASL", "MailTesting", grdb, nioCore]),
         .testTarget(name: "JourneysTests", dependencies: ["Journeys", "DNS", "SMTP", "MailMessage", "MailTesting"]),
@@ -154,7 +157,7 @@ let package = Package(
             name: "GatewayTests",
             dependencies: [
                 "Gateway", "ACME", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL",
-                "MailStore",
+                "Posture", "DNSUpdate", "MailStore",
                 "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,

@@ -13,7 +13,7 @@ LEVELS = {
     "MailMessage": 0, "DNS": 0, "SASL": 0, "PosternMetrics": 0, "CLibIDN2": 0,
     "CUnbound": 0, "CExpat": 0, "CZlib": 0, "MailAuthentication": 1, "TransportSecurity": 1, "UnboundDNS": 1, "SMTP": 1, "IMAP": 1, "Milter": 1, "MailStore": 1,
     "DNSUpdate": 1, "ACME": 1,
-    "Journeys": 2, "MailTransport": 2,
+    "Journeys": 2, "MailTransport": 2, "Posture": 2,
     "Gateway": 3,
     "Portal": 4, "Lab": 4,
     "postern": 5,
@@ -22,7 +22,7 @@ LEVELS = {
 SAME_LEVEL = {("DNS", "CLibIDN2")}
 # Level 1 targets that Journeys must not know, and the like: arrows that point down but stand in nobody's plan.
 FORBIDDEN = {("Journeys", "MailStore"), ("Journeys", "UnboundDNS"), ("MailStore", "DNS"), ("IMAP", "DNS"), ("IMAP", "SMTP"), ("SMTP", "PosternMetrics"), ("IMAP", "PosternMetrics"), ("Journeys", "Milter")}
-PURE = {"MailMessage", "DNS", "SASL", "SMTP", "IMAP", "Milter", "MailAuthentication", "TransportSecurity", "DNSUpdate", "ACME"}
+PURE = {"MailMessage", "DNS", "SASL", "SMTP", "IMAP", "Milter", "MailAuthentication", "TransportSecurity", "DNSUpdate", "ACME", "Posture"}
 PURE_PRODUCTS = {"NIOCore", "Crypto", "CryptoExtras", "X509", "SwiftASN1"}
 
 

@@ -95,6 +95,10 @@ struct ZoneFileReader {
             put(
                 type, .tlsa(usage: try number(0), selector: try number(1), matching: try number(2), data: try Self.hexadecimal(words.dropFirst(3), line)),
                 owner)
+        case .caa:
+            let tag = try word(1)
+            guard words.count == 3, (1...255).contains(tag.utf8.count) else { throw ZoneFileError(line, "CAA has a number, a tag and a value") }
+            put(type, .other([try number(0) as UInt8, UInt8(tag.utf8.count)] + tag.utf8 + words[2].octets), owner)
         default: put(type, .other(Array(words.map(\.octets).joined(separator: [0x20]))), owner)
         }
     }

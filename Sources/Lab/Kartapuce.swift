@@ -120,9 +120,11 @@ public actor Kartapuce {
             let authority = try await PublicAuthority(folder: "\(folder)/public-authority")
             let providersCertificate = try await MailProvider.certificate(
                 by: authority, plan: options.plan, furtherNames: options.attacks.flatMap(\.certificateNames))
+            let edgesCertificate = try await HostSetup.edgesCertificate(by: authority, plan: options.plan)
             let servers = try await NameServers(
                 plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours, signingRecords: signingRecords,
-                providersKeyDigest: try providersCertificate.keyDigest(), units: options.units, attacks: options.attacks)
+                providersKeyDigest: try providersCertificate.keyDigest(), edgesKeyDigest: try edgesCertificate.keyDigest(), units: options.units,
+                attacks: options.attacks)
             started.append { await servers.stop() }
             report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider), and the host of its policy of MTA-STS")
             let provider = try await MailProvider(
@@ -138,7 +140,9 @@ public actor Kartapuce {
                     policy: PolicyHost.policy(exchangers: [LabNames.providerHost]),
                     certificate: try await authority.issue(host: policyName, names: [policyName], addresses: [])), at: policyName)
             try await policyHost.start()
-            let hosts = try await HostSetup(options: options, folder: folder, authority: authority, zones: servers.zones).make(report: report)
+            let hosts = try await HostSetup(
+                options: options, folder: folder, authority: authority, edgesCertificate: edgesCertificate, zones: servers.zones
+            ).make(report: report)
             for host in hosts {
                 report("Kartapuce: starting \(host.plan.hostname) (\(host.plan.role)) at \(host.plan.address)")
                 started.append { await host.stop() }

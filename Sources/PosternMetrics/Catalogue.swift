@@ -129,6 +129,18 @@ public enum Metrics {
         public var labels: [(name: String, value: String)] { [("result", "\(self)")] }
     }
 
+    /// What the daily check of our domains found, by its weight.
+    public enum PostureFinding: Int, MetricLabel {
+        case good, info, unknown, warning, error
+        public var labels: [(name: String, value: String)] { [("severity", "\(self)")] }
+    }
+
+    /// How the DNS differs from the configuration.
+    public enum DNSDrift: Int, MetricLabel {
+        case missing, surplus
+        public var labels: [(name: String, value: String)] { [("kind", "\(self)")] }
+    }
+
     public static let connections = Count<Service>("postern_connections_total", "Connections that were served.")
     public static let openConnections = Count<Service>("postern_connections_open", isGauge: true, "Connections that are open.")
     public static let refusedConnections = Count<Refusal>(
@@ -170,6 +182,11 @@ public enum Metrics {
     public static let reportsReceived = Count<ReportReceived>(
         "postern_reports_received_total", "Messages to the addresses for reports, by what was in them; none: no report.")
 
+    public static let postureFindings = Count<PostureFinding>(
+        "postern_posture_findings", isGauge: true, "What the last daily check of our domains found.")
+    public static let dnsDrift = Count<DNSDrift>(
+        "postern_dns_drift_records", isGauge: true, "Records that the DNS lacks, or has beside, compared with the configuration at the last daily check.")
+
     public static let build = Reading("postern_build_info", "1; the label says which Postern this is.")
     public static let queueRecipients = Reading("postern_queue_recipients", "Recipients in the queue, by state.")
     public static let queueOldest = Reading("postern_queue_oldest_seconds", "Age of the oldest message that waits; 0 when none does.")
@@ -190,7 +207,7 @@ public enum Metrics {
     public static let counted: [any Instrument] = [
         connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
         lookupSeconds, handshakes, keyExchanges, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries, reportSessions,
-        reportsSent, reportsReceived,
+        reportsSent, reportsReceived, postureFindings, dnsDrift,
     ]
     /// What is asked for.
     public static let read: [Reading] = [

@@ -43,6 +43,12 @@ public final class Count<Label: MetricLabel>: Instrument {
         cells[label.rawValue].value.add(count, ordering: .relaxed)
     }
 
+    /// Puts another value in place of the present one: of a gauge.
+    public func set(_ label: Label, _ count: Int) {
+        guard cells.indices.contains(label.rawValue) else { return }
+        cells[label.rawValue].value.store(count, ordering: .relaxed)
+    }
+
     /// What was counted.
     public func value(_ label: Label) -> Int { cells.indices.contains(label.rawValue) ? cells[label.rawValue].value.load(ordering: .relaxed) : 0 }
 

@@ -18,7 +18,7 @@ struct Postern: AsyncParsableCommand {
             ServeCommand.self, MilterCommand.self, ReloadCommand.self, ConfigCommand.self, PKICommand.self, ACMECommand.self, UserCommand.self,
             AliasCommand.self,
             QueueCommand.self, TraceCommand.self, AuthCommand.self, DKIMCommand.self, ReportsCommand.self, BackupCommand.self, RestoreCommand.self,
-            ZonesCommand.self, LabCommand.self, VersionCommand.self,
+            ZonesCommand.self, CheckCommand.self, DNSCommand.self, LabCommand.self, VersionCommand.self,
         ]
     )
 }

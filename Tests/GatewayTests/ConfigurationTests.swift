@@ -348,6 +348,7 @@ struct ConfigurationTests {
             ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
             ("authentication.bimi", Configuration.IndicatorSettings()), ("reports", Configuration.ReportSettings()),
             ("transport", Configuration.TransportSettings()), ("mtaSTS", Configuration.MTASTSSettings()),
+            ("dns", Configuration.DNSSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path == "\(section).\($0.name)" }.map(\.name)

@@ -343,16 +343,19 @@ import TransportSecurity
                     }
                 }
                 try await Self.house(house, resolver).withHost(change: change) { host in
+                    // A message that goes without TLS by its sender's wish doesn't make the host forgotten.
+                    try await host.enqueue(to: "tom@secure.test", text: "TLS-Required: No\r\n" + TestHost.sample)
+                    #expect(await eventually { exchanger.server.record.messages.count == 4 })
                     let message = try await host.enqueue(to: "tom@secure.test")
                     let waiting = try await host.tried(message.id, 1)
                     #expect(waiting.first?.lastStatus?.contains("4.7.10") == true)
                     let receipt = try #require(try await Self.receipt(host, message.trace))
                     #expect(receipt.steps.contains { $0.hasPrefix("downgrade.suspected") }, "\(receipt)")
-                    #expect(exchanger.server.record.messages.count == 3)
+                    #expect(exchanger.server.record.messages.count == 4)
                     // What the operator allows is over.
                     house.clock.advance(by: 2 * 3600)
                     host.queue.wake()
-                    #expect(await eventually { exchanger.server.record.messages.count == 4 })
+                    #expect(await eventually { exchanger.server.record.messages.count == 5 })
                 }
             }
         }

@@ -28,7 +28,7 @@ struct InteropAttackTests {
     }
 
     private func play(_ cases: [AttackCase]) async throws -> [AttackResult] {
-        try await AttackSession(.init(binary: try posternBinary(), plan: AddressPlan(network: 86)), cases: cases).run { print("lab: \($0)") }
+        try await AttackSession(.init(binary: try posternBinary(), plan: AddressPlan(network: 88)), cases: cases).run { print("lab: \($0)") }
     }
 }
 

@@ -178,6 +178,42 @@ struct InteropCertificateTests {
         }
     }
 
+    @Test("what the DNS must have is published by updates, and nothing is sent where it has it")
+    func records() async throws {
+        try await CertificateWorld.with { world in
+            try world.configure("dns-01")
+            _ = try await world.report("renew")
+            let yaml = try LabFiles.readText("\(world.folder)/postern.yaml")
+            let section = """
+                dns:
+                  addresses: {mail.kartapuce.test: [\(CertificateWorld.host)]}
+                  senders: [203.0.113.26]
+                  reports: reports@kartapuce.test
+                  certificateAuthorities: [pebble.kartapuce.test]
+
+                """
+            try LabFiles.write(yaml + section, to: "\(world.folder)/postern.yaml")
+            func dns(_ arguments: String...) async throws -> CommandResult {
+                try await Command.run(world.binary, ["dns"] + arguments + ["--config", "\(world.folder)/postern.yaml"], folder: world.folder)
+            }
+            func dig(_ name: String, _ type: String) async throws -> String {
+                try await Command.require("dig", ["@\(CertificateWorld.nameServer)", "-p", "5300", "+short", name, type]).outputText
+            }
+            let dry = try await dns("publish", "--dry-run")
+            #expect(dry.succeeded && dry.outputText.contains("+ kartapuce.test. MX 10 mail.kartapuce.test."), "\(dry.outputText)\(dry.errors)")
+            #expect(try await dig("kartapuce.test", "MX") == "")
+            let first = try await dns("publish")
+            #expect(first.succeeded, "\(first.outputText)\(first.errors)\(world.log("knot"))")
+            #expect(try await dig("kartapuce.test", "MX") == "10 mail.kartapuce.test.\n")
+            #expect(try await dig("kartapuce.test", "TXT") == "\"v=spf1 ip4:203.0.113.26 -all\"\n")
+            #expect(try await world.tlsa() == [try await world.keyDigest()])
+            #expect(try await dig("kartapuce.test", "CAA").contains("accounturi="))
+            let again = try await dns("publish")
+            #expect(again.succeeded && again.outputText.contains("nothing to change"), "\(again.outputText)\(again.errors)")
+            #expect(try await dns("records", "--compare").succeeded)
+        }
+    }
+
     private func run(_ job: ACMEJob, _ key: AccountKey, _ connection: ACMEConnection) async throws -> ACMEOutcome {
         var client = try ACMEClient(
             directory: "https://pebble.kartapuce.test:14000/dir", account: ACMEAccount(key: key, isAgreedToTerms: true), job: job)

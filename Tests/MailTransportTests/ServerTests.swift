@@ -13,7 +13,7 @@ import Testing
         let service = ServerRecordingService()
         try await withServer(service: service) { _, port in
             let client = try await ServerTestClient(port: port)
-            #expect(await client.reply() == ["220 mail.kartapuce.test ESMTP Postern"])
+            #expect(await client.reply() == ["220 mail.kartapuce.test ESMTP"])
             #expect(try await client.say("EHLO tom.gmail.test").hasPrefix("250 LIMITS"))
             try await client.send("MAIL FROM:<tom@gmail.test>\r\nRCPT TO:<bob@kartapuce.test>\r\nDATA\r\n")
             #expect(await client.reply() == ["250 2.1.0 Sender ok"])

@@ -21,13 +21,28 @@ struct ZoneUpdater: Sendable {
         guard let acme = configuration.acme, let server = acme.updateServer, let file = acme.updateKeyFile,
             let zone = acme.updateZone ?? configuration.domains.first
         else { return nil }
-        guard let text = FileManager.default.contents(atPath: file).flatMap({ String(validating: $0, as: UTF8.self) }) else {
-            throw HostError("acme.updateKeyFile: \(file) can't be read")
+        try self.init(server, acme.updatePort, zone, keyFile: file, setting: "acme.updateKeyFile", group: group)
+    }
+
+    /// For the records of a domain; what the section dns doesn't say is taken from the section acme. `nil` where no server is configured.
+    init?(_ configuration: Configuration, domain: DomainName, group: any EventLoopGroup) throws {
+        if let dns = configuration.dns, let server = dns.updateServer, let file = dns.updateKeyFile {
+            try self.init(server, dns.updatePort, dns.updateZone ?? domain, keyFile: file, setting: "dns.updateKeyFile", group: group)
+            return
+        }
+        guard let acme = configuration.acme, let server = acme.updateServer, let file = acme.updateKeyFile else { return nil }
+        let zone = configuration.dns?.updateZone ?? acme.updateZone ?? domain
+        try self.init(server, acme.updatePort, zone, keyFile: file, setting: "acme.updateKeyFile", group: group)
+    }
+
+    private init(_ server: IPAddress, _ port: Int, _ zone: DomainName, keyFile: String, setting: String, group: any EventLoopGroup) throws {
+        guard let text = FileManager.default.contents(atPath: keyFile).flatMap({ String(validating: $0, as: UTF8.self) }) else {
+            throw HostError("\(setting): \(keyFile) can't be read")
         }
         self.server = server
-        port = acme.updatePort
+        self.port = port
         self.zone = zone
-        do { key = try TransactionKey(text: text) } catch { throw HostError("acme.updateKeyFile: \(file): \(error)") }
+        do { key = try TransactionKey(text: text) } catch { throw HostError("\(setting): \(keyFile): \(error)") }
         self.group = group
     }
 

@@ -36,6 +36,8 @@ public struct Configuration: Sendable, Equatable {
     /// How web servers of other organisations are spoken with.
     public var web: WebSettings = .init()
     public var signing: SigningSettings = .init()
+    /// What the DNS is to say of the domains; `nil`: nobody compares.
+    public var dns: DNSSettings?
     /// How reports are made and taken; `nil`: they aren't.
     public var reports: ReportSettings?
     /// How this process filters for an MTA; `nil`: it doesn't.

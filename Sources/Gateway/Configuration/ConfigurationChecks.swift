@@ -18,6 +18,7 @@ extension Configuration {
         checkReports(&reader)
         checkPolicies(&reader)
         checkCertificates(&reader)
+        checkDNS(&reader)
     }
 
     private func checkProxies(_ reader: inout ConfigurationReader) {
@@ -257,6 +258,7 @@ extension Configuration {
         if let file = resolver.rootHintsFile { files.append(("resolver.rootHintsFile", file)) }
         if let file = web.authorities { files.append(("web.authorities", file)) }
         if let file = authentication.bimi.markAuthorities { files.append(("authentication.bimi.markAuthorities", file)) }
+        if let file = dns?.updateKeyFile { files.append(("dns.updateKeyFile", file)) }
         if let acme {
             // It makes these itself.
             files.removeAll { $0.key.hasPrefix("certificate.") }

@@ -87,7 +87,8 @@ struct HostJudge: SMTPPeerJudge {
         let verdict = planner.hosts.change(requirement.host) { history in
             let verdict = requirement.judge(
                 observation, roots: planner.roots, history: &history, limits: planner.settings.suspicion, at: planner.now())
-            if case .proceed = verdict.outcome, !verdict.receipt.isEncrypted { history.sentInClear() }
+            // A message that goes whatever becomes of TLS says nothing about the next one: whoever provokes it must not make the host forgotten.
+            if case .proceed = verdict.outcome, !verdict.receipt.isEncrypted, !requirement.isOptional { history.sentInClear() }
             return verdict
         }
         if verdict.suspicion != .none {

@@ -27,7 +27,8 @@ extension AttackCase {
             (
                 .responseInjected,
                 [
-                    (.opportunistic, .held(status: "4.7.0"), [injected], 0), (.dane, noTLS, [dane, injected], 0), (.mtaSTS, noTLS, [sts, injected], 0),
+                    (.opportunistic, .held(status: "4.7.0"), ["not sent now: TLS failed", injected], 0), (.dane, noTLS, [dane, injected], 0),
+                    (.mtaSTS, noTLS, [sts, injected], 0),
                 ]
             ),
             (
@@ -48,6 +49,13 @@ extension AttackCase {
             (.zoneTampered, open + [(.dane, .held(status: "4.4.3"), ["BOGUS, not used"], 0)]),
             (.tlsaRemoved, open + [(.dane, noProof, ["TLSA: bogus"], 0)]),
             (.tlsaBlocked, open + [(.dane, noProof, ["TLSA: serverFailure"], 0)]),
+            (
+                .recordRemoved,
+                open + [
+                    (.mtaSTS, noProof, [sts, untrusted, "TXT = no such records"], 1),
+                    (.mtaSTSAtFirst, .read, ["TXT = no such records", "the host isn't proven"], 0),
+                ]
+            ),
             (.policyHostDown, open + [(.mtaSTS, noProof, [sts, untrusted, notFetched, "443: refused"], 1)] + first),
             (.policyHostForged, open + [(.mtaSTS, noProof, [sts, untrusted, notFetched, unverified], 1)] + first),
             (.policyShrunk, open + [(.mtaSTS, noProof, [sts, untrusted, "mta-sts: enforce — the edition that is known is current"], 1)]),

@@ -90,6 +90,7 @@ actor Attacker {
             dns.forge(item.domain, recordTypes.exchanger, change)
         case .tlsaRemoved: dns.forge("_25._tcp.\(item.exchanger)", recordTypes.tlsa, .nothing)
         case .tlsaBlocked: dns.forge("_25._tcp.\(item.exchanger)", recordTypes.tlsa, .failure)
+        case .recordRemoved: dns.forge(item.recordName, recordTypes.text, .nothing)
         case .policyHostDown:
             await ownPolicyHosts[item]?.stop()
             if item.hasPolicy { dns.forge(item.recordName, recordTypes.text, edition("20261102T000000Z")) }

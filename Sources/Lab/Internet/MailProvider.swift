@@ -29,7 +29,7 @@ public actor MailProvider {
                 smtpd_tls_key_file = \(certificate.key)
                 smtpd_tls_security_level = may
                 smtpd_tls_received_header = yes
-                smtp_tls_security_level = may
+                smtp_tls_security_level = dane
                 smtp_tls_CAfile = \(authority.certificateFile)
                 smtp_tls_loglevel = 1
                 smtp_dns_support_level = dnssec
@@ -67,6 +67,16 @@ public actor MailProvider {
 
     /// Has Postfix try everything in its queue now.
     public func retryQueue() async throws { try await postfix.retryQueue() }
+
+    /// What it reads instead of the system's `resolv.conf`.
+    nonisolated var resolverFile: String? { postfix.resolverFile }
+    nonisolated var configurationFolder: String { postfix.configurationFolder }
+
+    /// How Postfix's log says that its session with a host was protected, such as `Verified`; each session's.
+    nonisolated func tlsLevels(with host: String) -> [String] {
+        postfix.log.split(separator: "\n").filter { $0.contains(" TLS connection established to \(host)[") }
+            .compactMap { line in line.split(separator: " TLS connection").first?.split(separator: " ").last.map(String.init) }
+    }
 
     /// The last lines of Postfix's log.
     public func lastLogLines(_ count: Int = 12) -> String { postfix.lastLogLines(count) }

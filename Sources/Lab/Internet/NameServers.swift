@@ -14,10 +14,12 @@ final class NameServers: Sendable {
     ///   - neighbours: further organisations of the internet, whose zones are signed as the provider's is.
     ///   - signingRecords: the records of Kartapuce's DKIM keys.
     ///   - providersKeyDigest: what the provider's TLSA record says.
+    ///   - edgesKeyDigest: what that of Kartapuce's edge says.
     ///   - units: the restrictions under which the resolver runs.
     ///   - attacks: attacks that are to be played: then the attacker sits before the organisations' name server.
     init(
         plan: AddressPlan, folder: String, neighbours: [Neighbour] = [], signingRecords: [String] = [], providersKeyDigest: String? = nil,
+        edgesKeyDigest: String? = nil,
         units: PlayedUnits? = nil, attacks: [AttackCase] = []
     ) async throws {
         self.plan = plan
@@ -25,7 +27,7 @@ final class NameServers: Sendable {
         try LabFiles.makeFolder(folder)
         zones = SignedZones(
             plan: plan, folder: "\(folder)/zones", neighbours: neighbours, signingRecords: signingRecords, providersKeyDigest: providersKeyDigest,
-            attacks: attacks)
+            edgesKeyDigest: edgesKeyDigest, attacks: attacks)
         try await zones.make()
         var resolverLauncher = plan.launcher(at: plan.nsresolve)
         if let units {

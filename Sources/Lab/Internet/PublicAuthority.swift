@@ -28,7 +28,7 @@ struct PublicAuthority: Sendable {
         try await Command.require(
             "openssl",
             [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=Lab Public Authority",
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "120", "-subj", "/CN=Lab Public Authority",
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", keyFile, "-out",
                 certificateFile,
             ]
@@ -41,7 +41,7 @@ struct PublicAuthority: Sendable {
         try await Command.require(
             "openssl",
             [
-                "x509", "-req", "-in", "\(base).csr", "-CA", certificateFile, "-CAkey", keyFile, "-CAcreateserial", "-days", "29", "-extfile",
+                "x509", "-req", "-in", "\(base).csr", "-CA", certificateFile, "-CAkey", keyFile, "-CAcreateserial", "-days", "90", "-extfile",
                 "\(base).ext", "-out", "\(base).pem",
             ]
         )

@@ -11,6 +11,8 @@ struct SignedZones: Sendable {
     var signingRecords: [String] = []
     /// The digest of the provider's key, which its TLSA record has; `nil` where there is no such record.
     var providersKeyDigest: String?
+    /// The same of Kartapuce's edge.
+    var edgesKeyDigest: String?
 
     /// Attacks that are to be played, each on a domain of the provider's.
     var attacks: [AttackCase] = []
@@ -69,6 +71,7 @@ struct SignedZones: Sendable {
             "imap IN A \(plan.imap)",
             "webmail IN A \(plan.webmail)",
         ] + ["mail", "smtp", "msa", "internalsmtp", "imap", "webmail"].map { "\($0) IN TXT \"v=spf1 a -all\"" } + signingRecords
+            + (edgesKeyDigest.map { ["_25._tcp.mail IN TLSA 3 1 1 \($0)"] } ?? [])
     }
 
     private var gmailRecords: [String] {

@@ -91,7 +91,14 @@ public struct UseCase: Sendable {
         try await expectInInbox(of: Kartapuce.bob, message, from: kartapuce.plan.bobsLaptop)
         // What the edge found out travels inwards with the message.
         _ = try await journey(of: message.messageID, through: ["mail", "imap"], saying: ["spf: pass", "dmarc: pass", "capsule: believed"])
-        return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID, hosts: ["mail", "imap"])
+        // Postfix knew by DANE that it spoke with Kartapuce's edge.
+        let levels = Set(kartapuce.provider.tlsLevels(with: "mail.\(LabNames.domain)"))
+        guard levels == ["Verified"] else {
+            throw LabError(.processFailed, "the provider's Postfix says of its sessions with the edge: \(levels.sorted().joined(separator: ", "))")
+        }
+        return Finding(
+            detail: "\(size(message)) read back over IMAPS, unchanged; the edge proven by DANE to the provider's Postfix", messageID: message.messageID,
+            hosts: ["mail", "imap"])
     }
 
     // MARK: What must be refused

@@ -189,7 +189,7 @@ public final class SMTPClientPool: Sendable {
                     let place = (try? address.socketAddress(port: target.port).text) ?? target.hostname
                     if target.security == .judged, failure.stage == .handshake || failure.stage == .startTLS {
                         let reason = failure.reply.lines.joined(separator: " ")
-                        let observation = TLSObservation(isOffered: true, handshakeFailure: reason)
+                        let observation = TLSObservation(isOffered: true, handshakeFailure: reason, isInjected: Self.isInjection(failure))
                         if let reply = attempt.judge(observation, at: address, from: error.localAddress, exchanges: error.exchanges) {
                             failure = SMTPClientFailure(stage: failure.stage, reply: reply, isLocal: true)
                         }
@@ -228,6 +228,11 @@ public final class SMTPClientPool: Sendable {
         case .startTLS: failure.reply.enhancedStatus == EnhancedStatusCode(4, 4, 2)
         case .greeting, .introduction, .authentication: false
         }
+    }
+
+    /// Octets in plain text came where TLS had to begin.
+    private static func isInjection(_ failure: SMTPClientFailure) -> Bool {
+        failure.stage == .startTLS && failure.isLocal && failure.reply.enhancedStatus == EnhancedStatusCode(4, 7, 0)
     }
 
     private func plan(for target: SMTPTarget, triesTLS: Bool) -> SMTPConnectionPlan {

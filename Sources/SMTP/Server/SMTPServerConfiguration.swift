@@ -37,7 +37,7 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
 
     /// Makes a configuration; the defaults are those of an MTA that faces the internet without TLS.
     public init(
-        hostname: String, greeting: String = "ESMTP Postern", authentication: Authentication = .none, security: Security = .none,
+        hostname: String, greeting: String = "ESMTP", authentication: Authentication = .none, security: Security = .none,
         limits: SMTPServerLimits = SMTPServerLimits(), offersRequireTLS: Bool = false, acceptsTraces: Bool = false
     ) {
         self.hostname = hostname

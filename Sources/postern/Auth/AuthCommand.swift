@@ -50,11 +50,7 @@ struct AuthSources: ParsableArguments {
 
     func resolver() throws -> any Resolver {
         guard let zone else { return try UnboundResolver(configuration: .init(Configuration.ResolverSettings())) }
-        do {
-            return try ZoneFile.resolver(parsing: String(decoding: InputFile.read(zone), as: UTF8.self))
-        } catch let error as ZoneFileError {
-            throw CommandFailure(.badData, "\(zone): \(error)")
-        }
+        return try InputFile.zone(zone)
     }
 }
 
@@ -96,6 +92,15 @@ enum InputFile {
             }
             octets += piece[..<count]
             guard octets.count <= limit else { throw CommandFailure(.badData, "standard input is larger than 256 MiB") }
+        }
+    }
+
+    /// A master file as a resolver.
+    static func zone(_ path: String) throws -> any Resolver {
+        do {
+            return try ZoneFile.resolver(parsing: String(decoding: read(path), as: UTF8.self))
+        } catch let error as ZoneFileError {
+            throw CommandFailure(.badData, "\(path): \(error)")
         }
     }
 

@@ -211,6 +211,17 @@ struct TLSRequirementTests {
         #expect(kept == verdict.receipt)
     }
 
+    /// It was judged as a host without TLS, to which mail may go: the receipt said so, though nothing went.
+    @Test func whereSomebodyInjectsNothingIsSentWhateverIsWanted() throws {
+        let injected = TLSObservation(isOffered: true, handshakeFailure: "injected", isInjected: true)
+        for requirement in [try requirement(), try requirement(local: .none), try requirement(tag: .optional)] {
+            guard case .retry(EnhancedStatusCode(4, 7, 0), _) = try judge(requirement, injected).outcome else {
+                Issue.record("mail went")
+                return
+            }
+        }
+    }
+
     @Test func aHostThatHadTLSAndHasNoneIsWaitedFor() throws {
         let requirement = try requirement()
         let limits = DestinationHistory.Limits(sessions: 2, memorySeconds: 1000, deferralSeconds: 100)

@@ -1,0 +1,28 @@
+/// Keys for records; nobody has their private halves.
+enum SampleKeys {
+    static let rsa512 =
+        "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBANOUzZj+5U5uE8dcegevJkhK3p+xO1sXLYG0ZXF1Fd6eMH3h73Gnr9BfiyTRhU7E+LH3iAu1HuCNWQHywTIQJRcC"
+        + "AwEAAQ=="
+    static let rsa1024 =
+        "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDOlvmenNwBRStpgsnJya9MI09mTgVd4TLapvV4vXr2WCarw//APHJBYFYWJ1sS9aZokMmpRHQI9oCAvzGX"
+        + "PWGXoqcmbaGaMCC5lE0IGYB12vwNf1AMoGmGD7r2mHfQvYOf4jUTnJDw8lR+1HsAM7Cr4w8TVl/MTLx5u63/EpFJqQIDAQAB"
+    static let rsa2048 =
+        "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAudk4ak8fWdRnupEYPPH8BZyWBsq8Skkcx1ZzXRfZ0xoBfCA3Ozv9V1QhMq/wlwad5ZHB29nbXCCX"
+        + "hT5rRSU8/9VN2qRmDFif0uXh5iMrnRhN26TdALGHMpETypjMFdYBUeT1T0W5qwlWmnXmEaujBgc8EUwr+OPKkuxMiO1MdH96mqN9TGCeJ3yVm2Q5Iq7lcwyM"
+        + "8PmC6lHpBtHGFN6u5hTrzlzbIy/jh3Ihz5uOh0Zl9rOPevTZj9HBAT4tWH1ot12D5/6TVvJarYjgdiFTm3Xo3ctANM2Gxabtb0MkjWAqMcFrHK9neOuy3i6v"
+        + "9P0unTZTUlxQWdDhvkrXk2T8EQIDAQAB"
+    static let rsa8192 =
+        "MIIEIjANBgkqhkiG9w0BAQEFAAOCBA8AMIIECgKCBAEA351ueiOpp0ITlXOsyBzKWoVzKcv/WvUMoDBMjNto3WCGd7SUtVM9jiTpYSKXTuQIFb3Q+TM/3ura"
+        + "GVEKT9P+v6xhnmOVd7PBuhdWAzVHDBgV3rST1a9KipGM2ENZjm3kodl+1MrpKdZJ2gNO2hUX0CDLSLPDyPgsX1h4O+cBrjWAkUlzWRqUeSDq3xBYmH/pza4l"
+        + "LahiE9sl56cpTxdmveYL3Ox99WdlqTGPmpbuT5OuNPNAFhzTj7/H53TU4kXjmxJuHwWUNqU/yHzppmKKZXG35QocTnV1wkIKeS1JF+j63fZdxyHzdXUHxv1Q"
+        + "9tPEfYgWmbzUmIZzNoDbk07EZ69vK1cYR1Rwcyvj8Prn2y41iI2ZcixNi7wLidIZCFM3nKphXTguic+nCaR5HdmK5ZERp48jovpKva1xHJAwqt39ckEwb68V"
+        + "Z9Gs7t20BMp8pt/3Bz/3XVjT48hwk8r+hkxRmU8CpBRUbnTGDfe2ukWXAKx8aWjlmNG3BJln6ZFycADTcE5JYYQzzjsg/qxwGsy7Ea/tfASr7nl/7hn6UWDG"
+        + "MGGgdCi6HekitjEdBjLA2HHh1giILGgpQI16FCZLEpEeCx4y1awBC7sVM1T6sZC161xeCzlHZD5J30lpqJ2xeo7wUmlezL/VSyKVKTBHJTIFfzseFjnM2AZv"
+        + "uGsGbWOVh/3M1Zke25QEeACpwtf+b6BRKyUPOJSzCbKE4wgDMCW853tAgk3lQuKPSgSVkr99WA8cATiYxgS2krXhN+Li1pX6Q6bTPT/1NgZLikGE4fMxcKc+"
+        + "T3xOMuZSeR3vKxNIeJsbA38StZnwBN6x8LTEWr3YDthu7RjsEr555LAtv5RpXepO6aom5ntTCP+G/PIvCnyVD1oIcVJoAMByg4tIjSLKOjQQKREh01Jb7bUq"
+        + "bMX79ZZ+ZeEVjAevhpvCsZrnRVmisYDlcwy8Pn6TJtemRGqB1aFmZBBQjcNDr45pRt0p8SSKsNIciPJEw16TIHfz3XDE0i9gXNB/oigM1ySZI5RER+qr2lnR"
+        + "vRIrxsvgDFULRxFgZT2LvFSRD1lmKpPgackaOe5UFx25uRkqustPUaIMn3y4AH7q4ACRMHMvzpunaOV5pMnQQonFhluYvYDlYc7YY2YXCeqze/bCp7DF0iix"
+        + "zVFnMYzF4uzgJckBOagBPhfGGpYUbZAMTKPUbyOwnLVcuNAgOaHdNpMceWJBmr7YAwFmPXk91cRA+F0HEmIltfELyPxfdleyCmBHcGIpV1Hd3OKFafjbcVgu"
+        + "P84H4ZTQIanAa6Pha9pjUlXzCttSLpm67Hgcb/u5QmqeOX4fxEQ26XStE+WDPq0s0v/VUKes93azuUCV2PxMfqPT9QIDAQAB"
+    static let ed25519 = "eTWYn83BTAnu6FRFPhfJiUXfcyKAHFOqVfJl+0Pa/P8="
+}
