@@ -177,8 +177,12 @@ struct DKIMTagReader {
 
     /// Names of fields between colons, in lower case. Those of ARC may be empty, and select nothing.
     func fieldNames(_ name: String, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> [String] {
+        let value = try tag(name).value
+        let text = value.utf8Span.span
         var names: [String] = []
+        names.reserveCapacity(16)
         var octets: [UInt8] = []
+        octets.reserveCapacity(32)
         var isValid = true
         // Octet by octet, as long lists are common: blanks are left out, letters become small.
         func endName() throws(DKIMSyntaxError) {
@@ -187,7 +191,8 @@ struct DKIMTagReader {
             names.append(String(decoding: octets, as: UTF8.self))
             octets.removeAll(keepingCapacity: true)
         }
-        for octet in try tag(name).value.utf8 {
+        for index in text.indices {
+            let octet = text[index]
             switch octet {
             case UInt8(ascii: ":"): try endName()
             case 0x41...0x5A: octets.append(octet | 0x20)
