@@ -34,14 +34,25 @@ struct DKIMHeaderCanonicalizer {
         append(octets.span, name: 0..<colon, value: min(colon + 1, octets.count)..<octets.count, cut: nil, isTerminated: isTerminated)
     }
 
+    /// Appends a field of a header section, as above.
+    mutating func append(_ header: HeaderSection, at place: Int, cutting cut: Range<Int>? = nil, isTerminated: Bool = true) {
+        let (name, value) = header.ranges(at: place)
+        append(header.message.readableBytesUInt8Span, name: name, value: value, cut: cut, isTerminated: isTerminated)
+    }
+
     private mutating func append(_ message: Span<UInt8>, name: Range<Int>, value: Range<Int>, cut: Range<Int>?, isTerminated: Bool) {
         // What stays of the value stands before and behind this.
         let cut = cut.map { value.lowerBound + $0.lowerBound..<value.lowerBound + $0.upperBound } ?? value.upperBound..<value.upperBound
-        // Each LF may get a CR, and the line gets its colon and its end.
-        makeRoom(2 * (value.upperBound - name.lowerBound) + 3)
+        // The line gets its colon and its end.
+        let count = value.upperBound - name.lowerBound + 3
         switch canonicalization {
-        case .simple: filled = Self.copy(message, name.lowerBound..<value.upperBound, without: cut, to: &room, from: filled)
-        case .relaxed: filled = Self.relax(message, name, value, without: cut, to: &room, from: filled)
+        case .simple:
+            // Each LF may get a CR.
+            makeRoom(2 * count)
+            filled = Self.copy(message, name.lowerBound..<value.upperBound, without: cut, to: &room, from: filled)
+        case .relaxed:
+            makeRoom(count)
+            filled = Self.relax(message, name, value, without: cut, to: &room, from: filled)
         }
         guard isTerminated else { return }
         room[filled] = 0x0D

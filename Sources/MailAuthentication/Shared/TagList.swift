@@ -89,6 +89,12 @@ public struct TagList: Sendable, Hashable {
         var (textStart, textEnd) = (valueStart, valueStart)
         var index = valueStart
         while index < octets.count, octets[index] != semicolon {
+            // Base64 for the most part: eight octets at once, as long as none of them ends or parts anything.
+            if octets.count - index >= 8, isPlain(octets, at: index) {
+                index += 8
+                textEnd = index
+                continue
+            }
             let octet = octets[index]
             if octet > 0x20, octet != 0x7F {
                 textEnd = index + 1
@@ -105,7 +111,28 @@ public struct TagList: Sendable, Hashable {
         return Tag(name: name, value: value, valueRange: valueStart..<end)
     }
 
-    private static func text(_ octets: Span<UInt8>) -> String? {
+    /// Whether eight octets are visible ASCII without a semicolon.
+    @inline(__always)
+    private static func isPlain(_ octets: Span<UInt8>, at index: Int) -> Bool {
+        // Safe: the caller has eight octets there, and every bit pattern is a value of the integer.
+        let word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let high = 0x80 &* ones
+        let semicolons = word ^ (UInt64(semicolon) &* ones)
+        // The highest bit of an octet is set by what is below 0x21, by DEL, by what isn't ASCII, and by a semicolon; a borrow may set
+        // it as well, and costs a closer look.
+        return (word | (word &- 0x21 &* ones) | (word &+ ones) | (semicolons &- ones)) & high == 0
+    }
+
+    /// Whether both have the same octets.
+    static func areEqual(_ first: Span<UInt8>, _ second: Span<UInt8>) -> Bool {
+        guard first.count == second.count else { return false }
+        for index in first.indices where first[index] != second[index] { return false }
+        return true
+    }
+
+    /// The octets as text; `nil` where they are no UTF-8.
+    static func text(_ octets: Span<UInt8>) -> String? {
         guard let text = try? UTF8Span(validating: octets) else { return nil }
         return String(copying: text)
     }

@@ -25,6 +25,7 @@ package struct HeaderNameIndex: Sendable {
         while size < header.count * 2 { size *= 2 }
         table = Array(repeating: -1, count: size)
         links.reserveCapacity(header.count)
+        groups.reserveCapacity(min(header.count, 32))
         let octets = header.message.readableBytesUInt8Span
         for (place, entry) in header.entries.enumerated() {
             let name = octets.extracting(Int(entry.start)..<Int(entry.nameEnd))
