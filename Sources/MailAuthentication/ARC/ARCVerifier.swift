@@ -157,10 +157,10 @@ public struct ARCVerifier: Sendable {
     private func messageSignature(
         _ set: ARCSet, _ dkim: DKIMVerifier, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests, _ time: Date
     ) async -> DKIMEvaluation {
-        let first = await dkim.evaluate(set.signature.signature, at: set.signaturePlace, fields, body, time)
+        let first = await dkim.evaluate(DKIMShared(set.signature.signature), at: set.signaturePlace, fields, body, time)
         guard first.failure == .signature || first.failure == .bodyHash else { return first }
         for reading in set.signature.readings.dropFirst() {
-            let other = await dkim.evaluate(reading, at: set.signaturePlace, fields, body, time)
+            let other = await dkim.evaluate(DKIMShared(reading), at: set.signaturePlace, fields, body, time)
             if other.result == .pass { return other }
         }
         return first

@@ -8,17 +8,41 @@ enum DKIMBase64 {
     }
 
     private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
-        let values = values
-        var result: [UInt8] = []
-        result.reserveCapacity(text.count / 4 * 3 + 3)
+        var result = [UInt8](repeating: 0, count: text.count / 4 * 3 + 3)
+        guard let filled = decode(text, values.span, to: &result) else { return nil }
+        result.removeLast(result.count - filled)
+        return result
+    }
+
+    /// - Returns: how many octets of the result are in use.
+    private static func decode(_ text: Span<UInt8>, _ values: Span<UInt8>, to result: inout [UInt8]) -> Int? {
+        var result = result.mutableSpan
+        var filled = 0
         var bits: UInt32 = 0
         var count = 0
         var padding = 0
-        for index in text.indices {
-            let value = values[Int(text[index])]
+        var index = 0
+        while index < text.count {
+            // Four at once, as long as nothing else is between them.
+            if count & 3 == 0, padding == 0, index + 4 <= text.count {
+                let (first, second) = (values[Int(text[index])], values[Int(text[index + 1])])
+                let (third, fourth) = (values[Int(text[index + 2])], values[Int(text[index + 3])])
+                if first | second | third | fourth < 64 {
+                    result[filled] = first << 2 | second >> 4
+                    result[filled + 1] = second << 4 | third >> 2
+                    result[filled + 2] = third << 6 | fourth
+                    filled += 3
+                    count += 4
+                    index += 4
+                    continue
+                }
+            }
+            let octet = text[index]
+            index += 1
+            let value = values[Int(octet)]
             guard value < 64 else {
-                if TagList.isSpace(text[index]) { continue }
-                guard text[index] == UInt8(ascii: "=") else { return nil }
+                if TagList.isSpace(octet) { continue }
+                guard octet == UInt8(ascii: "=") else { return nil }
                 padding += 1
                 continue
             }
@@ -26,22 +50,26 @@ enum DKIMBase64 {
             bits = bits << 6 | UInt32(value)
             count += 1
             if count & 3 == 0 {
-                result.append(UInt8(truncatingIfNeeded: bits >> 16))
-                result.append(UInt8(truncatingIfNeeded: bits >> 8))
-                result.append(UInt8(truncatingIfNeeded: bits))
+                result[filled] = UInt8(truncatingIfNeeded: bits >> 16)
+                result[filled + 1] = UInt8(truncatingIfNeeded: bits >> 8)
+                result[filled + 2] = UInt8(truncatingIfNeeded: bits)
+                filled += 3
                 bits = 0
             }
         }
         guard padding == 0 || (padding <= 2 && (count + padding) % 4 == 0) else { return nil }
         switch count % 4 {
         case 0: break
-        case 2: result.append(UInt8(truncatingIfNeeded: bits >> 4))
+        case 2:
+            result[filled] = UInt8(truncatingIfNeeded: bits >> 4)
+            filled += 1
         case 3:
-            result.append(UInt8(truncatingIfNeeded: bits >> 10))
-            result.append(UInt8(truncatingIfNeeded: bits >> 2))
+            result[filled] = UInt8(truncatingIfNeeded: bits >> 10)
+            result[filled + 1] = UInt8(truncatingIfNeeded: bits >> 2)
+            filled += 2
         default: return nil
         }
-        return result
+        return filled
     }
 
     /// The value of each octet; 255 where it has none.

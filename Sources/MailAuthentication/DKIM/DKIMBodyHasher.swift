@@ -71,6 +71,7 @@ public struct DKIMBodyHasher: Sendable {
 
     /// Ends the body.
     public consuming func finish() -> DKIMBodyDigests {
+        // Signatures that need the same share a hash.
         var digests: [(DKIMBodyRequirement, DKIMBodyDigest)] = []
         for index in passes.indices { passes[index].finish { digests.append(($0, $1)) } }
         return DKIMBodyDigests(digests)

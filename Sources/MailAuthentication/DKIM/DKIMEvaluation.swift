@@ -42,11 +42,14 @@ public struct DKIMEvaluation: Sendable {
     /// The octets of the field, from the beginning of the message.
     public internal(set) var fieldRange: Range<Int>
     /// What the field says; `nil` where it can't be read.
-    public internal(set) var signature: DKIMSignatureHeader?
+    public var signature: DKIMSignatureHeader? { sharedSignature?.value }
+    var sharedSignature: DKIMShared<DKIMSignatureHeader>?
     /// What was found where the key should be; `nil` where nobody looked.
     public internal(set) var key: DKIMKeyAnswer?
     /// The key record that was used.
-    public internal(set) var keyRecord: DKIMKeyRecord?
+    public var keyRecord: DKIMKeyRecord? { keyRecordPlace.flatMap { place in key.flatMap { try? $0.candidates[place].record.get() } } }
+    /// Which of the records at the key's name was used.
+    var keyRecordPlace: Int?
     /// The size of the key that was used.
     public internal(set) var keyBits: Int?
     /// The names of `h=`, each once.
@@ -70,13 +73,13 @@ public struct DKIMEvaluation: Sendable {
     public var reason: String {
         if let failure { return "\(failure)" }
         let size = keyBits.map { " (\($0)-bit key)" } ?? ""
-        return "the signature of \(signature?.domain.ascii ?? "")\(size) is right"
+        return "the signature of \(domain?.ascii ?? "")\(size) is right"
     }
 
     /// `d=`.
-    public var domain: DomainName? { signature?.domain }
+    public var domain: DomainName? { sharedSignature?.value.domain }
     /// `s=`.
-    public var selector: DomainName? { signature?.selector }
+    public var selector: DomainName? { sharedSignature?.value.selector }
     /// `i=`, or `@` and the domain where it is absent (RFC 6376 §3.5).
     public var identity: String? { signature.map { $0.identity ?? "@\($0.domain.ascii)" } }
     /// The question for the key and its answer.

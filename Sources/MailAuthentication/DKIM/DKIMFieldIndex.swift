@@ -37,11 +37,15 @@ struct DKIMFieldIndex: Sendable {
     func select(_ list: [String], except own: Int, into canonicalizer: inout DKIMHeaderCanonicalizer) -> [DKIMSignedField] {
         var fields: [DKIMSignedField] = []
         fields.reserveCapacity(list.count)
-        var absent: Set<String> = []
+        // A handful for the most part, which is searched faster than a table.
+        var absent: [String] = []
+        var moreAbsent: Set<String> = []
         var progress = [Progress?](repeating: nil, count: names.groupCount)
         for name in list {
             guard let group = names.group(named: name) else {
-                if absent.insert(name).inserted { fields.append(DKIMSignedField(name: name, signedCount: 0, unsignedCount: 0)) }
+                guard !absent.contains(name) else { continue }
+                if absent.count < 16 { absent.append(name) } else if !moreAbsent.insert(name).inserted { continue }
+                fields.append(DKIMSignedField(name: name, signedCount: 0, unsignedCount: 0))
                 continue
             }
             var state: Progress
@@ -56,7 +60,7 @@ struct DKIMFieldIndex: Sendable {
                 state.left -= 1
             }
             if let place = state.next {
-                canonicalizer.append(header[place])
+                canonicalizer.append(header, at: place)
                 state.next = names.above(place)
                 state.left -= 1
                 fields[state.order].signedCount += 1

@@ -6,80 +6,131 @@ import NIOCore
 /// A line end of LF alone is taken as CRLF, as in ``DKIMBodyHasher``.
 struct DKIMHeaderCanonicalizer {
     let canonicalization: DKIMCanonicalization
-    private(set) var octets: [UInt8] = []
+    /// The canonical form, and room behind it.
+    private var room: [UInt8]
+    private var filled = 0
 
-    init(_ canonicalization: DKIMCanonicalization) {
+    /// - Parameter size: about how many octets will come; more is made room for as needed.
+    init(_ canonicalization: DKIMCanonicalization, size: Int = 2048) {
         self.canonicalization = canonicalization
-        // As much as most messages need.
-        octets.reserveCapacity(4096)
+        room = Array(repeating: 0, count: size)
     }
+
+    /// The canonical form of what was appended.
+    var octets: ArraySlice<UInt8> { room[..<filled] }
 
     /// Appends a field.
     /// - Parameters:
     ///   - cut: octets of the value that are left out: those of `b=` in the field that is verified (§3.7).
     ///   - isTerminated: whether CRLF follows; it doesn't after the field that is verified.
     mutating func append(_ field: HeaderField, cutting cut: Range<Int>? = nil, isTerminated: Bool = true) {
-        let raw = field.rawField
-        let start = field.range.lowerBound
-        append(
-            raw.readableBytesUInt8Span, nameEnd: field.nameRange.upperBound - start, valueStart: field.valueRange.lowerBound - start,
-            valueEnd: field.valueRange.upperBound - start, cut: cut, isTerminated: isTerminated)
+        append(field.message.readableBytesUInt8Span, name: field.nameRange, value: field.valueRange, cut: cut, isTerminated: isTerminated)
     }
 
     /// Appends a field that is being made: its text without the last line end.
     mutating func append(line: String, isTerminated: Bool) {
         let octets = Array(line.utf8)
         let colon = octets.firstIndex(of: UInt8(ascii: ":")) ?? octets.count
-        append(octets.span, nameEnd: colon, valueStart: min(colon + 1, octets.count), valueEnd: octets.count, cut: nil, isTerminated: isTerminated)
+        append(octets.span, name: 0..<colon, value: min(colon + 1, octets.count)..<octets.count, cut: nil, isTerminated: isTerminated)
     }
 
-    private mutating func append(
-        _ field: Span<UInt8>, nameEnd: Int, valueStart: Int, valueEnd: Int, cut: Range<Int>?, isTerminated: Bool
-    ) {
-        let cut = cut.map { valueStart + $0.lowerBound..<valueStart + $0.upperBound } ?? valueEnd..<valueEnd
+    /// Appends a field of a header section, as above.
+    mutating func append(_ header: HeaderSection, at place: Int, cutting cut: Range<Int>? = nil, isTerminated: Bool = true) {
+        let (name, value) = header.ranges(at: place)
+        append(header.message.readableBytesUInt8Span, name: name, value: value, cut: cut, isTerminated: isTerminated)
+    }
+
+    private mutating func append(_ message: Span<UInt8>, name: Range<Int>, value: Range<Int>, cut: Range<Int>?, isTerminated: Bool) {
+        // What stays of the value stands before and behind this.
+        let cut = cut.map { value.lowerBound + $0.lowerBound..<value.lowerBound + $0.upperBound } ?? value.upperBound..<value.upperBound
+        // The line gets its colon and its end.
+        let count = value.upperBound - name.lowerBound + 3
         switch canonicalization {
         case .simple:
-            appendAsWritten(field, 0..<cut.lowerBound)
-            appendAsWritten(field, cut.upperBound..<valueEnd)
+            // Each LF may get a CR.
+            makeRoom(2 * count)
+            filled = Self.copy(message, name.lowerBound..<value.upperBound, without: cut, to: &room, from: filled)
         case .relaxed:
-            for index in 0..<nameEnd { octets.append(Self.lowercased(field[index])) }
-            octets.append(UInt8(ascii: ":"))
-            appendUnfolded(field, valueStart, cut, valueEnd)
+            makeRoom(count)
+            filled = Self.relax(message, name, value, without: cut, to: &room, from: filled)
         }
-        if isTerminated {
-            octets.append(0x0D)
-            octets.append(0x0A)
-        }
+        guard isTerminated else { return }
+        room[filled] = 0x0D
+        room[filled + 1] = 0x0A
+        filled += 2
     }
 
-    private mutating func appendAsWritten(_ field: Span<UInt8>, _ range: Range<Int>) {
-        for index in range {
-            if field[index] == 0x0A, index == 0 || field[index - 1] != 0x0D { octets.append(0x0D) }
-            octets.append(field[index])
+    private mutating func makeRoom(_ count: Int) {
+        guard filled + count > room.count else { return }
+        room.append(contentsOf: repeatElement(0, count: max(room.count, count)))
+    }
+
+    /// As written, but for line ends of LF alone.
+    /// - Returns: where the room is free.
+    private static func copy(
+        _ message: Span<UInt8>, _ field: Range<Int>, without cut: Range<Int>, to room: inout [UInt8], from start: Int
+    ) -> Int {
+        var room = room.mutableSpan
+        var filled = start
+        for index in field where !cut.contains(index) {
+            if message[index] == 0x0A, index == field.lowerBound || message[index - 1] != 0x0D {
+                room[filled] = 0x0D
+                filled += 1
+            }
+            room[filled] = message[index]
+            filled += 1
         }
+        return filled
+    }
+
+    /// The name in lower case, the value unfolded, and nothing around the colon.
+    /// - Returns: where the room is free.
+    private static func relax(
+        _ message: Span<UInt8>, _ name: Range<Int>, _ value: Range<Int>, without cut: Range<Int>, to room: inout [UInt8], from start: Int
+    ) -> Int {
+        var room = room.mutableSpan
+        var filled = start
+        for index in name {
+            room[filled] = lowercased(message[index])
+            filled += 1
+        }
+        room[filled] = UInt8(ascii: ":")
+        filled += 1
+        let first = filled
+        var holdsBlank = false
+        unfold(message, value.lowerBound..<cut.lowerBound, end: value.upperBound, to: &room, &filled, from: first, &holdsBlank)
+        unfold(message, cut.upperBound..<value.upperBound, end: value.upperBound, to: &room, &filled, from: first, &holdsBlank)
+        return filled
     }
 
     /// Without line ends, each run of blanks as one space, none at the ends.
-    private mutating func appendUnfolded(_ field: Span<UInt8>, _ start: Int, _ cut: Range<Int>, _ end: Int) {
-        let first = octets.count
-        var holdsBlank = false
-        var index = start
-        while index < end {
-            if index == cut.lowerBound, !cut.isEmpty {
-                index = cut.upperBound
-                continue
-            }
-            let octet = field[index]
-            if octet == 0x20 || octet == 0x09 {
-                holdsBlank = true
-            } else if octet == 0x0A || (octet == 0x0D && index + 1 < end && field[index + 1] == 0x0A) {
+    /// - Parameters:
+    ///   - first: where the value begins in the room.
+    ///   - holdsBlank: whether blanks were left out before, and are one space if something follows.
+    @inline(__always)
+    private static func unfold(
+        _ message: Span<UInt8>, _ part: Range<Int>, end: Int, to room: inout MutableSpan<UInt8>, _ filled: inout Int, from first: Int,
+        _ holdsBlank: inout Bool
+    ) {
+        for index in part {
+            let octet = message[index]
+            if octet <= 0x20 {
+                if octet == 0x20 || octet == 0x09 {
+                    holdsBlank = true
+                    continue
+                }
                 // The line end of a fold.
-            } else {
-                if holdsBlank, octets.count > first { octets.append(0x20) }
-                holdsBlank = false
-                octets.append(octet)
+                if octet == 0x0A || (octet == 0x0D && index + 1 < end && message[index + 1] == 0x0A) { continue }
             }
-            index += 1
+            if holdsBlank {
+                holdsBlank = false
+                if filled > first {
+                    room[filled] = 0x20
+                    filled += 1
+                }
+            }
+            room[filled] = octet
+            filled += 1
         }
     }
 

@@ -14,21 +14,27 @@ public struct DKIMKeyAnswer: Sendable {
         public var key: Result<DKIMPublicKey, DKIMKeyError>?
     }
 
+    private struct Found: Sendable {
+        var lookup: DNSLookup
+        var candidates: [Candidate]
+    }
+
+    private let found: DKIMShared<Found>
     /// The question and its answer.
-    public var lookup: DNSLookup
+    public var lookup: DNSLookup { found.value.lookup }
     /// The records, in the order of the answer.
-    public var candidates: [Candidate]
+    public var candidates: [Candidate] { found.value.candidates }
     /// Whether the answer was known from an earlier question.
     public var isFromCache = false
 
     init(_ lookup: DNSLookup, limits: DKIMLimits) {
-        self.lookup = lookup
         let records = ((try? lookup.result.get())?.records ?? []).compactMap { data -> [UInt8]? in if case .txt(let text) = data { text } else { nil } }
-        candidates = records.prefix(limits.keyRecordCount).map { octets in
+        let candidates = records.prefix(limits.keyRecordCount).map { octets in
             let record = Result { () throws(DKIMSyntaxError) in try DKIMKeyRecord(parsing: octets) }
             let key = (try? record.get()).map { record in Result { () throws(DKIMKeyError) in try DKIMPublicKey(record, limits: limits) } }
             return Candidate(text: String(decoding: octets.prefix(4096), as: UTF8.self), record: record, key: key)
         }
+        found = DKIMShared(Found(lookup: lookup, candidates: candidates))
     }
 }
 

@@ -177,25 +177,47 @@ struct DKIMTagReader {
 
     /// Names of fields between colons, in lower case. Those of ARC may be empty, and select nothing.
     func fieldNames(_ name: String, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> [String] {
+        let value = try tag(name).value
+        let text = value.utf8Span.span
         var names: [String] = []
-        var octets: [UInt8] = []
+        names.reserveCapacity(16)
         var isValid = true
-        // Octet by octet, as long lists are common: blanks are left out, letters become small.
-        func endName() throws(DKIMSyntaxError) {
-            guard names.count < limit else { throw error(.tooLarge, name) }
-            if octets.isEmpty, !allowsEmpty { isValid = false }
-            names.append(String(decoding: octets, as: UTF8.self))
-            octets.removeAll(keepingCapacity: true)
-        }
-        for octet in try tag(name).value.utf8 {
-            switch octet {
-            case UInt8(ascii: ":"): try endName()
-            case 0x41...0x5A: octets.append(octet | 0x20)
-            case 0x21...0x7E: octets.append(octet)
-            default: if !TagList.isSpace(octet) { isValid = false }
+        // Room for every name that is in use; of a longer one the rest goes elsewhere.
+        var room = InlineArray<64, UInt8>(repeating: 0)
+        var rest: [UInt8] = []
+        // The octets of the name before: those that are signed against being added come twice in a row.
+        var previous = 0..<0
+        var start = 0
+        while start <= text.count {
+            var end = start
+            var count = 0
+            // Blanks are left out wherever they are, letters become small.
+            while end < text.count, text[end] != UInt8(ascii: ":") {
+                let octet = text[end]
+                end += 1
+                guard (0x21...0x7E).contains(octet) else {
+                    if !TagList.isSpace(octet) { isValid = false }
+                    continue
+                }
+                let small = (0x41...0x5A).contains(octet) ? octet | 0x20 : octet
+                if count < 64 { room[count] = small } else { rest.append(small) }
+                count += 1
             }
+            guard names.count < limit else { throw error(.tooLarge, name) }
+            if count == 0, !allowsEmpty { isValid = false }
+            if let last = names.last, TagList.areEqual(text.extracting(previous), text.extracting(start..<end)) {
+                names.append(last)
+            } else {
+                var field = TagList.text(room.span.extracting(0..<min(count, 64))) ?? ""
+                if !rest.isEmpty {
+                    field += String(decoding: rest, as: UTF8.self)
+                    rest.removeAll()
+                }
+                names.append(field)
+            }
+            previous = start..<end
+            start = end + 1
         }
-        try endName()
         guard isValid else { throw error(.invalidValue, name) }
         return names
     }

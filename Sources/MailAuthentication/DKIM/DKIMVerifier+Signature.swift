@@ -6,44 +6,65 @@ import MailMessage
 extension DKIMVerifier {
     /// The steps of RFC 6376 §6.1 for a signature that could be read; those of ARC-Message-Signature are the same (RFC 8617 §4.1.2).
     func evaluate(
-        _ signature: DKIMSignatureHeader, at place: Int, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests, _ time: Date
+        _ shared: DKIMShared<DKIMSignatureHeader>, at place: Int, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests, _ time: Date
     ) async -> DKIMEvaluation {
-        let field = fields.header[place]
-        var evaluation = DKIMEvaluation(fieldIndex: place, fieldRange: field.range)
-        evaluation.signature = signature
-        evaluation.bodyDigest = body[signature.bodyRequirement]
-        evaluation.bodyMatches = evaluation.bodyDigest.map { $0.sha256 == signature.bodyHash }
+        var evaluation = DKIMEvaluation(fieldIndex: place, fieldRange: fields.header[place].range)
+        guard let digest = begin(&evaluation, shared, at: place, fields, body, time) else { return evaluation }
         do throws(DKIMFailure) {
-            guard signature.algorithm != .rsaSHA1 else { throw .forbiddenAlgorithm(.rsaSHA1) }
-            try check(times: signature, time)
-
-            var canonicalizer = DKIMHeaderCanonicalizer(signature.headerCanonicalization)
-            evaluation.signedFields = fields.select(signature.signedFields, except: place, into: &canonicalizer)
-            canonicalizer.append(field, cutting: signature.signatureRange, isTerminated: false)
-
-            let answer = try await key(for: signature.keyName, at: time)
+            let answer: DKIMKeyAnswer
+            let name = shared.value.keyName
+            // A key that is at hand needs nobody to wait.
+            if let known = try knownKey(for: name, at: time) { answer = known } else { answer = try await key(for: name, at: time) }
             evaluation.key = answer
-            evaluation.keyRecord = answer.candidates.lazy.compactMap { try? $0.record.get() }.first
-            let keys = try usable(answer, signature.algorithm) { record in
-                record.isStrict && signature.identityDomain != signature.domain ? .identityIsSubdomain : nil
-            }
-
-            let digest = SHA256.hash(data: canonicalizer.octets)
-            for (record, key) in keys {
-                evaluation.keyRecord = record
-                evaluation.keyBits = key.bits
-                evaluation.headerMatches = key.isValidSignature(signature.signature, for: digest)
-                if evaluation.headerMatches == true { break }
-            }
-            // RFC 6376 §3.5
-            if let length = signature.bodyLength, let digest = evaluation.bodyDigest, length > digest.canonicalOctets { throw .bodyShorterThanSigned }
-            guard evaluation.bodyMatches == true else { throw .bodyHash }
-            guard evaluation.headerMatches == true else { throw .signature }
-            evaluation.result = .pass
-            evaluation.risks = risks(of: evaluation, fields)
-            if !limits.allowsUnsignedBody, evaluation.unsignedOctets > 0 { throw .unsignedBody(evaluation.unsignedOctets) }
+            try finish(&evaluation, shared, answer, digest, fields)
         } catch { evaluation.fail(error) }
         return evaluation
+    }
+
+    /// What is done before the key is known.
+    /// - Returns: the hash of the signed fields; `nil` where the evaluation has failed.
+    private func begin(
+        _ evaluation: inout DKIMEvaluation, _ shared: DKIMShared<DKIMSignatureHeader>, at place: Int, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests,
+        _ time: Date
+    ) -> SHA256.Digest? {
+        evaluation.sharedSignature = shared
+        evaluation.bodyDigest = body[shared.value.bodyRequirement]
+        evaluation.bodyMatches = evaluation.bodyDigest.map { $0.sha256 == shared.value.bodyHash }
+        do throws(DKIMFailure) {
+            guard shared.value.algorithm != .rsaSHA1 else { throw .forbiddenAlgorithm(.rsaSHA1) }
+            try check(times: shared.value, time)
+        } catch {
+            evaluation.fail(error)
+            return nil
+        }
+        var canonicalizer = DKIMHeaderCanonicalizer(shared.value.headerCanonicalization)
+        evaluation.signedFields = fields.select(shared.value.signedFields, except: place, into: &canonicalizer)
+        canonicalizer.append(fields.header, at: place, cutting: shared.value.signatureRange, isTerminated: false)
+        return SHA256.hash(data: canonicalizer.octets)
+    }
+
+    /// What is done with what is where the key should be.
+    private func finish(
+        _ evaluation: inout DKIMEvaluation, _ shared: DKIMShared<DKIMSignatureHeader>, _ answer: DKIMKeyAnswer, _ digest: SHA256.Digest,
+        _ fields: DKIMFieldIndex
+    ) throws(DKIMFailure) {
+        evaluation.keyRecordPlace = answer.candidates.firstIndex { if case .success = $0.record { true } else { false } }
+        let keys = try usable(answer, shared.value.algorithm) { record in
+            record.isStrict && shared.value.identityDomain != shared.value.domain ? .identityIsSubdomain : nil
+        }
+        for (place, key) in keys {
+            evaluation.keyRecordPlace = place
+            evaluation.keyBits = key.bits
+            evaluation.headerMatches = key.isValidSignature(shared.value.signature, for: digest)
+            if evaluation.headerMatches == true { break }
+        }
+        // RFC 6376 §3.5
+        if let length = shared.value.bodyLength, let digest = evaluation.bodyDigest, length > digest.canonicalOctets { throw .bodyShorterThanSigned }
+        guard evaluation.bodyMatches == true else { throw .bodyHash }
+        guard evaluation.headerMatches == true else { throw .signature }
+        evaluation.result = .pass
+        evaluation.risks = risks(of: evaluation, fields)
+        if !limits.allowsUnsignedBody, evaluation.unsignedOctets > 0 { throw .unsignedBody(evaluation.unsignedOctets) }
     }
 
     private func check(times signature: DKIMSignatureHeader, _ time: Date) throws(DKIMFailure) {
@@ -54,24 +75,29 @@ extension DKIMVerifier {
         }
     }
 
-    /// Looks up what is where a key should be.
+    /// What was found before where a key should be.
+    private func knownKey(for name: DomainName?, at time: Date) throws(DKIMFailure) -> DKIMKeyAnswer? {
+        guard let name else { throw .invalidKeyName }
+        return known.isEmpty ? keyCache?.answer(for: name, at: time) : known[name] ?? keyCache?.answer(for: name, at: time)
+    }
+
+    /// Looks up what is where a key should be, unless it is known.
     func key(for name: DomainName?, at time: Date) async throws(DKIMFailure) -> DKIMKeyAnswer {
         guard let name else { throw .invalidKeyName }
-        if let answer = known[name] { return answer }
-        if let known = keyCache?.answer(for: name, at: time) { return known }
+        if let answer = try knownKey(for: name, at: time) { return answer }
         let answer = DKIMKeyAnswer(await DNSLookup(name, .txt, using: resolver), limits: limits)
         keyCache?.keep(answer, at: time)
         return answer
     }
 
-    /// The keys that may have made a signature, or why there is none: what is wrong with the record that gets furthest.
+    /// The keys that may have made a signature with their places among the candidates, or why there is none: what is wrong with the record that gets furthest.
     func usable(
         _ answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, refusal: (DKIMKeyRecord) -> DKIMFailure?
-    ) throws(DKIMFailure) -> [(DKIMKeyRecord, DKIMPublicKey)] {
+    ) throws(DKIMFailure) -> [(place: Int, key: DKIMPublicKey)] {
         if case .failure(let error) = answer.lookup.result { throw .lookup(error) }
-        var keys: [(DKIMKeyRecord, DKIMPublicKey)] = []
+        var keys: [(place: Int, key: DKIMPublicKey)] = []
         var failures: [DKIMFailure] = []
-        for candidate in answer.candidates {
+        for (place, candidate) in answer.candidates.enumerated() {
             do throws(DKIMFailure) {
                 let record: DKIMKeyRecord
                 do throws(DKIMSyntaxError) { record = try candidate.record.get() } catch { throw .keyRecord(error) }
@@ -80,7 +106,7 @@ extension DKIMVerifier {
                 guard record.isForEmail else { throw .keyNotForEmail }
                 if let failure = refusal(record) { throw failure }
                 switch candidate.key {
-                case .success(let key): keys.append((record, key))
+                case .success(let key): keys.append((place, key))
                 case .failure(let error): throw .key(error)
                 case nil: throw .key(.malformed)
                 }
@@ -97,14 +123,14 @@ extension DKIMVerifier {
     private func risks(of evaluation: DKIMEvaluation, _ fields: DKIMFieldIndex) -> [DKIMRisk] {
         var risks: [DKIMRisk] = []
         if evaluation.unsignedOctets > 0 { risks.append(.unsignedBody(octets: evaluation.unsignedOctets)) }
-        for name in Self.shownFields where fields.contains(name) {
+        for name in Self.shownFields {
             guard let signed = evaluation.signedFields.first(where: { $0.name == name }), signed.signedCount > 0 else {
-                risks.append(.unsignedField(name))
+                if fields.contains(name) { risks.append(.unsignedField(name)) }
                 continue
             }
             if signed.unsignedCount > 0 { risks.append(.addedField(name)) }
         }
-        if let bits = evaluation.keyBits, evaluation.signature?.algorithm.keyType == .rsa, bits < 2048 { risks.append(.smallKey(bits: bits)) }
+        if let bits = evaluation.keyBits, evaluation.sharedSignature?.value.algorithm.keyType == .rsa, bits < 2048 { risks.append(.smallKey(bits: bits)) }
         return risks
     }
 }

@@ -6,7 +6,7 @@ public import NIOCore
 /// The signatures of a message, read from its header section before its body comes in.
 public struct DKIMExamination: Sendable {
     enum Finding: Sendable {
-        case signature(DKIMSignatureHeader)
+        case signature(DKIMShared<DKIMSignatureHeader>)
         case failure(DKIMFailure)
     }
 
@@ -14,8 +14,10 @@ public struct DKIMExamination: Sendable {
     /// The DKIM-Signature fields, the topmost first.
     let findings: [(place: Int, finding: Finding)]
 
+    /// What the signatures need to know of the body, each at least once.
+    let requirements: [DKIMBodyRequirement]
     /// What the signatures need to know of the body.
-    public let bodyRequirements: Set<DKIMBodyRequirement>
+    public var bodyRequirements: Set<DKIMBodyRequirement> { Set(requirements) }
 
     /// Reads the signatures of a header section.
     public init(_ header: HeaderSection, limits: DKIMLimits = DKIMLimits()) { self.init(DKIMFieldIndex(header), limits: limits) }
@@ -26,11 +28,13 @@ public struct DKIMExamination: Sendable {
             guard number < limits.signatureCount else { return (place, .failure(.tooManySignatures(limit: limits.signatureCount))) }
             guard !fields.isTruncated else { return (place, .failure(.headerOverLimits)) }
             do throws(DKIMSyntaxError) {
-                return (place, .signature(try DKIMSignatureHeader(parsing: fields.header[place].rawValue.readableBytesView)))
+                let signature = try DKIMSignatureHeader(parsing: fields.header[place].rawValue.readableBytesView)
+                return (place, .signature(DKIMShared(signature)))
             } catch { return (place, .failure(.syntax(error))) }
         }
-        bodyRequirements = Set(
-            findings.compactMap { if case .signature(let signature) = $0.finding, signature.algorithm != .rsaSHA1 { signature.bodyRequirement } else { nil } })
+        requirements = findings.compactMap {
+            if case .signature(let signature) = $0.finding, signature.value.algorithm != .rsaSHA1 { signature.value.bodyRequirement } else { nil }
+        }
     }
 
     /// Whether there is no signature at all: `dkim=none`.
@@ -60,7 +64,7 @@ public struct DKIMVerifier: Sendable {
     /// - Returns: an evaluation of each DKIM-Signature field, the topmost first; none where the message is unsigned.
     public func verify(header: HeaderSection, body: ByteBuffer, at time: Date) async -> [DKIMEvaluation] {
         let examination = DKIMExamination(header, limits: limits)
-        var hasher = DKIMBodyHasher(examination.bodyRequirements)
+        var hasher = DKIMBodyHasher(examination.requirements)
         hasher.update(body)
         return await verify(examination, body: hasher.finish(), at: time)
     }
@@ -71,7 +75,7 @@ public struct DKIMVerifier: Sendable {
     public func verify(header: HeaderSection, content: any MessageContent, at time: Date) async throws -> [DKIMEvaluation] {
         let examination = DKIMExamination(header, limits: limits)
         guard !examination.isUnsigned else { return [] }
-        var hasher = DKIMBodyHasher(examination.bodyRequirements)
+        var hasher = DKIMBodyHasher(examination.requirements)
         try await hasher.update(content, from: header.range.upperBound, octets: limits.readOctets)
         return await verify(examination, body: hasher.finish(), at: time)
     }

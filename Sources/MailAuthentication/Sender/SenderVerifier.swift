@@ -47,8 +47,9 @@ public struct SenderVerifier: Sendable {
         let signatures = DKIMExamination(fields, limits: limits)
         let chain = ARCExamination(fields)
         // The body is read and hashed once for all signatures of both kinds.
-        var hasher = DKIMBodyHasher(signatures.bodyRequirements.union(chain.bodyRequirements))
-        if !signatures.bodyRequirements.isEmpty || !chain.bodyRequirements.isEmpty {
+        let requirements = signatures.requirements + chain.bodyRequirements
+        var hasher = DKIMBodyHasher(requirements)
+        if !requirements.isEmpty {
             try await hasher.update(content, from: header.range.upperBound, octets: limits.readOctets)
         }
         let body = hasher.finish()

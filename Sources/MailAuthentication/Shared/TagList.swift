@@ -28,20 +28,31 @@ public struct TagList: Sendable, Hashable {
     /// - Throws: ``TagListError`` for a pair without a name or `=`, a name or value with forbidden octets, a name that comes twice
     ///   (RFC 6376 §3.2), and too many pairs.
     public init(parsing octets: some Collection<UInt8>) throws(TagListError) {
-        let octets = Array(octets)
+        if let result = octets.withContiguousStorageIfAvailable({ octets in
+            // Safe: the octets are read while they are borrowed.
+            Result { () throws(TagListError) in try unsafe Self.read(octets.span) }
+        }) {
+            tags = try result.get()
+        } else {
+            tags = try Self.read(Array(octets).span)
+        }
+    }
+
+    private static func read(_ octets: Span<UInt8>) throws(TagListError) -> [Tag] {
         var tags: [Tag] = []
+        tags.reserveCapacity(12)
         var start = 0
         while start < octets.count {
-            let end = octets[start...].firstIndex(of: UInt8(ascii: ";")) ?? octets.count
-            if let tag = try Self.tag(octets, start..<end, isLast: end == octets.count) {
+            var end = start
+            if let tag = try tag(octets, from: start, end: &end) {
                 // The limit keeps this search short.
                 guard !tags.contains(where: { $0.name == tag.name }) else { throw TagListError(.repeatedName(tag.name), offset: start) }
-                guard tags.count < Self.tagLimit else { throw TagListError(.tooManyTags, offset: start) }
+                guard tags.count < tagLimit else { throw TagListError(.tooManyTags, offset: start) }
                 tags.append(tag)
             }
             start = end + 1
         }
-        self.tags = tags
+        return tags
     }
 
     /// Reads a list from text.
@@ -53,29 +64,80 @@ public struct TagList: Sendable, Hashable {
     /// The pair with this name.
     public func tag(_ name: String) -> Tag? { tags.first { $0.name == name } }
 
-    /// `nil` where there is nothing after the last semicolon.
-    private static func tag(_ octets: [UInt8], _ range: Range<Int>, isLast: Bool) throws(TagListError) -> Tag? {
-        guard let first = octets[range].firstIndex(where: { !isSpace($0) }) else {
-            if isLast { return nil }
-            throw TagListError(.emptyTag, offset: range.lowerBound)
+    /// Reads one pair in one look at its octets; `nil` where there is nothing after the last semicolon.
+    /// - Parameter end: where its semicolon is, or the end of the list.
+    private static func tag(_ octets: Span<UInt8>, from start: Int, end: inout Int) throws(TagListError) -> Tag? {
+        var first = start
+        while first < octets.count, isSpace(octets[first]) { first += 1 }
+        guard first < octets.count, octets[first] != semicolon else {
+            end = first
+            if first == octets.count { return nil }
+            throw TagListError(.emptyTag, offset: start)
         }
-        guard let equals = octets[range].firstIndex(of: UInt8(ascii: "=")) else { throw TagListError(.noEqualsSign, offset: first) }
+        var equals = first
+        while equals < octets.count, octets[equals] != UInt8(ascii: "="), octets[equals] != semicolon { equals += 1 }
+        guard equals < octets.count, octets[equals] != semicolon else { throw TagListError(.noEqualsSign, offset: first) }
         var nameEnd = equals
         while nameEnd > first, isSpace(octets[nameEnd - 1]) { nameEnd -= 1 }
-        let name = octets[first..<nameEnd]
-        guard let letter = name.first, isLetter(letter), name.allSatisfy({ isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "_") }) else {
+        guard nameEnd > first, isLetter(octets[first]) else { throw TagListError(.invalidName, offset: first) }
+        for index in first..<nameEnd where !isLetter(octets[index]) && !isDigit(octets[index]) && octets[index] != UInt8(ascii: "_") {
             throw TagListError(.invalidName, offset: first)
         }
-        let valueRange = equals + 1..<range.upperBound
-        for index in valueRange where !(0x21...0x7E).contains(octets[index]) && octets[index] < 0x80 && !isSpace(octets[index]) {
-            throw TagListError(.invalidValue, offset: index)
+
+        let valueStart = equals + 1
+        // The value without blanks at its ends.
+        var (textStart, textEnd) = (valueStart, valueStart)
+        var index = valueStart
+        while index < octets.count, octets[index] != semicolon {
+            // Base64 for the most part: eight octets at once, as long as none of them ends or parts anything.
+            if octets.count - index >= 8, isPlain(octets, at: index) {
+                index += 8
+                textEnd = index
+                continue
+            }
+            let octet = octets[index]
+            if octet > 0x20, octet != 0x7F {
+                textEnd = index + 1
+            } else {
+                guard isSpace(octet) else { throw TagListError(.invalidValue, offset: index) }
+                if textEnd == valueStart { textStart = index + 1 }
+            }
+            index += 1
         }
-        let trimmed = octets[valueRange].drop(while: isSpace)
-        guard let value = String(validating: trimmed[..<((trimmed.lastIndex { !isSpace($0) } ?? trimmed.startIndex - 1) + 1)], as: UTF8.self) else {
-            throw TagListError(.invalidValue, offset: valueRange.lowerBound)
+        end = index
+        guard let name = text(octets.extracting(first..<nameEnd)), let value = text(octets.extracting(textStart..<max(textStart, textEnd))) else {
+            throw TagListError(.invalidValue, offset: valueStart)
         }
-        return Tag(name: String(decoding: name, as: UTF8.self), value: value, valueRange: valueRange)
+        return Tag(name: name, value: value, valueRange: valueStart..<end)
     }
+
+    /// Whether eight octets are visible ASCII without a semicolon.
+    @inline(__always)
+    private static func isPlain(_ octets: Span<UInt8>, at index: Int) -> Bool {
+        // Safe: the caller has eight octets there, and every bit pattern is a value of the integer.
+        let word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let high = 0x80 &* ones
+        let semicolons = word ^ (UInt64(semicolon) &* ones)
+        // The highest bit of an octet is set by what is below 0x21, by DEL, by what isn't ASCII, and by a semicolon; a borrow may set
+        // it as well, and costs a closer look.
+        return (word | (word &- 0x21 &* ones) | (word &+ ones) | (semicolons &- ones)) & high == 0
+    }
+
+    /// Whether both have the same octets.
+    static func areEqual(_ first: Span<UInt8>, _ second: Span<UInt8>) -> Bool {
+        guard first.count == second.count else { return false }
+        for index in first.indices where first[index] != second[index] { return false }
+        return true
+    }
+
+    /// The octets as text; `nil` where they are no UTF-8.
+    static func text(_ octets: Span<UInt8>) -> String? {
+        guard let text = try? UTF8Span(validating: octets) else { return nil }
+        return String(copying: text)
+    }
+
+    private static let semicolon = UInt8(ascii: ";")
 
     /// SP, HTAB, CR or LF: what folding white space is made of.
     static func isSpace(_ octet: UInt8) -> Bool { octet == 0x20 || octet == 0x09 || octet == 0x0D || octet == 0x0A }

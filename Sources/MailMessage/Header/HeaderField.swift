@@ -2,7 +2,7 @@ public import NIOCore
 
 /// One header field as it stands in the message: a view, nothing is copied until it is asked for (RFC 5322 §2.2).
 public struct HeaderField: Sendable {
-    let message: ByteBuffer
+    package let message: ByteBuffer
     /// The octets of the field with its folds and its last line end, counted from the beginning of the message.
     public let range: Range<Int>
     /// The octets of the name.

@@ -16,6 +16,8 @@ package struct HeaderNameIndex: Sendable {
     private var links: [(group: Int, above: Int)] = []
     /// The groups by the hash of their name, each at the first free place from there; -1 where there is none.
     private var table: [Int]
+    /// Of this process: nobody can choose names that all come to the same place.
+    private let seed = UInt64(truncatingIfNeeded: Hasher().finalize())
 
     package init(_ header: HeaderSection) {
         self.header = header
@@ -23,6 +25,7 @@ package struct HeaderNameIndex: Sendable {
         while size < header.count * 2 { size *= 2 }
         table = Array(repeating: -1, count: size)
         links.reserveCapacity(header.count)
+        groups.reserveCapacity(min(header.count, 32))
         let octets = header.message.readableBytesUInt8Span
         for (place, entry) in header.entries.enumerated() {
             let name = octets.extracting(Int(entry.start)..<Int(entry.nameEnd))
@@ -77,19 +80,14 @@ package struct HeaderNameIndex: Sendable {
 
     /// The place in the table at which the group of a name is, or would be.
     private func slot(of name: Span<UInt8>, _ octets: Span<UInt8>) -> Int {
-        // Seeded: nobody can choose names that all come to the same place.
-        var hasher = Hasher()
-        var word: UInt64 = 0
-        for index in name.indices {
-            word = word << 8 | UInt64(name[index].asciiLowercased)
-            if index & 7 == 7 {
-                hasher.combine(word)
-                word = 0
-            }
+        var hash = seed ^ UInt64(truncatingIfNeeded: name.count)
+        var index = 0
+        while index < name.count {
+            let product = (hash ^ Self.word(name, at: index)).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+            hash = product.high ^ product.low
+            index += 8
         }
-        hasher.combine(word)
-        hasher.combine(name.count)
-        var slot = hasher.finalize() & (table.count - 1)
+        var slot = Int(truncatingIfNeeded: hash) & (table.count - 1)
         // There are at most half as many groups as places.
         while table[slot] >= 0, !isName(name, of: groups[table[slot]].first, octets) { slot = (slot + 1) & (table.count - 1) }
         return slot
@@ -99,7 +97,36 @@ package struct HeaderNameIndex: Sendable {
         let entry = header.entries[place]
         let start = Int(entry.start)
         guard Int(entry.nameEnd) - start == name.count else { return false }
-        for index in name.indices where octets[start + index].asciiLowercased != name[index].asciiLowercased { return false }
+        let other = octets.extracting(start..<start + name.count)
+        var index = 0
+        while index < name.count {
+            guard Self.word(name, at: index) == Self.word(other, at: index) else { return false }
+            index += 8
+        }
         return true
+    }
+
+    /// Eight octets in lower case, or as many as there are.
+    @inline(__always)
+    private static func word(_ octets: Span<UInt8>, at index: Int) -> UInt64 {
+        var word: UInt64 = 0
+        if octets.count - index >= 8 {
+            // Safe: the octets are there, and every bit pattern is a value of the integer.
+            word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
+        } else {
+            for place in index..<octets.count { word |= UInt64(octets[place]) &<< UInt64(8 &* (place &- index)) }
+        }
+        return word.asciiLowercased
+    }
+}
+
+extension UInt64 {
+    /// Eight octets, `A` to `Z` among them made small.
+    fileprivate var asciiLowercased: UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let low = self & (0x7F &* ones)
+        // The highest bit of an octet of the sums says whether it is `A` or above, and whether it is above `Z`.
+        let capitals = ~self & ((low &+ (0x80 - 0x41) &* ones) ^ (low &+ (0x80 - 0x5B) &* ones)) & (0x80 &* ones)
+        return self | capitals &>> 2
     }
 }

@@ -111,7 +111,21 @@ struct HeaderScan {
         if line.isTerminated, line.lineEndLength == 1 { log.note(.bareLineFeed, at: line.contentEnd) }
         if line.contentEnd - line.start > limits.headerLineOctets { log.note(.lineTooLong, at: line.start) }
         var isEightBit = false
-        for index in line.start..<line.contentEnd {
+        var next = line.start
+        while next < line.contentEnd {
+            // Most octets are none of these.
+            if line.contentEnd - next >= 8 {
+                // Safe: the octets are there, and every bit pattern is a value of the integer.
+                let word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: next, as: UInt64.self)
+                let ones: UInt64 = 0x0101_0101_0101_0101
+                let other = word ^ (0x0D &* ones)
+                if (word | (word &- ones) | (other &- ones) & ~other) & (0x80 &* ones) == 0 {
+                    next += 8
+                    continue
+                }
+            }
+            let index = next
+            next += 1
             let octet = octets[index]
             if octet == 0 { log.note(.nulOctet, at: index) }
             if octet == 0x0D { log.note(.bareCarriageReturn, at: index) }

@@ -13,7 +13,7 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         var end: UInt32
     }
 
-    let message: ByteBuffer
+    package let message: ByteBuffer
     let entries: [Entry]
     /// The octets of the section with the empty line that ends it: what IMAP's `BODY[HEADER]` gives.
     public let range: Range<Int>
@@ -62,6 +62,12 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
             nameRange: Int(entry.start)..<Int(entry.nameEnd),
             valueRange: Int(entry.valueStart)..<Int(entry.valueEnd)
         )
+    }
+
+    /// The octets of a field's name and value in ``message``.
+    package func ranges(at position: Int) -> (name: Range<Int>, value: Range<Int>) {
+        let entry = entries[position]
+        return (Int(entry.start)..<Int(entry.nameEnd), Int(entry.valueStart)..<Int(entry.valueEnd))
     }
 
     /// The first field of this name; the case of letters does not count.

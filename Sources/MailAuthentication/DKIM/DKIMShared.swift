@@ -1,0 +1,6 @@
+/// A value that is made once and passed on many times: evidence of dozens of fields is handed on by one reference.
+final class DKIMShared<Value: Sendable>: Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+}
