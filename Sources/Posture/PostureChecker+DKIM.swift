@@ -54,8 +54,8 @@ extension PostureChecker {
             ([PostureFinding(code, name, text, evidence)], nil)
         }
         if let failure = lookup.failure {
-            if failure.code == .bogus { return only(.dnssecBogus, "its key can't be had: \(failure.reason)") }
-            return isNamed ? only(.dkimUnknown, "its key can't be had: \(failure.reason)") : ([], nil)
+            if failure.code == .bogus { return only(.dnssecBogus, "gives no answer for its key: \(failure.reason)") }
+            return isNamed ? only(.dkimUnknown, "gives no answer for its key: \(failure.reason)") : ([], nil)
         }
         let texts = lookup.texts
         guard let text = texts.first else { return isNamed ? only(.dkimMissing, "has no key") : ([], nil) }
@@ -75,7 +75,7 @@ extension PostureChecker {
         } catch .tooLarge(let bits, _) {
             return only(.dkimLarge, "has an RSA key of \(bits) bits")
         } catch {
-            return only(.dkimInvalid, "\(error)")
+            return only(.dkimInvalid, "has a key that can't be used: \(error)")
         }
         var findings: [PostureFinding] = []
         func add(_ code: PostureCode, _ text: String) { findings.append(PostureFinding(code, name, text, evidence)) }

@@ -18,17 +18,17 @@ extension PostureChecker {
         for query in discovery.queries where query.domain == subject.domain {
             switch query.finding {
             case .severalRecords(let count): findings.append(finding(.dmarcSeveral, "has \(count) DMARC records"))
-            case .unusableRecord(let error): findings.append(finding(.dmarcInvalid, "\(error)"))
+            case .unusableRecord(let error): findings.append(finding(.dmarcInvalid, "has a DMARC record that can't be applied: \(error)"))
             case .record, .noRecord, .failure, .existence: break
             }
         }
         switch discovery.outcome {
         case .temporaryFailure(let error):
-            return findings + [finding(error.code == .bogus ? .dnssecBogus : .dmarcUnknown, "its DMARC record can't be had: \(error.reason)")]
+            return findings + [finding(error.code == .bogus ? .dnssecBogus : .dmarcUnknown, "gives no answer for its DMARC record: \(error.reason)")]
         case .noPolicy:
             guard findings.isEmpty else { return findings }
             return [finding(subject.isWithoutMail ? .dmarcNotClosed : .dmarcMissing, "has no DMARC record")]
-        case .inapplicable(let record, _): return findings + [finding(.dmarcInvalid, record.notes.last ?? "has a DMARC record that can't be applied")]
+        case .inapplicable(let record, _): return findings + [finding(.dmarcInvalid, record.notes.last.map { "has a DMARC record that can't be applied: \($0)" } ?? "has a DMARC record that can't be applied")]
         case .policy(let record, let owner):
             if owner != subject.domain { findings.append(finding(.dmarcInherited, "has no DMARC record of its own; that of \(owner.ascii) applies")) }
             findings += policy(record, discovery.requested?.policy ?? record.policy, subject, evidence, isOwn: owner == subject.domain)
@@ -90,7 +90,7 @@ extension PostureChecker {
                 return PostureFinding(
                     .dmarcReportsRefused, name, "has reports sent to \(destination.uri), and \(domain) hasn't agreed", proof,
                     advice: "Have “v=DMARC1” published at \(owner.ascii)._report._dmarc.\(domain), or send reports to an address of your own.")
-            case .temporaryError: return PostureFinding(.dmarcUnknown, name, "whether \(destination.uri) agrees to reports can't be had", proof)
+            case .temporaryError: return PostureFinding(.dmarcUnknown, name, "gets no answer whether \(destination.uri) agrees to reports", proof)
             case .malformed, .unsupportedScheme:
                 return PostureFinding(.dmarcReportsUnusable, name, "has reports sent to “\(destination.uri)”, which can't be used", proof)
             }
@@ -110,13 +110,13 @@ extension PostureChecker {
         switch found.outcome {
         case .none: return [finding(.bimiNone, "has no logo")]
         case .several(let count): return [finding(.bimiSeveral, "has \(count) logo records")]
-        case .invalid(let error): return [finding(.bimiInvalid, "\(error)")]
-        case .temporary(let error): return [finding(error.code == .bogus ? .dnssecBogus : .bimiUnknown, "its logo record can't be had: \(error.reason)")]
+        case .invalid(let error): return [finding(.bimiInvalid, "has a logo record that can't be used: \(error)")]
+        case .temporary(let error): return [finding(error.code == .bogus ? .dnssecBogus : .bimiUnknown, "gives no answer for its logo record: \(error.reason)")]
         case .record(let read): record = read
         }
         guard !record.isDeclination else { return [finding(.bimiDeclined, "says that it has no logo")] }
         var findings: [PostureFinding] = []
-        if let refusal = await precondition(discovery, organization).refusal { findings.append(finding(.bimiPolicy, "\(refusal)")) }
+        if let refusal = await precondition(discovery, organization).refusal { findings.append(finding(.bimiPolicy, "gets no logo shown: \(refusal)")) }
         if record.evidenceLocation == nil { findings.append(finding(.bimiNoEvidence, "has a logo without a mark certificate")) }
         guard let location = record.location else { return findings }
         guard let fetcher = probes.indicator else { return findings + [finding(.bimiUnchecked, "has a logo at \(location); it wasn't fetched")] }

@@ -21,7 +21,7 @@ extension PostureChecker {
         case .several(let count): return only(.mtastsSeveral, "has \(count) MTA-STS records, which counts as none")
         case .invalid(let reason): return only(.mtastsInvalid, "has an MTA-STS record that counts as none: \(reason)")
         case .failed(let error):
-            return only(error.code == .bogus ? .dnssecBogus : .mtastsUnknown, "its MTA-STS record can't be had: \(error.reason)")
+            return only(error.code == .bogus ? .dnssecBogus : .mtastsUnknown, "gives no answer for its MTA-STS record: \(error.reason)")
         case .record: break
         }
         guard let fetcher = probes.policy else {
@@ -36,7 +36,7 @@ extension PostureChecker {
             return PolicyState(policy: policy, findings: judge(policy, subject, fetched))
         } catch {
             return PolicyState(
-                findings: [PostureFinding(.mtastsFetch, name, "its policy can't be had: \(error.reason)", evidence + [.init(.https, uri, error.reason)])])
+                findings: [PostureFinding(.mtastsFetch, name, "serves no policy that counts: \(error.reason)", evidence + [.init(.https, uri, error.reason)])])
         }
     }
 
@@ -69,7 +69,7 @@ extension PostureChecker {
         let name = subject.domain.ascii
         let evidence = PostureFinding.Evidence.of(lookup)
         if let failure = lookup.failure {
-            return [PostureFinding(failure.code == .bogus ? .dnssecBogus : .tlsrptUnknown, name, "its TLSRPT record can't be had: \(failure.reason)", evidence)]
+            return [PostureFinding(failure.code == .bogus ? .dnssecBogus : .tlsrptUnknown, name, "gives no answer for its TLSRPT record: \(failure.reason)", evidence)]
         }
         do {
             guard let record = try TLSRPTRecord.choose(lookup.texts) else {

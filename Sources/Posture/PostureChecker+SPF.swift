@@ -14,7 +14,7 @@ extension PostureChecker {
             findings.append(PostureFinding(.spfOldType, name, "has a record of the type SPF", [.init(oldLookup)]))
         }
         if let failure = lookup.failure {
-            return [PostureFinding(failure.code == .bogus ? .dnssecBogus : .spfUnknown, name, "its SPF record can't be had: \(failure.reason)", evidence)]
+            return [PostureFinding(failure.code == .bogus ? .dnssecBogus : .spfUnknown, name, "gives no answer for its SPF record: \(failure.reason)", evidence)]
         }
         let records = lookup.texts.filter(SPFRecord.isSPF)
         guard let first = records.first else {
@@ -26,14 +26,14 @@ extension PostureChecker {
         do {
             record = try SPFRecord(parsing: first)
         } catch {
-            return findings + [PostureFinding(.spfInvalid, name, "\(error)", evidence)]
+            return findings + [PostureFinding(.spfInvalid, name, "has an SPF record that can't be read: \(error)", evidence)]
         }
         var survey = PostureSPFSurvey(resolver: resolver)
         await survey.walk(record, of: subject.domain, path: [subject.domain])
         let all = evidence + survey.lookups.map(PostureFinding.Evidence.init)
         findings += survey.findings(name, all)
         findings += closing(record, survey, subject, evidence)
-        if survey.failure != nil { findings.append(PostureFinding(.spfUnknown, name, "a part of its SPF record can't be had", all)) }
+        if survey.failure != nil { findings.append(PostureFinding(.spfUnknown, name, "gives no answer for a part of its SPF record", all)) }
         if !findings.contains(where: { $0.severity > .info }) {
             let count = survey.count == 1 ? "1 look-up" : "\(survey.count) look-ups"
             findings.insert(PostureFinding(.spfGood, name, "allows what it names and nobody else, with \(count)", evidence), at: 0)
@@ -165,20 +165,20 @@ struct PostureSPFSurvey {
         var findings: [PostureFinding] = []
         func add(_ code: PostureCode, _ text: String) { findings.append(PostureFinding(code, name, text, evidence)) }
         if count > 10 {
-            add(.spfLookups, "its SPF record needs \(count > Self.limit ? "more than \(Self.limit)" : "\(count)") look-ups, and 10 are allowed")
+            add(.spfLookups, "needs \(count > Self.limit ? "more than \(Self.limit)" : "\(count)") look-ups for its SPF record, and 10 are allowed")
         } else if count > 8 {
-            add(.spfNearLimit, "its SPF record needs \(count) look-ups of 10")
+            add(.spfNearLimit, "needs \(count) look-ups of 10 for its SPF record")
         }
         if voids.count > 2 {
-            add(.spfVoids, "its SPF record has \(voids.count) names without anything: \(voids.joined(separator: ", "))")
+            add(.spfVoids, "has \(voids.count) names without anything in its SPF record: \(voids.joined(separator: ", "))")
         } else if !voids.isEmpty {
-            add(.spfVoid, "its SPF record has names without anything: \(voids.joined(separator: ", "))")
+            add(.spfVoid, "has names without anything in its SPF record: \(voids.joined(separator: ", "))")
         }
-        if !missing.isEmpty { add(.spfIncludeMissing, "its SPF record includes what isn't there or is broken: \(missing.joined(separator: ", "))") }
-        if !ptr.isEmpty { add(.spfPtr, "its SPF record uses “\(ptr.joined(separator: "”, “"))”") }
-        if !broad.isEmpty { add(.spfBroad, "its SPF record allows \(broad.joined(separator: ", "))") }
-        if !ignored.isEmpty { add(.spfIgnored, "its SPF record has “\(ignored.joined(separator: " "))” behind “all”") }
-        if usesNames { add(.spfNames, "its SPF record names hosts or other records") }
+        if !missing.isEmpty { add(.spfIncludeMissing, "includes in its SPF record what isn't there or is broken: \(missing.joined(separator: ", "))") }
+        if !ptr.isEmpty { add(.spfPtr, "uses “\(ptr.joined(separator: "”, “"))” in its SPF record") }
+        if !broad.isEmpty { add(.spfBroad, "allows very large networks in its SPF record: \(broad.joined(separator: ", "))") }
+        if !ignored.isEmpty { add(.spfIgnored, "has “\(ignored.joined(separator: " "))” behind “all” in its SPF record") }
+        if usesNames { add(.spfNames, "names hosts or other records in its SPF record, not addresses only") }
         return findings
     }
 }

@@ -82,7 +82,7 @@ extension PostureChecker {
         case .fail:
             let names = evaluation.claimed.map(\.ascii).joined(separator: ", ")
             return [PostureFinding(.reverseMismatch, address, "says that it is \(names), which has other addresses", evidence)]
-        case .temperror: return [PostureFinding(.reverseUnknown, address, "its name can't be had: \(evaluation.problem ?? "")", evidence)]
+        case .temperror: return [PostureFinding(.reverseUnknown, address, "gives no answer for its name: \(evaluation.problem ?? "")", evidence)]
         }
     }
 
@@ -119,7 +119,7 @@ extension PostureChecker {
         let isSecure = subject.exchange.lookup.answer?.security == .secure
         let hasDANE = isSecure && servers.allSatisfy { $0.dane.outcome == .authenticate }
         let hasPolicy = policy.policy?.mode == .enforce || policy.isUnchecked
-        let ways = (hasDANE ? ["DANE"] : []) + (hasPolicy ? ["MTA-STS"] : [])
+        let ways = (hasDANE ? ["DANE"] : []) + (hasPolicy ? [policy.isUnchecked ? "MTA-STS (if its policy is in force)" : "MTA-STS"] : [])
         guard !ways.isEmpty else {
             return PostureFinding(
                 .transportUnprotected, subject.domain.ascii, "has neither DANE for all its mail servers nor an MTA-STS policy that is enforced")

@@ -33,7 +33,7 @@ extension PostureChecker {
             }
             if let failure = found.failure {
                 let code: PostureCode = failure.code == .bogus ? .dnssecBogus : .caaUnknown
-                findings.append(PostureFinding(code, found.name.ascii, "its CAA records can't be had: \(failure.reason)", PostureFinding.Evidence.of(found)))
+                findings.append(PostureFinding(code, found.name.ascii, "gives no answer for its CAA records: \(failure.reason)", PostureFinding.Evidence.of(found)))
             } else if owners.insert(found.name).inserted {
                 findings += judge(found)
             }
@@ -87,7 +87,7 @@ extension PostureChecker {
         let evidence = labels.compactMap { lookups[$0].map(PostureFinding.Evidence.init) }
         if let failure = lookups.values.compactMap(\.failure).first {
             let code: PostureCode = failure.code == .bogus ? .dnssecBogus : .clientsUnknown
-            return [PostureFinding(code, name, "its SRV records can't be had: \(failure.reason)", evidence)]
+            return [PostureFinding(code, name, "gives no answer for its SRV records: \(failure.reason)", evidence)]
         }
         func service(_ label: String) -> Service {
             let targets = (lookups[label]?.answer?.records ?? []).compactMap { record in

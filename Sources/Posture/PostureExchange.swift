@@ -38,7 +38,7 @@ struct PostureExchange: Sendable {
         let answer: DNSAnswer
         switch lookup.result {
         case .failure(let error):
-            exchange.add(error.code == .bogus ? .dnssecBogus : .domainUnknown, domain.ascii, "its MX records can't be had: \(error.reason)")
+            exchange.add(error.code == .bogus ? .dnssecBogus : .domainUnknown, domain.ascii, "gives no answer for its MX records: \(error.reason)")
             return exchange
         case .success(let found): answer = found
         }
@@ -121,9 +121,9 @@ struct PostureExchange: Sendable {
         }
         let failures = host.lookups.compactMap(\.failure)
         if let failure = failures.first(where: { $0.code == .bogus }) {
-            add(.dnssecBogus, name, "its addresses can't be had: \(failure.reason)", evidence)
+            add(.dnssecBogus, name, "gives no answer for its addresses: \(failure.reason)", evidence)
         } else if !failures.isEmpty {
-            add(.mxUnknown, name, "its \(failures.map { $0.type.description }.joined(separator: " and ")) records can't be had", evidence)
+            add(.mxUnknown, name, "gives no answer for its \(failures.map { $0.type.description }.joined(separator: " and ")) records", evidence)
         }
         guard !host.addresses.isEmpty else {
             if failures.isEmpty { add(.mxNoAddress, name, "has no address", evidence) }

@@ -17,9 +17,10 @@ import Testing
                 hostname: mail.kartapuce.test
                 domains: [kartapuce.test, unused.test]
                 dataFolder: \(folder)/data
-                \(dns)
+                certificate: {certificate: server.pem, key: server-key.pem}
+
                 """
-            var configuration = try Configuration(yaml: yaml, folder: folder)
+            var configuration = try Configuration(yaml: yaml + dns + "\n", folder: folder)
             let authority = try LinkAuthority.create()
             let files = try authority.issueServer(hosts: ["mail.kartapuce.test"]).write(folder: "\(folder)/server", name: "server")
             configuration.certificate = .init(certificate: files.certificate, key: files.key)
@@ -77,7 +78,7 @@ import Testing
     }
 
     @Test func whatIsNotKnownIsSaidAndNotInvented() async throws {
-        try await Self.withConfiguration("dns: {exchangers: [mx1.kartapuce.test]}\nroles: [store]") { configuration in
+        try await Self.withConfiguration("dns: {exchangers: [mx1.kartapuce.test]}\nroles: []\nmilter: {listen: [\"inet:127.0.0.1:8891\"]}") { configuration in
             let plan = try DNSRecordPlan(for: try DomainName(Self.domain), configuration)
             for words in ["addresses of mx1.kartapuce.test", "dns.senders", "dns.reports", "dns.certificateAuthorities", "run this on that host"] {
                 #expect(plan.gaps.contains { $0.contains(words) }, "\(words): \(plan.gaps)")

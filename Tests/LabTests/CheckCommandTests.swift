@@ -1,7 +1,8 @@
 import Foundation
-import Lab
 import MailTesting
 import Testing
+
+@testable import Lab
 
 /// `postern check` and `postern dns` as an operator's scripts see them.
 @Suite struct CheckCommandTests {
@@ -92,8 +93,12 @@ import Testing
         let yaml = """
             hostname: mail.kartapuce.test
             domains: [kartapuce.test]
+            roles: []
+            milter: {listen: ["inet:127.0.0.1:8891"]}
             dataFolder: \(folder)/data
             dns:
+              exchangers: [mail.kartapuce.test]
+              senders: [203.0.113.25]
               addresses: {mail.kartapuce.test: [203.0.113.25]}
               reports: reports@kartapuce.test
 

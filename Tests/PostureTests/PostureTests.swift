@@ -54,9 +54,9 @@ struct PostureTests {
                 "t2": "_25._tcp.mx3.kartapuce.test. TLSA 3 1 1 \(SampleZone.digest("6"))",
                 "mx2.ptr": "2.100.51.198.in-addr.arpa. PTR mx3.kartapuce.test.",
             ], [.mxAlias]),
-        Fault("a server without an address", ["mx2.a": "", "mx2.aaaa": ""], [.mxNoAddress, .mxSameNetwork, .daneUnknown, .transportUnprotected]),
+        Fault("a server without an address", ["mx2.a": "", "mx2.aaaa": ""], [.mxNoAddress, .mxSameNetwork, .daneUnknown]),
         Fault("a private address", ["x": "mx1.kartapuce.test. A 10.0.0.1", "p": "1.0.0.10.in-addr.arpa. PTR mx1.kartapuce.test."], [.mxPrivateAddress]),
-        Fault("an address in MX", ["mx2": "kartapuce.test. MX 20 198.51.100.2."], [.mxLiteral, .mxSameNetwork, .daneUnknown, .transportUnprotected]),
+        Fault("an address in MX", ["mx2": "kartapuce.test. MX 20 198.51.100.2."], [.mxLiteral, .mxSameNetwork, .daneUnknown]),
         Fault(
             "one network",
             [
@@ -136,7 +136,7 @@ struct PostureTests {
         Fault("no key of the type", dkim("v=DKIM1; k=ed25519; p=AAAA"), [.dkimInvalid, .dkimEd25519Only]),
         Fault("512 bits", dkim("v=DKIM1; p=\(SampleKeys.rsa512)"), [.dkimSmall, .dkimEd25519Only]),
         Fault("1024 bits", dkim("v=DKIM1; p=\(SampleKeys.rsa1024)"), [.dkimWeak]),
-        Fault("8192 bits", dkim("v=DKIM1; p=\(SampleKeys.rsa8192)"), [.dkimLarge]),
+        Fault("8192 bits", dkim("v=DKIM1; p=\(SampleKeys.rsa8192)"), [.dkimLarge, .dkimEd25519Only]),
         Fault("SHA-1 only", dkim("v=DKIM1; h=sha1; p=\(SampleKeys.rsa2048)"), [.dkimSha1]),
         Fault("in test", dkim("v=DKIM1; t=y; p=\(SampleKeys.rsa2048)"), [.dkimTesting]),
         Fault("not for mail", dkim("v=DKIM1; s=chat; p=\(SampleKeys.rsa2048)"), [.dkimService]),
