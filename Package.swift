@@ -118,7 +118,7 @@ let package = Package(
         .target(
             name: "Lab",
             dependencies: [
-                "MailMessage", "TransportSecurity", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging,
+                "MailMessage", "DNS", "TransportSecurity", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging,
             ]
         ),
         // Level 5

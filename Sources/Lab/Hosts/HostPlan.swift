@@ -66,7 +66,7 @@ struct HostPlan: Sendable {
                 address: plan.mail,
                 insideAddress: plan.mailInside,
                 in: plan,
-                listeners: [("smtp", 25), link, control],
+                listeners: [("smtp", 25), ("policy", 443), link, control],
                 peers: [("store", true, false)],
                 hasPublicCertificate: true
             ),
@@ -169,6 +169,7 @@ struct HostPlan: Sendable {
         // The relay fetches policies of MTA-STS, and in the laboratory everybody's addresses are special ones.
         if role == "relay" { lines.append("web: {authorities: \(authorityFile), specialNetworks: [\(plan.networks.joined(separator: ", "))]}") }
         lines += settings
+        if role == "mx" { lines.append("mtaSTS: {mode: enforce}") }
         if role == "store" { lines.append("reports: {organization: Kartapuce}") }
         lines += [
             // Waits of seconds instead of minutes: somebody is watching.

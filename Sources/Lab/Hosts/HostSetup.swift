@@ -20,7 +20,7 @@ struct HostSetup: Sendable {
     /// The certificate of Kartapuce's edge, by the authority that everybody trusts.
     static func edgesCertificate(by authority: PublicAuthority, plan: AddressPlan) async throws -> PublicAuthority.Issued {
         let host = "mail.\(LabNames.domain)"
-        return try await authority.issue(host: host, names: [host], addresses: [plan.mail])
+        return try await authority.issue(host: host, names: [host, "mta-sts.\(LabNames.domain)"], addresses: [plan.mail])
     }
 
     private var pkiFolder: String { "\(folder)/pki" }

@@ -1,3 +1,7 @@
+import DNS
+import Gateway
+import TransportSecurity
+
 /// The zones of the laboratory's small internet, from a root of its own down to the organisations, signed with DNSSEC.
 ///
 /// - `.`, `test.`, `kartapuce.test.` and `gmail.test.`: each signed, each vouched for by a DS record of its parent; the root's key is the trust anchor.
@@ -63,6 +67,10 @@ struct SignedZones: Sendable {
             "@ IN MX 10 mail",
             "@ IN TXT \"v=spf1 ip4:\(plan.smtp) -all\"",
             "_dmarc IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@kartapuce.test\"",
+            "_smtp._tls IN TXT \"v=TLSRPTv1; rua=mailto:dmarc-reports@kartapuce.test\"",
+            "mta-sts IN A \(plan.mail)",
+            "_submissions._tcp IN SRV 0 1 465 msa",
+            "_imaps._tcp IN SRV 0 1 993 imap",
             "mail IN A \(plan.mail)",
             "smtp IN A \(plan.smtp)",
             "nsresolve IN A \(plan.nsresolve)",
@@ -71,7 +79,19 @@ struct SignedZones: Sendable {
             "imap IN A \(plan.imap)",
             "webmail IN A \(plan.webmail)",
         ] + ["mail", "smtp", "msa", "internalsmtp", "imap", "webmail"].map { "\($0) IN TXT \"v=spf1 a -all\"" } + signingRecords
-            + (edgesKeyDigest.map { ["_25._tcp.mail IN TLSA 3 1 1 \($0)"] } ?? [])
+            + (edgesKeyDigest.map { ["_25._tcp.mail IN TLSA 3 1 1 \($0)"] } ?? []) + policyRecords
+    }
+
+    /// The record of MTA-STS names the edition of the policy that the host `mail` serves.
+    private var policyRecords: [String] {
+        guard let domain = try? DomainName(LabNames.domain) else { return [] }
+        var edge = Configuration()
+        edge.hostname = "mail.\(LabNames.domain)"
+        edge.roles = [.mx]
+        edge.domains = [domain]
+        edge.mtaSTS = .init()
+        edge.mtaSTS?.mode = .enforce
+        return MTASTSHosting(edge).record(for: domain).map { ["_mta-sts IN TXT \"\($0)\""] } ?? []
     }
 
     private var gmailRecords: [String] {

@@ -93,6 +93,7 @@ public enum Topology {
         var plan = ZonePlan()
         plan.linkPort = LabNames.linkPort
         plan.controlPort = LabNames.controlPort
+        plan.hasPolicies = true
         for host in hosts where host.role != .administration || !servedOnly {
             // Of the internet, those that have something to offer.
             if host.role == .internet, host.name != "provider", host.name != "nameservers" { continue }
