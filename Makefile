@@ -14,7 +14,7 @@ ONLY ?=
 BENCH_SECONDS ?= 4
 BENCH_RUNS ?= 3
 
-.PHONY: help install run test test-tsan conformance interop faults fuzz zones bench format lint arrows clean
+.PHONY: help install run test test-tsan conformance interop faults fuzz zones attacks bench format lint arrows clean
 
 help:
 	@echo "make run            build, bring up Kartapuce, send the use case, stay up until Ctrl-C (ONCE=1: end after it;"
@@ -27,6 +27,7 @@ help:
 	@echo "make test-tsan      every test that needs no further process under the thread sanitizer (about an hour)"
 	@echo "make bench          measure Postern beside Postfix and Dovecot, into bench.json (ONLY=relay,accept BENCH_SECONDS=4 BENCH_RUNS=3)"
 	@echo "make zones          try every flow between the zones, and the systemd units' restrictions, only"
+	@echo "make attacks        play attacks on the way to the provider, with and without DANE and MTA-STS (ONLY=expired/dane)"
 	@echo "make format | lint  write | check the sources' format;  make arrows: check which target uses which"
 	@echo "make clean          remove what was built"
 
@@ -83,6 +84,11 @@ bench:
 zones: install
 	@$(SWIFT) build --build-tests
 	@POSTERN_ZONES=1 $(SWIFT) test --skip-build --no-parallel --filter 'Zone|SystemdUnit'
+
+attacks: install
+	@echo "Building postern (release); the first time takes some minutes"
+	@$(SWIFT) build $(RELEASE) --product postern
+	@exec "$$($(SWIFT) build $(RELEASE) --show-bin-path)/postern" lab attacks $(addprefix --only ,$(ONLY))
 
 format:
 	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)

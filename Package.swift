@@ -110,13 +110,16 @@ let package = Package(
         .target(
             name: "Portal",
             dependencies: [
-                "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailTransport", "Gateway", nioCore, nioPosix, nioSSL, crypto, logging, lifecycle,
+                "MailMessage", "DNS", "SMTP", "IMAP", "SASL", "MailAuthentication", "MailTransport", "Gateway", nioCore, nioPosix, nioSSL, crypto, logging,
+                lifecycle,
                 unixSignals, hummingbird, httpTypes,
             ]
         ),
         .target(
             name: "Lab",
-            dependencies: ["MailMessage", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging]
+            dependencies: [
+                "MailMessage", "TransportSecurity", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging,
+            ]
         ),
         // Level 5
         .executableTarget(

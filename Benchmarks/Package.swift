@@ -24,9 +24,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
     ],
     targets: [
+        // The client that resumes sessions; NIOSSL can't.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .executableTarget(
             name: "bench",
             dependencies: [
+                "COpenSSL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -41,7 +44,7 @@ let package = Package(
                 .product(name: "SMTP", package: "postern"),
             ],
             swiftSettings: house
-        )
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -11,7 +11,7 @@ lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl is
 # What the tests of faults need: a compiler for the library of failing calls, file systems and namespaces, a packet filter.
 fault_packages=(gcc libc6-dev e2fsprogs mount util-linux iproute2 nftables)
 # What the benchmarks measure beside Postern.
-bench_packages=(postfix dovecot-imapd openssl unbound python3)
+bench_packages=(postfix dovecot-imapd openssl libssl-dev unbound python3)
 
 case "${1:-all}" in
     all) wanted=("${build_packages[@]}" "${lab_packages[@]}" "${fault_packages[@]}") ;;

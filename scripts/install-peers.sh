@@ -14,7 +14,7 @@ mkdir -p "$folder"
 cmp --quiet "$(dirname "$0")/run-peer.sh" "$folder/run" || install -m 755 "$(dirname "$0")/run-peer.sh" "$folder/run"
 
 layers=("$@")
-[ "${#layers[@]}" -gt 0 ] || layers=(python exim opensmtpd dovecot clients authentication authority)
+[ "${#layers[@]}" -gt 0 ] || layers=(python exim opensmtpd dovecot clients authentication authority scanners)
 packages_of() {
     case "$1" in
         exim) echo exim4-daemon-heavy ;;
@@ -22,6 +22,8 @@ packages_of() {
         dovecot) echo dovecot-imapd dovecot-lmtpd ;;
         # A certificate authority for tests, and a name server that takes updates.
         authority) echo pebble knot ;;
+        # Programs that look for weaknesses of TLS servers.
+        scanners) echo testssl.sh sslscan ;;
         clients) echo mutt msmtp fetchmail thunderbird libnss3-tools ;;
         # Sender authentication, by others: a milter that signs and verifies, and the two libraries in Perl.
         authentication) echo opendkim libmail-dkim-perl libmail-spf-perl ;;

@@ -24,6 +24,10 @@ public actor Kartapuce {
         public var neighbours: [Neighbour] = []
         /// Routes of the relay, each as it is written in its `postern.yaml`.
         public var relayRoutes: [String] = []
+        /// Further lines of the relay's `postern.yaml`.
+        var relaySettings: [String] = []
+        /// Attacks that are to be played, each on a domain of the provider's for it alone; on loopback only.
+        var attacks: [AttackCase] = []
 
         public init(
             binary: String, plan: AddressPlan = .init(), inNamespaces: Bool = false, units: PlayedUnits? = nil, folder: String? = nil, keepsFolder: Bool = false
@@ -51,12 +55,14 @@ public actor Kartapuce {
     /// Everything that the laboratory writes is below this folder.
     public nonisolated let folder: String
     public nonisolated let provider: MailProvider
+    /// The web server with the provider's policy of MTA-STS.
+    nonisolated let policyHost: PolicyHost
     /// The hosts, in the order in which they were started.
     public nonisolated let hosts: [PosternHost]
     /// The authority of the certificates that mail clients see (PEM).
     public nonisolated var authorityFile: String { authority.certificateFile }
     nonisolated let authority: PublicAuthority
-    private let servers: NameServers
+    nonisolated let servers: NameServers
     /// The namespaces; `nil` on loopback.
     private let world: NamespaceWorld?
     private let keepsFolder: Bool
@@ -66,6 +72,7 @@ public actor Kartapuce {
         binary: String,
         folder: String,
         provider: MailProvider,
+        policyHost: PolicyHost,
         hosts: [PosternHost],
         authority: PublicAuthority,
         servers: NameServers,
@@ -76,6 +83,7 @@ public actor Kartapuce {
         self.binary = binary
         self.folder = folder
         self.provider = provider
+        self.policyHost = policyHost
         self.hosts = hosts
         self.authority = authority
         self.servers = servers
@@ -109,15 +117,32 @@ public actor Kartapuce {
         do {
             report("DNS: signing the zones; starting the name servers and the validating resolver at \(options.plan.nsresolve)")
             let signingRecords = try await HostSetup.makeSigningKeys(binary: options.binary, folder: folder)
-            let servers = try await NameServers(
-                plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours, signingRecords: signingRecords, units: options.units)
-            started.append { await servers.stop() }
             let authority = try await PublicAuthority(folder: "\(folder)/public-authority")
-            report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider)")
-            let provider = try await MailProvider(plan: options.plan, folder: "\(folder)/provider", authority: authority)
+            let providersCertificate = try await MailProvider.certificate(
+                by: authority, plan: options.plan, furtherNames: options.attacks.flatMap(\.certificateNames))
+            let edgesCertificate = try await HostSetup.edgesCertificate(by: authority, plan: options.plan)
+            let servers = try await NameServers(
+                plan: options.plan, folder: "\(folder)/dns", neighbours: options.neighbours, signingRecords: signingRecords,
+                providersKeyDigest: try providersCertificate.keyDigest(), edgesKeyDigest: try edgesCertificate.keyDigest(), units: options.units,
+                attacks: options.attacks)
+            started.append { await servers.stop() }
+            report("Provider: starting Postfix as \(LabNames.providerHost) at \(options.plan.provider), and the host of its policy of MTA-STS")
+            let provider = try await MailProvider(
+                plan: options.plan, folder: "\(folder)/provider", authority: authority, certificate: providersCertificate,
+                attacks: options.attacks)
             started.append { await provider.stop() }
             try await provider.start()
-            let hosts = try await HostSetup(options: options, folder: folder, authority: authority, zones: servers.zones).make(report: report)
+            let policyHost = try PolicyHost(name: "policy-host", address: options.plan.policyHost, plan: options.plan, folder: "\(folder)/policy-host")
+            started.append { await policyHost.stop() }
+            let policyName = "mta-sts.\(LabNames.providerDomain)"
+            try await policyHost.publish(
+                .init(
+                    policy: PolicyHost.policy(exchangers: [LabNames.providerHost]),
+                    certificate: try await authority.issue(host: policyName, names: [policyName], addresses: [])), at: policyName)
+            try await policyHost.start()
+            let hosts = try await HostSetup(
+                options: options, folder: folder, authority: authority, edgesCertificate: edgesCertificate, zones: servers.zones
+            ).make(report: report)
             for host in hosts {
                 report("Kartapuce: starting \(host.plan.hostname) (\(host.plan.role)) at \(host.plan.address)")
                 started.append { await host.stop() }
@@ -129,6 +154,7 @@ public actor Kartapuce {
                 binary: options.binary,
                 folder: folder,
                 provider: provider,
+                policyHost: policyHost,
                 hosts: hosts,
                 authority: authority,
                 servers: servers,
@@ -164,9 +190,10 @@ public actor Kartapuce {
 
     /// Stops everything in reverse order, and removes the folder unless it shall stay.
     public func stop() async {
-        let (hosts, provider, servers, world) = (hosts, provider, servers, world)
+        let (hosts, provider, policyHost, servers, world) = (hosts, provider, policyHost, servers, world)
         await uncancelled {
             for host in hosts.reversed() { await host.stop() }
+            await policyHost.stop()
             await provider.stop()
             await servers.stop()
             await world?.stop()

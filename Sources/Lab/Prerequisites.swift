@@ -5,7 +5,7 @@ struct Prerequisites: Sendable {
     let plan: AddressPlan
 
     private static let programs = [
-        "nsd", "unbound", "ldns-keygen", "ldns-signzone", "dig", "postfix", "unshare", "openssl", "curl", "chown", "id",
+        "nsd", "unbound", "ldns-keygen", "ldns-signzone", "dig", "postfix", "unshare", "openssl", "curl", "python3", "chown", "id",
     ]
 
     /// - Throws: ``LabError`` that names everything that is missing.
@@ -25,7 +25,7 @@ struct Prerequisites: Sendable {
             )
         }
         guard plan.namespaces == nil else { return }
-        for (address, port) in [(plan.nsresolve, 53), (plan.provider, 25), (plan.mail, 25), (plan.imap, 993)]
+        for (address, port) in [(plan.nsresolve, 53), (plan.provider, 25), (plan.policyHost, 443), (plan.mail, 25), (plan.imap, 993)]
         where await Waiting.accepts(address: address, port: port) {
             throw LabError(
                 .missingPrerequisite,

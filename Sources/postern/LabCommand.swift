@@ -8,8 +8,35 @@ struct LabCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
         abstract: "Bring up Kartapuce, a whole mail infrastructure with a small internet, on this machine.",
-        subcommands: [LabRunCommand.self]
+        subcommands: [LabRunCommand.self, LabAttacksCommand.self]
     )
+}
+
+/// Work with a laboratory, which has to be stopped in good order whatever ends it.
+enum LabTask {
+    /// Works until the end or until Ctrl-C.
+    /// - Returns: `nil` where the work was cancelled or the laboratory failed; why is said.
+    static func run<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value? {
+        let work = Task { try await body() }
+        let signals = [SIGINT, SIGTERM].map { number in
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                FileHandle.standardError.write(Data("Stopping Kartapuce\n".utf8))
+                work.cancel()
+            }
+            source.resume()
+            return source
+        }
+        defer { for source in signals { source.cancel() } }
+        do {
+            return try await work.value
+        } catch is CancellationError {
+            return nil
+        } catch let error as LabError {
+            FileHandle.standardError.write(Data("postern lab: \(error)\n".utf8))
+            return nil
+        }
+    }
 }
 
 /// `postern lab run`.
@@ -39,27 +66,8 @@ struct LabRunCommand: AsyncParsableCommand {
     func run() async throws {
         // A pipe or a file gets the lines as they come, too.
         let report: @Sendable (String) -> Void = { FileHandle.standardOutput.write(Data("\($0)\n".utf8)) }
-        let work = Task { try await runLab(report: report) }
-        let signals = [SIGINT, SIGTERM].map { number in
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                report("Stopping Kartapuce")
-                work.cancel()
-            }
-            source.resume()
-            return source
-        }
-        defer { for source in signals { source.cancel() } }
-        let succeeded: Bool
-        do {
-            succeeded = try await work.value
-        } catch is CancellationError {
-            succeeded = false
-        } catch let error as LabError {
-            FileHandle.standardError.write(Data("postern lab: \(error)\n".utf8))
-            succeeded = false
-        }
-        if !succeeded { throw ExitCode(1) }
+        let succeeded = try await LabTask.run { try await runLab(report: report) }
+        if succeeded != true { throw ExitCode(1) }
     }
 
     private func runLab(report: @escaping @Sendable (String) -> Void) async throws -> Bool {

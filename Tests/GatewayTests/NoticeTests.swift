@@ -131,6 +131,20 @@ import Testing
         }
     }
 
+    /// RFC 8689 §5: what required TLS comes back by its header only.
+    @Test func ofWhatRequiresTLSTheBodyStaysHere() async throws {
+        try await TestHouse.open { house in
+            try await house.withHost { mail in
+                try await mail.addUsers("bob")
+                try await mail.enqueue(to: "nobody@gmail.test", returns: .full, requiresTLS: true)
+                #expect(try await mail.emptied())
+                let text = try #require(try await mail.inbox("bob").first)
+                #expect(try ParsedNotice(text).returned?.header.first(named: "Content-Type")?.value == "text/rfc822-headers")
+                #expect(!text.contains("The body of it"))
+            }
+        }
+    }
+
     /// A message of more than a mebibyte isn't sent back as a whole.
     @Test func aLargeMessageComesBackByItsHeader() async throws {
         try await TestHouse.open { house in

@@ -81,10 +81,25 @@ import Testing
                 #"ip saddr != @house4 ip daddr { 203.0.113.20 } meta l4proto { tcp } th dport 25 ct state new counter accept comment "F1 internet to mx smtp""#,
                 #"ip6 saddr != @house6 ip6 daddr { 2001:db8:113::20 } meta l4proto { tcp } th dport 25 ct state new counter accept comment "F1 internet to mx smtp""#,
                 #"ip saddr { 203.0.113.10 } ip daddr != @house4 meta l4proto { tcp } th dport 25 ct state new counter accept comment "F6 relay to internet smtp""#,
+                #"ip saddr { 203.0.113.10 } ip daddr != @house4 meta l4proto { tcp } th dport 443 ct state new counter accept comment "F6 relay to internet https""#,
             ])
         #expect(rules.contains("hook forward priority filter; policy drop;"))
         #expect(rules.contains("delete table inet postern_zones\n"))
         #expect(!rules.contains("flush ruleset"), "other tables are somebody else's")
+    }
+
+    @Test func theInternetReachesPoliciesOnlyWhereThePlanSaysSo() throws {
+        for hasPolicies in [false, true] {
+            let plan = try ZonePlan(yaml: yaml + "\npolicies: \(hasPolicies)")
+            #expect(try ZonePlan(yaml: plan.yaml) == plan)
+            for rules in [FirewallRules(plan: plan).firewall(.outer), FirewallRules(plan: plan).host([.mx])] {
+                #expect(rules.contains("ip daddr { 203.0.113.20 } meta l4proto { tcp } th dport 443") == hasPolicies)
+            }
+            let probes = ZoneProbe.all(from: .internet, in: plan).filter { $0.to == .mx && $0.service == .https }
+            #expect(probes.contains { $0.address == "203.0.113.20" && ($0.flow != nil) == hasPolicies })
+            // The inner face is nobody's outside.
+            #expect(probes.contains { $0.address == "10.0.2.20" && $0.flow == nil })
+        }
     }
 
     @Test func aHostsRulesNameItsOwnFlowsOnly() throws {

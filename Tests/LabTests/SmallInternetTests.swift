@@ -48,7 +48,9 @@ struct InteropSmallInternetTests {
             let servers = try await NameServers(plan: plan, folder: "\(folder)/dns")
             do {
                 let authority = try await PublicAuthority(folder: "\(folder)/authority")
-                let provider = try await MailProvider(plan: plan, folder: "\(folder)/provider", authority: authority)
+                let provider = try await MailProvider(
+                    plan: plan, folder: "\(folder)/provider", authority: authority,
+                    certificate: try await MailProvider.certificate(by: authority, plan: plan))
                 try await provider.start()
                 do {
                     try await checkDelivery(provider, plan: plan, authority: authority)

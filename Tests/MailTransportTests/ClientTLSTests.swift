@@ -144,9 +144,15 @@ struct ClientTLSTests {
         let server = try await ScriptedServer.start(
             group, scripts: [ScriptedServer.script(Self.offersTLS, .init("STARTTLS", .close))])
         let pool = try pool()
-        let report = await pool.deliver(message(requiresTLS: true), to: server.target(.opportunistic))
+        var required = message(requiresTLS: true)
+        required.envelope.reversePath = EmailAddress(localPart: "bob", domain: "kartapuce.test")
+        let report = await pool.deliver(required, to: server.target(.opportunistic))
         #expect(report.outcomes.map(\.result) == [.deferred])
         #expect(server.record.connections == 1 && server.record.messages.isEmpty)
+        // A notice isn't lost for want of it (RFC 8689 §5).
+        let notice = await pool.deliver(message(requiresTLS: true), to: server.target(.opportunistic))
+        #expect(notice.outcomes.map(\.result) == [.delivered])
+        #expect(server.record.messages.count == 1)
         await pool.shutdown()
         try await server.stop()
     }

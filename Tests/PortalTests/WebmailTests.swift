@@ -117,6 +117,46 @@ struct WebmailTests {
         }
     }
 
+    private static let svg = """
+        <svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps" viewBox="0 0 10 10"><title>Gmail</title><rect width="10" height="10" fill="#1f5f8b"/></svg>
+        """
+
+    private static func marked(_ indicators: [String]) -> String {
+        let fields = indicators.map {
+            "BIMI-Indicator:\n " + Data($0.utf8).base64EncodedString(options: .lineLength76Characters).replacing("\r\n", with: "\n ") + "\n"
+        }
+        return fields.joined() + "From: Tom <tom@gmail.test>\nTo: <bob@kartapuce.test>\nSubject: x\n\nText\n"
+    }
+
+    @Test("The mark of a sender's domain is shown where it is harmless, and loads nothing")
+    func mark() async throws {
+        try await visit(FakeMail(Self.marked([Self.svg]))) { visitor, _ in
+            var bob = visitor
+            #expect(try await bob.get("/mail/INBOX/1/mark").status == .seeOther)
+            _ = try await bob.logIn()
+            let page = try await bob.get("/mail/INBOX/1")
+            #expect(page.text.contains("<img src=\"/mail/INBOX/1/mark\"") && page.text.contains("The mark of gmail.test"))
+            #expect(page.headers[.contentSecurityPolicy]?.contains("img-src 'self'") == true)
+            let mark = try await bob.get("/mail/INBOX/1/mark")
+            #expect(mark.text == Self.svg)
+            #expect(mark.headers[.contentType] == "image/svg+xml")
+            #expect(mark.headers[.contentSecurityPolicy] == SecurityHeaders.downloadPolicy)
+        }
+        let hostile = [
+            Self.svg.replacing("<rect", with: "<script>alert(1)</script><rect"), Self.svg.replacing("<rect", with: "<image href=\"http://evil.test/x\"/><rect"),
+            "no svg",
+        ]
+        for indicators in hostile.map({ [$0] }) + [[Self.svg, Self.svg]] {
+            try await visit(FakeMail(Self.marked(indicators))) { visitor, _ in
+                var bob = visitor
+                _ = try await bob.logIn()
+                let page = try await bob.get("/mail/INBOX/1")
+                #expect(page.status == .ok && !page.text.contains("<img") && page.headers[.contentSecurityPolicy] == SecurityHeaders.pagePolicy)
+                #expect(try await bob.get("/mail/INBOX/1/mark").status == .notFound)
+            }
+        }
+    }
+
     @Test("Nothing of a message becomes markup, on no page")
     func markup() async throws {
         try await visit(FakeMail(Self.hostile)) { visitor, _ in

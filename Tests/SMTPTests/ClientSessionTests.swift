@@ -441,6 +441,15 @@ struct ClientTransactionTests {
             let seen = dialogue.start(to: ["tom@gmail.test"]) { $0.requiresTLS = true }
             #expect(seen.first == expected || dialogue.answers == [expected])
         }
+        // A notice isn't lost for want of it (RFC 8689 §5).
+        for (extensions, command) in [([], "MAIL FROM:<>"), (["REQUIRETLS"], "MAIL FROM:<> REQUIRETLS")] as [([String], String)] {
+            var dialogue = ClientDialogue.ready(extensions)
+            let seen = dialogue.start(to: ["tom@gmail.test"]) {
+                $0.requiresTLS = true
+                $0.reversePath = nil
+            }
+            #expect(seen.first == command)
+        }
     }
 
     @Test("a loss at each step leaves everybody with an answer")

@@ -6,7 +6,7 @@ import Foundation
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure Postern beside Postfix and Dovecot on this machine.",
-        subcommands: [MeasureCommand.self, DiscardCommand.self], defaultSubcommand: MeasureCommand.self)
+        subcommands: [MeasureCommand.self, DiscardCommand.self, HandshakeCommand.self, GreetingCommand.self], defaultSubcommand: MeasureCommand.self)
 }
 
 /// `bench measure`: what `make bench` runs.
@@ -81,6 +81,7 @@ struct Subject: Sendable {
         Subject(name: "ceiling", purpose: "what NIO can do at most with smtp-source", measure: MailFlow.ceiling),
         Subject(name: "journey", purpose: "what the evidence costs: relay with journeys on and off", measure: MailFlow.journeyCost),
         Subject(name: "auth", purpose: "DKIM signatures, and all checks of senders", measure: AuthenticationBenchmarks.all),
+        Subject(name: "tls", purpose: "TLS 1.3 handshakes, beside NIOSSL alone and OpenSSL", measure: HandshakeBenchmarks.all),
         Subject(name: "imap", purpose: "a mailbox of 10,000 messages, Dovecot beside Postern", measure: MailboxBenchmarks.imap),
         Subject(name: "idle", purpose: "memory of 10,000 sessions that do nothing", measure: IdleBenchmarks.idle),
         Subject(name: "queue", purpose: "a million messages in the queue, beside none", measure: MillionBenchmarks.queue),

@@ -39,6 +39,7 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "reports", run: { ReportsTarget.run($0) }),
         FuzzTarget(name: "bimi", run: { BIMITarget.run($0) }),
         FuzzTarget(name: "dns-update", run: { DNSUpdateTarget.run($0) }),
+        FuzzTarget(name: "tls-hello", run: { TLSHelloTarget.run($0) }),
         FuzzTarget(name: "milter", run: { MilterTarget.run($0) }),
         FuzzTarget(name: "tlsa", run: { TLSATarget.run($0) }),
         FuzzTarget(name: "dane", run: { DANETarget.run($0) }),

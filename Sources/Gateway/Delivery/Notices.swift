@@ -89,7 +89,9 @@ struct Notices: Sendable {
                 made.messages.append(
                     NewSpoolMessage(
                         trace: trace,
-                        envelope: Envelope(reversePath: nil, bodyType: notice.bodyType, usesSMTPUTF8: notice.needsSMTPUTF8),
+                        // RFC 8689 §5: it is protected as the message was.
+                        envelope: Envelope(
+                            reversePath: nil, bodyType: notice.bodyType, usesSMTPUTF8: notice.needsSMTPUTF8, requiresTLS: message.envelope.requiresTLS),
                         routes: [(EnvelopeRecipient(address: sender, notify: .never), decision.destination.key)], prefix: ByteBuffer(),
                         content: BufferedContent(notice.octets), arrival: time))
                 for member in members {
@@ -105,7 +107,8 @@ struct Notices: Sendable {
     private func notification(
         _ kind: Kind, _ members: [Member], message: SpooledMessage, sender: EmailAddress, trace: TraceID, at time: Date
     ) async -> (octets: ByteBuffer, bodyType: BodyType, needsSMTPUTF8: Bool) {
-        let returns = message.envelope.dsnReturn ?? .headers
+        // RFC 8689 §5: of a message that requires TLS the header fields come back, whatever was asked for.
+        let returns = message.envelope.requiresTLS ? .headers : message.envelope.dsnReturn ?? .headers
         // A large message isn't sent back as a whole, whatever was asked for: RFC 3461 §6.2 leaves that to us.
         let limit = returns == .full && message.content.byteCount <= 1024 * 1024 ? message.content.byteCount : 64 * 1024
         let original = (try? await message.content.read(0..<min(limit, message.content.byteCount))) ?? ByteBuffer()

@@ -51,7 +51,7 @@ public struct DNSRecordPlan: Sendable {
         try dkim(configuration)
         let reports = settings.reports ?? (configuration.reports == nil ? nil : configuration.reportSender)
         dmarc(settings, reports.map { "\($0)" })
-        mtaSTS(configuration)
+        mtaSTS(configuration, exchangers, settings)
         tlsrpt(reports.map { "\($0)" })
         logo(settings)
         certificateAuthorities(configuration, settings)
@@ -168,9 +168,24 @@ public struct DNSRecordPlan: Sendable {
         add("_dmarc", [.text("v=DMARC1; p=\(settings.policy)\(address)")], "what receivers do with mail that isn't the domain's own (DMARC)")
     }
 
-    /// The record of MTA-STS follows from the policy that is served: whoever serves it knows the edition. Nothing is made up here.
-    private mutating func mtaSTS(_ configuration: Configuration) {
-        gaps.append("the policy of MTA-STS: it isn't served by this host")
+    /// The record's edition follows from the policy (RFC 8461 §3.1), which the listener `policy` of role `mx` serves.
+    private mutating func mtaSTS(_ configuration: Configuration, _ exchangers: [DomainName], _ settings: Configuration.DNSSettings) {
+        guard let record = MTASTSHosting(configuration).record(for: domain) else {
+            gaps.append("the policy of MTA-STS: add the section mtaSTS where this runs as on the host that serves it")
+            return
+        }
+        add("_mta-sts", [.text(record)], "that there is a policy of MTA-STS, and which edition")
+        guard let host = MTASTSHosting.policyHost(of: domain) else { return }
+        if let addresses = settings.addresses[host] {
+            for isOld in [true, false] {
+                let family = addresses.filter { ($0.octets.count == 4) == isOld }
+                if !family.isEmpty { add(host, family.map { .address($0) }, "where the policy of MTA-STS is fetched\(isOld ? "" : " by IPv6")") }
+            }
+        } else if let exchanger = exchangers.first {
+            add(host, [.cname(exchanger)], "where the policy of MTA-STS is fetched: the host that takes the mail serves it")
+        } else {
+            gaps.append("where the policy of MTA-STS is fetched: set dns.addresses for \(host)")
+        }
     }
 
     private mutating func tlsrpt(_ reports: String?) {

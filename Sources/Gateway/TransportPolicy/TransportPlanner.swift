@@ -87,7 +87,8 @@ struct HostJudge: SMTPPeerJudge {
         let verdict = planner.hosts.change(requirement.host) { history in
             let verdict = requirement.judge(
                 observation, roots: planner.roots, history: &history, limits: planner.settings.suspicion, at: planner.now())
-            if case .proceed = verdict.outcome, !verdict.receipt.isEncrypted { history.sentInClear() }
+            // A message that goes whatever becomes of TLS says nothing about the next one: whoever provokes it must not make the host forgotten.
+            if case .proceed = verdict.outcome, !verdict.receipt.isEncrypted, !requirement.isOptional { history.sentInClear() }
             return verdict
         }
         if verdict.suspicion != .none {
@@ -115,7 +116,7 @@ extension DeliveryResult.Step {
 
 extension JourneyEvent.Protected {
     /// The receipt of one session.
-    init(_ verdict: TLSVerdict, address: IPAddress) {
+    init(_ verdict: TLSVerdict, address: IPAddress, report: SessionReport? = nil) {
         let receipt = verdict.receipt
         let outcome: (verdict: String, reason: String?) =
             switch verdict.outcome {
@@ -134,6 +135,7 @@ extension JourneyEvent.Protected {
             },
             checks: receipt.checks.map { check in
                 "\(check.method) (\(check.source.rawValue)): \(check.holds ? "holds" : check.isBinding ? "FAILS" : "fails, which is only reported"): \(check.reason)"
-            }, steps: receipt.steps, failure: receipt.resultType?.rawValue, verdict: outcome.verdict, reason: outcome.reason)
+            }, steps: receipt.steps, failure: receipt.resultType?.rawValue, verdict: outcome.verdict, reason: outcome.reason,
+            tlsReport: report)
     }
 }

@@ -17,11 +17,13 @@ public enum FlowTable {
         }
         var flows: [Flow] = []
         flows += flow("F1", .internet, .mx, .smtp, why: "mail from the internet: its only way in")
+        flows += flow("F1", .internet, .mx, .https, why: "policies of MTA-STS and reports on TLS, where the plan says `policies: true`")
         flows += flow("F2", .mx, .store, .link, why: "the edge hands over what it has accepted")
         flows += flow("F4", .submission, .relay, .link, why: "users' mail to the internet")
         flows += flow("F4", .internal, .relay, .link, why: "users' mail to the internet")
         flows += flow("F4", .store, .relay, .link, why: "notices to senders outside")
         flows += flow("F6", .relay, .internet, .smtp, why: "mail to the internet: its only way out")
+        flows += flow("F6", .relay, .internet, .https, why: "policies of MTA-STS of other organisations")
         flows += flow("F7", .laptop, .submission, .submissions, .submission, why: "people send")
         flows += flow("F7", .laptop, .internal, .submissions, .submission, why: "people send to colleagues")
         flows += flow("F7", .laptop, .store, .imaps, .imap, why: "people read")

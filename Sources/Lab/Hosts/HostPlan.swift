@@ -123,7 +123,9 @@ struct HostPlan: Sendable {
     private static let control = (kind: "control", port: LabNames.controlPort)
 
     /// The host's `postern.yaml`. Paths are relative to its folder, as an operator would write them.
-    func configuration(plan: AddressPlan, others: [HostPlan], trustAnchorFile: String, authorityFile: String, routes: [String] = []) -> String {
+    func configuration(
+        plan: AddressPlan, others: [HostPlan], trustAnchorFile: String, authorityFile: String, routes: [String] = [], settings: [String] = []
+    ) -> String {
         var lines = [
             "# \(name) of the laboratory: \(role)",
             "hostname: \(hostname)",
@@ -164,6 +166,9 @@ struct HostPlan: Sendable {
                 "  timeoutSeconds: 5s",
             ]
         }
+        // The relay fetches policies of MTA-STS, and in the laboratory everybody's addresses are special ones.
+        if role == "relay" { lines.append("web: {authorities: \(authorityFile), specialNetworks: [\(plan.networks.joined(separator: ", "))]}") }
+        lines += settings
         if role == "store" { lines.append("reports: {organization: Kartapuce}") }
         lines += [
             // Waits of seconds instead of minutes: somebody is watching.

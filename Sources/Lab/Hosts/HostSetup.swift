@@ -5,6 +5,8 @@ struct HostSetup: Sendable {
     let options: Kartapuce.Options
     let folder: String
     let authority: PublicAuthority
+    /// That of the host `mail`, which has to be there before the zone that names its key.
+    let edgesCertificate: PublicAuthority.Issued
     let zones: SignedZones
 
     /// Makes Kartapuce's DKIM keys where the relay looks for them (`postern dkim generate`), and returns the records to publish.
@@ -13,6 +15,12 @@ struct HostSetup: Sendable {
         try LabFiles.makeFolder("\(folder)/smtp/data", permissions: 0o700)
         let made = try await Command.require(binary, ["dkim", "generate", "--folder", keys, "--domain", LabNames.domain, "--active"])
         return made.outputText.split(separator: "\n").map(String.init)
+    }
+
+    /// The certificate of Kartapuce's edge, by the authority that everybody trusts.
+    static func edgesCertificate(by authority: PublicAuthority, plan: AddressPlan) async throws -> PublicAuthority.Issued {
+        let host = "mail.\(LabNames.domain)"
+        return try await authority.issue(host: host, names: [host], addresses: [plan.mail])
     }
 
     private var pkiFolder: String { "\(folder)/pki" }
@@ -38,7 +46,9 @@ struct HostSetup: Sendable {
                 )
             }
             if plan.hasPublicCertificate {
-                let issued = try await authority.issue(host: plan.hostname, names: [plan.hostname], addresses: [plan.address])
+                let issued =
+                    plan.role == "mx"
+                    ? edgesCertificate : try await authority.issue(host: plan.hostname, names: [plan.hostname], addresses: [plan.address])
                 try LabFiles.write(try LabFiles.read(issued.certificate), to: "\(host.folder)/public.pem")
                 try LabFiles.write(try LabFiles.read(issued.key), to: "\(host.folder)/public-key.pem", permissions: 0o600)
             }
@@ -48,7 +58,8 @@ struct HostSetup: Sendable {
                     others: plans,
                     trustAnchorFile: zones.trustAnchorFile,
                     authorityFile: authority.certificateFile,
-                    routes: plan.role == "relay" ? options.relayRoutes : []
+                    routes: plan.role == "relay" ? options.relayRoutes : [],
+                    settings: plan.role == "relay" ? options.relaySettings : []
                 ),
                 to: host.configurationFile
             )

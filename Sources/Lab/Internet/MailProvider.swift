@@ -9,32 +9,27 @@ public actor MailProvider {
     /// The people who have a mailbox there.
     public static let users = ["tom", "alice", "mike"]
 
-    init(plan: AddressPlan, folder: String, authority: PublicAuthority) async throws {
+    init(plan: AddressPlan, folder: String, authority: PublicAuthority, certificate: PublicAuthority.Issued, attacks: [AttackCase] = []) async throws {
         self.plan = plan
-        let certificate = try await authority.issue(
-            host: LabNames.providerHost,
-            names: [LabNames.providerHost, LabNames.providerDomain],
-            addresses: [plan.provider]
-        )
         postfix = try await PostfixInstance(
             folder: folder,
             logFile: "\(folder)/postfix.log",
             mailboxFolder: "\(folder)/mailboxes",
-            mailboxes: Self.users.map { ("\($0)@\(LabNames.providerDomain)", $0) },
+            mailboxes: Self.users.map { ("\($0)@\(LabNames.providerDomain)", $0) } + attacks.map { ($0.recipient, $0.mailbox) },
             parameters: """
                 myhostname = \(LabNames.providerHost)
                 mydomain = \(LabNames.providerDomain)
                 inet_interfaces = all
                 smtp_bind_address = \(plan.provider)
                 mynetworks = \(plan.providerNetwork)
-                virtual_mailbox_domains = \(LabNames.providerDomain)
+                virtual_mailbox_domains = \(([LabNames.providerDomain] + attacks.map(\.domain)).joined(separator: ", "))
                 message_size_limit = 104857600
                 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
                 smtpd_tls_cert_file = \(certificate.certificate)
                 smtpd_tls_key_file = \(certificate.key)
                 smtpd_tls_security_level = may
                 smtpd_tls_received_header = yes
-                smtp_tls_security_level = may
+                smtp_tls_security_level = dane
                 smtp_tls_CAfile = \(authority.certificateFile)
                 smtp_tls_loglevel = 1
                 smtp_dns_support_level = dnssec
@@ -47,6 +42,12 @@ public actor MailProvider {
             services: "\(plan.provider):25 inet n - n - - smtpd",
             resolver: plan.providersResolver
         )
+    }
+
+    /// Its certificate, by the authority that everybody trusts.
+    static func certificate(by authority: PublicAuthority, plan: AddressPlan, furtherNames: [String] = []) async throws -> PublicAuthority.Issued {
+        try await authority.issue(
+            host: LabNames.providerHost, names: [LabNames.providerHost, LabNames.providerDomain] + furtherNames, addresses: [plan.provider])
     }
 
     /// Starts Postfix; returns when it answers on port 25.
@@ -66,6 +67,16 @@ public actor MailProvider {
 
     /// Has Postfix try everything in its queue now.
     public func retryQueue() async throws { try await postfix.retryQueue() }
+
+    /// What it reads instead of the system's `resolv.conf`.
+    nonisolated var resolverFile: String? { postfix.resolverFile }
+    nonisolated var configurationFolder: String { postfix.configurationFolder }
+
+    /// How Postfix's log says that its session with a host was protected, such as `Verified`; each session's.
+    nonisolated func tlsLevels(with host: String) -> [String] {
+        postfix.log.split(separator: "\n").filter { $0.contains(" TLS connection established to \(host)[") }
+            .compactMap { line in line.split(separator: " TLS connection").first?.split(separator: " ").last.map(String.init) }
+    }
 
     /// The last lines of Postfix's log.
     public func lastLogLines(_ count: Int = 12) -> String { postfix.lastLogLines(count) }

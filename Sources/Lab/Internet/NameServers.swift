@@ -3,6 +3,8 @@
 final class NameServers: Sendable {
     let plan: AddressPlan
     let zones: SignedZones
+    /// The attacker before the organisations' name server; `nil` where no attacks are played.
+    let interceptor: DNSInterceptor?
     private let folder: String
     private let children: [ChildProcess]
 
@@ -11,12 +13,21 @@ final class NameServers: Sendable {
     /// - Parameters:
     ///   - neighbours: further organisations of the internet, whose zones are signed as the provider's is.
     ///   - signingRecords: the records of Kartapuce's DKIM keys.
+    ///   - providersKeyDigest: what the provider's TLSA record says.
+    ///   - edgesKeyDigest: what that of Kartapuce's edge says.
     ///   - units: the restrictions under which the resolver runs.
-    init(plan: AddressPlan, folder: String, neighbours: [Neighbour] = [], signingRecords: [String] = [], units: PlayedUnits? = nil) async throws {
+    ///   - attacks: attacks that are to be played: then the attacker sits before the organisations' name server.
+    init(
+        plan: AddressPlan, folder: String, neighbours: [Neighbour] = [], signingRecords: [String] = [], providersKeyDigest: String? = nil,
+        edgesKeyDigest: String? = nil,
+        units: PlayedUnits? = nil, attacks: [AttackCase] = []
+    ) async throws {
         self.plan = plan
         self.folder = folder
         try LabFiles.makeFolder(folder)
-        zones = SignedZones(plan: plan, folder: "\(folder)/zones", neighbours: neighbours, signingRecords: signingRecords)
+        zones = SignedZones(
+            plan: plan, folder: "\(folder)/zones", neighbours: neighbours, signingRecords: signingRecords, providersKeyDigest: providersKeyDigest,
+            edgesKeyDigest: edgesKeyDigest, attacks: attacks)
         try await zones.make()
         var resolverLauncher = plan.launcher(at: plan.nsresolve)
         if let units {
@@ -26,10 +37,13 @@ final class NameServers: Sendable {
             resolverLauncher += units.launcher(unit: "postern-resolver", state: state, readable: folder)
         }
         var children: [ChildProcess] = []
+        interceptor = attacks.isEmpty ? nil : try DNSInterceptor(real: plan.hiddenNameServer)
+        let leafAddress = attacks.isEmpty ? plan.leafNameServer : plan.hiddenNameServer
         do {
-            let leaves = zones.organisations + [LabNames.bogusDomain]
+            try await interceptor?.start(at: plan.leafNameServer)
+            let leaves = zones.organisations + [LabNames.bogusDomain] + zones.unsigned
             for (name, address, served) in [
-                ("root-ns", plan.rootNameServer, ["root"]), ("test-ns", plan.testNameServer, ["test"]), ("leaf-ns", plan.leafNameServer, leaves),
+                ("root-ns", plan.rootNameServer, ["root"]), ("test-ns", plan.testNameServer, ["test"]), ("leaf-ns", leafAddress, leaves),
             ] {
                 children.append(
                     try Self.startAuthoritative(name: name, address: address, zones: served, launcher: plan.launcher(at: address), in: folder, signed: zones))
@@ -47,6 +61,7 @@ final class NameServers: Sendable {
             try await Self.waitUntilValidating(plan: plan, children: children)
         } catch {
             for child in children { await child.stop() }
+            await interceptor?.stop()
             throw error
         }
         self.children = children
@@ -54,6 +69,7 @@ final class NameServers: Sendable {
 
     func stop() async {
         for child in children.reversed() { await child.stop() }
+        await interceptor?.stop()
     }
 
     private static func startAuthoritative(

@@ -9,9 +9,19 @@ struct SignedZones: Sendable {
     var neighbours: [Neighbour] = []
     /// The records of Kartapuce's DKIM keys, as `postern dkim records` prints them.
     var signingRecords: [String] = []
+    /// The digest of the provider's key, which its TLSA record has; `nil` where there is no such record.
+    var providersKeyDigest: String?
+    /// The same of Kartapuce's edge.
+    var edgesKeyDigest: String?
+
+    /// Attacks that are to be played, each on a domain of the provider's.
+    var attacks: [AttackCase] = []
 
     /// The zones below `test.` that their parent vouches for.
     var organisations: [String] { [LabNames.domain, LabNames.providerDomain] + neighbours.map(\.domain) }
+
+    /// Those that nobody signed and nobody vouches for.
+    var unsigned: [String] { attacks.isEmpty ? [] : [LabNames.unsignedDomain, LabNames.attackersDomain] }
 
     var trustAnchorFile: String { "\(folder)/root.key" }
     var rootHintsFile: String { "\(folder)/root.hints" }
@@ -29,7 +39,9 @@ struct SignedZones: Sendable {
         // Deliberate: the parent vouches for a key that never signed the zone.
         let strangersKey = try await makeKey(zone: LabNames.bogusDomain)
         let strangersDS = try LabFiles.readText("\(folder)/\(strangersKey).ds")
-        let zones = organisations + [LabNames.bogusDomain]
+        try makeUnsigned(attacks.filter { !$0.isSigned }.flatMap { $0.records(plan, keyDigest: providersKeyDigest ?? "") }, zone: LabNames.unsignedDomain)
+        try makeUnsigned(attacks.map { "\($0.attackersExchanger). IN A \($0.attackersAddress(plan))" }, zone: LabNames.attackersDomain)
+        let zones = organisations + [LabNames.bogusDomain] + unsigned
         let test = try await sign(
             zone: "test",
             records: (delegations + [strangersDS]).map(trimmed)
@@ -59,6 +71,7 @@ struct SignedZones: Sendable {
             "imap IN A \(plan.imap)",
             "webmail IN A \(plan.webmail)",
         ] + ["mail", "smtp", "msa", "internalsmtp", "imap", "webmail"].map { "\($0) IN TXT \"v=spf1 a -all\"" } + signingRecords
+            + (edgesKeyDigest.map { ["_25._tcp.mail IN TLSA 3 1 1 \($0)"] } ?? [])
     }
 
     private var gmailRecords: [String] {
@@ -69,28 +82,44 @@ struct SignedZones: Sendable {
             "_dmarc IN TXT \"v=DMARC1; p=none; sp=quarantine\"",
             "mail IN A \(plan.provider)",
             "mail IN TXT \"v=spf1 a -all\"",
-        ]
+            // Whoever delivers to Tom can know that it is his provider: by DANE, or where nobody validates, by MTA-STS.
+            "_mta-sts IN TXT \"v=STSv1; id=\(PolicyHost.firstEdition)\"",
+            "mta-sts IN A \(plan.policyHost)",
+        ] + (providersKeyDigest.map { ["_25._tcp.mail IN TLSA 3 1 1 \($0)"] } ?? [])
+            + attacks.filter(\.isSigned).flatMap { $0.records(plan, keyDigest: providersKeyDigest ?? "") }
     }
 
     private var bogusRecords: [String] {
         ["@ IN A \(plan.attacker)", "@ IN MX 10 mail", "mail IN A \(plan.attacker)"]
     }
 
-    /// Writes a zone with its SOA and NS records, makes its key, signs it, and returns its DS record.
-    private func sign(zone: String, records: [String], nameServerAddress: String? = nil) async throws -> String {
+    /// Writes a zone that isn't signed where signed ones are.
+    private func makeUnsigned(_ records: [String], zone: String) throws {
+        try LabFiles.write(text(zone: zone, records: records), to: signedFile(zone))
+    }
+
+    /// A zone with its SOA and NS records.
+    private func text(zone: String, records: [String], nameServerAddress: String? = nil) -> String {
         let isRoot = zone == "."
         let origin = isRoot ? "." : "\(zone)."
         let nameServer = isRoot ? "ns." : "ns.\(zone)."
-        let name = isRoot ? "root" : zone
-        let text =
+        let lines =
             [
                 "$ORIGIN \(origin)", "$TTL 60",
                 "@ IN SOA \(nameServer) hostmaster.\(isRoot ? "" : origin) 1 3600 600 86400 60",
                 "@ IN NS \(nameServer)",
                 "\(nameServer) IN A \(nameServerAddress ?? plan.leafNameServer)",
             ] + records
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Writes a zone with its SOA and NS records, makes its key, signs it, and returns its DS record.
+    private func sign(zone: String, records: [String], nameServerAddress: String? = nil) async throws -> String {
+        let isRoot = zone == "."
+        let origin = isRoot ? "." : "\(zone)."
+        let name = isRoot ? "root" : zone
         let file = "\(folder)/\(name).zone"
-        try LabFiles.write(text.joined(separator: "\n") + "\n", to: file)
+        try LabFiles.write(text(zone: zone, records: records, nameServerAddress: nameServerAddress), to: file)
         let key = try await makeKey(zone: zone)
         try await Command.require("ldns-signzone", ["-o", origin, "-f", signedFile(name), file, key], folder: folder)
         if isRoot { try LabFiles.write(try LabFiles.readText("\(folder)/\(key).key"), to: trustAnchorFile) }

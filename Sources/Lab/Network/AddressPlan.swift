@@ -48,15 +48,25 @@ public struct AddressPlan: Sendable, Hashable {
     public var testNameServer: String { address(internet: 2) }
     public var leafNameServer: String { address(internet: 3) }
     public var provider: String { address(internet: 10) }
+    /// The web server with the provider's policy of MTA-STS.
+    public var policyHost: String { provider }
     /// Tom's laptop, in his provider's network.
     public var tomsLaptop: String { address(internet: 103) }
     /// The attacker: outside of everybody's network.
     public var attacker: String { namespaces == nil ? "127.\(network).4.66" : Topology.internet.v4(166) }
+    /// Where the organisations' name server is while the attacker sits at its address.
+    var hiddenNameServer: String { address(internet: 4) }
+    /// Where the attacker sits between the relay and an exchanger; on loopback only.
+    func intercepted(_ number: Int) -> String { "127.\(network).5.\(number)" }
+    /// The policy host of a domain that has one for itself; on loopback only.
+    func ownPolicyHost(_ number: Int) -> String { "127.\(network).6.\(number)" }
     /// The resolver that the provider asks. On loopback it is Kartapuce's, which in a world with firewalls answers nobody outside.
     public var providersResolver: String { namespaces == nil ? nsresolve : "127.0.0.1" }
 
     /// The provider's own customers' network.
     public var providerNetwork: String { namespaces == nil ? "127.\(network).3.0/24" : "198.51.100.0/25" }
+    /// Everybody's networks, which are private or for documentation only.
+    var networks: [String] { namespaces == nil ? ["127.\(network).0.0/16"] : ["198.51.100.0/24", "203.0.113.0/24"] }
     /// The network of those who may ask `nsresolve`.
     var resolverClients: String { namespaces == nil ? "127.0.0.0/8" : "10.77.2.0/24" }
 
@@ -81,6 +91,10 @@ public enum LabNames {
     public static let providerHost = "mail.gmail.test"
     /// A zone whose signatures don't lead to its parent: what a validating resolver must refuse.
     public static let bogusDomain = "bogus.test"
+    /// A domain of the provider's that isn't signed; it is there where attacks are played.
+    static let unsignedDomain = "unsigned.test"
+    /// The attacker's own, where attacks are played.
+    static let attackersDomain = "attacker.test"
     public static let linkPort = 2525
     public static let controlPort = 8443
 }

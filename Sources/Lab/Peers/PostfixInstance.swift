@@ -9,7 +9,7 @@ struct PostfixInstance: Sendable {
     /// Where the Maildirs are, one for each user.
     let mailboxFolder: String
     /// What it reads instead of the system's `resolv.conf`; `nil`: the system's.
-    private let resolverFile: String?
+    let resolverFile: String?
 
     /// The user that owns the mailboxes: Postfix delivers as somebody who isn't root.
     private static let mailboxOwner = "nobody"
@@ -67,7 +67,7 @@ struct PostfixInstance: Sendable {
         try LabFiles.write("\(services)\n\(Self.services)\n", to: "\(configurationFolder)/master.cf")
     }
 
-    private var configurationFolder: String { "\(folder)/configuration" }
+    var configurationFolder: String { "\(folder)/configuration" }
 
     /// The services of Postfix's own master.cf, none in a chroot: there would be no resolv.conf.
     private static let services = """

@@ -77,7 +77,12 @@ public struct UseCase: Sendable {
         let message = sample(from: Kartapuce.bob.user, to: "tom@gmail.test", subject: "Für Tom: une pièce jointe", 2, megabytes: 4)
         try await submit(message, to: ["tom@gmail.test"], by: kartapuce.msaServer)
         try await expectAtProvider("tom", message)
-        return Finding(detail: "\(size(message)) in Tom's mailbox at his provider, unchanged", messageID: message.messageID, hosts: ["msa", "smtp"])
+        // His provider proved itself by DANE before it heard of Tom; its policy of MTA-STS is known too.
+        let proofs = ["(dane); TLSv1.3", "the host is proven", "dane (dane): holds", "mta-sts: enforce"]
+        _ = try await journey(of: message.messageID, through: ["msa", "smtp"], saying: proofs)
+        return Finding(
+            detail: "\(size(message)) in Tom's mailbox at his provider, unchanged, the provider proven by DANE", messageID: message.messageID,
+            hosts: ["msa", "smtp"])
     }
 
     func tomToBob() async throws -> Finding {
@@ -86,7 +91,14 @@ public struct UseCase: Sendable {
         try await expectInInbox(of: Kartapuce.bob, message, from: kartapuce.plan.bobsLaptop)
         // What the edge found out travels inwards with the message.
         _ = try await journey(of: message.messageID, through: ["mail", "imap"], saying: ["spf: pass", "dmarc: pass", "capsule: believed"])
-        return Finding(detail: "\(size(message)) read back over IMAPS, unchanged", messageID: message.messageID, hosts: ["mail", "imap"])
+        // Postfix knew by DANE that it spoke with Kartapuce's edge.
+        let levels = Set(kartapuce.provider.tlsLevels(with: "mail.\(LabNames.domain)"))
+        guard levels == ["Verified"] else {
+            throw LabError(.processFailed, "the provider's Postfix says of its sessions with the edge: \(levels.sorted().joined(separator: ", "))")
+        }
+        return Finding(
+            detail: "\(size(message)) read back over IMAPS, unchanged; the edge proven by DANE to the provider's Postfix", messageID: message.messageID,
+            hosts: ["mail", "imap"])
     }
 
     // MARK: What must be refused

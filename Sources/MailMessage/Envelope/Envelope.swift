@@ -14,6 +14,8 @@ public struct Envelope: Hashable, Sendable, Codable {
     public var dsnReturn: DSNReturn?
     /// `REQUIRETLS` was given (RFC 8689 §2).
     public var requiresTLS: Bool
+    /// Whether it may be sent without TLS and to hosts that don't know REQUIRETLS: a notice isn't lost for want of it (RFC 8689 §5).
+    public var mayGoInClear: Bool { !requiresTLS || reversePath == nil }
 
     /// Makes an envelope.
     public init(

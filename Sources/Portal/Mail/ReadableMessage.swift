@@ -32,6 +32,8 @@ struct ReadableMessage: Sendable {
     /// Something is left out for its length.
     var isShortened = false
     var files: [File]
+    /// The sender's domain has a mark that can be shown.
+    var hasMark: Bool
     /// The message deviates so far that it may not be seen whole.
     var isIncomplete: Bool
 
@@ -51,6 +53,7 @@ struct ReadableMessage: Sendable {
         messageID = message.messageID
         references = Array((message.references + (message.references.isEmpty ? message.inReplyTo : [])).suffix(20))
         isIncomplete = message.isIncomplete
+        hasMark = BrandMark.svg(of: message) != nil
         let parts = message.allParts
         let shown = Self.shownParts(message.root, depth: 0)
         var pieces: [String] = []

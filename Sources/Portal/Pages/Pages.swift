@@ -158,6 +158,7 @@ struct Pages: Sendable {
             <article class="card">
             <h1>\(subject)</h1>
             \(warnings(message))
+            \(showsMark(message, in: mailbox, of: mailboxes) ? mark(message, path: path) : nil)
             <dl class="fields">
             <dt>From</dt><dd>\(message.from.map { person($0) } ?? "(nobody)")</dd>
             \(field("Also from", message.otherSenders))\(field("Answers go to", message.replyTo))\(field("To", message.to))\(field("Cc", message.cc))
@@ -169,6 +170,18 @@ struct Pages: Sendable {
             <p class="hint"><a href="\(path)/source">Download the whole message</a></p>
             </main></div>
             """)
+    }
+
+    /// Whether the mark of the sender's domain stands on the page: not among junk, where it would speak for what is doubted.
+    func showsMark(_ message: ReadableMessage, in mailbox: String, of mailboxes: [MailboxSummary]) -> Bool {
+        message.hasMark && mailboxes.first { $0.name == mailbox }?.use != "\\junk"
+    }
+
+    private func mark(_ message: ReadableMessage, path: String) -> HTML {
+        let domain = message.from?.domain ?? ""
+        return """
+            <p class="mark"><img src="\(path)/mark" width="48" height="48" alt="The mark of \(domain)"><span class="hint">The mark of <strong>\(domain)</strong>: the message really comes from there.</span></p>
+            """
     }
 
     private func warnings(_ message: ReadableMessage) -> HTML {

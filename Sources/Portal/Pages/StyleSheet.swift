@@ -56,6 +56,8 @@ enum StyleSheet {
         .body { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; border-top: 1px solid var(--line); padding-top: 1rem; margin-top: .5rem; }
         ul.files { list-style: none; padding: .8rem 0 0; margin: 1rem 0 0; border-top: 1px solid var(--line); }
         ul.files li { padding: .2rem 0; overflow-wrap: anywhere; }
+        .mark { display: flex; gap: .7rem; align-items: center; margin: 0 0 .9rem; }
+        .mark img { border-radius: 50%; background: #ffffff; border: 1px solid var(--line); }
         .empty { padding: 2.5rem 1rem; text-align: center; color: var(--quiet); background: var(--paper); border: 1px solid var(--line); border-radius: .6rem; }
         @media (max-width: 46rem) {
           .frame { display: block; padding-top: .8rem; }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 
@@ -6,6 +7,8 @@ enum SecurityHeaders {
     /// For pages: nothing may be loaded or run but our own style sheet; forms go to us; nobody may frame us.
     static let pagePolicy =
         "default-src 'none'; style-src 'self'; img-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    /// For pages with the mark of a sender's domain, which comes from us: as a picture it runs nothing and loads nothing.
+    static let markedPagePolicy = pagePolicy.replacing("img-src 'none'", with: "img-src 'self'")
     /// For what came with a message: should a browser show it all the same, it is nobody's.
     static let downloadPolicy = "sandbox; default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 

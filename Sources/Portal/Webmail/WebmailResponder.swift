@@ -124,7 +124,14 @@ struct WebmailResponder: HTTPResponder {
         case (2, _):
             let (octets, mailboxes) = try await mail.message(uid, in: mailbox, marksSeen: true, login)
             let readable = ReadableMessage(Message(parsing: octets))
-            return page(pages.message(readable, uid: uid, mailbox: mailbox, mailboxes: mailboxes, viewer: viewer(session)))
+            var response = page(pages.message(readable, uid: uid, mailbox: mailbox, mailboxes: mailboxes, viewer: viewer(session)))
+            if pages.showsMark(readable, in: mailbox, of: mailboxes) { response.headers[.contentSecurityPolicy] = SecurityHeaders.markedPagePolicy }
+            return response
+        case (3, "mark"):
+            let (octets, _) = try await mail.message(uid, in: mailbox, marksSeen: false, login)
+            guard let svg = BrandMark.svg(of: Message(parsing: octets)) else { throw Refusal.notFound }
+            return Response(
+                status: .ok, headers: [.contentType: "image/svg+xml", .contentSecurityPolicy: SecurityHeaders.downloadPolicy], body: .init(byteBuffer: svg))
         case (3, "source"):
             let (octets, _) = try await mail.message(uid, in: mailbox, marksSeen: false, login)
             return download(octets, name: "message-\(uid).eml")

@@ -27,7 +27,8 @@ enum SMTPClientCommand {
                 command += " ENVID=\(identity)"
             }
         }
-        if envelope.requiresTLS { command += " REQUIRETLS" }
+        // A notice goes without it where the peer doesn't know it (RFC 8689 §5); everything else hasn't come so far then.
+        if envelope.requiresTLS, extensions.requireTLS { command += " REQUIRETLS" }
         if handsOnTrace, extensions.xtrace, let trace = transaction.trace { command += " XTRACE=\(trace)" }
         return command
     }

@@ -136,7 +136,7 @@ extension SMTPClientSession {
             let text = "the message has \(input.profile.byteCount) octets, the peer takes \(limit)"
             return SMTPReply(552, EnhancedStatusCode(5, 3, 4), text)
         }
-        if envelope.requiresTLS {
+        if !envelope.mayGoInClear {
             // RFC 8689 §4.2.1
             guard isEncrypted, isVerified else {
                 return SMTPReply(550, EnhancedStatusCode(5, 7, 10), "REQUIRETLS: no TLS session with a verified peer")

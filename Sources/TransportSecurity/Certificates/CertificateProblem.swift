@@ -45,10 +45,14 @@ public struct CertificateProblem: Error, Hashable, Sendable, Codable, CustomStri
     /// In words.
     public var reason: String
 
+    /// So many scalars of a reason are kept.
+    private static let reasonLimit = 500
+
     init(_ code: Code, depth: Int? = nil, _ reason: String) {
         self.code = code
         self.depth = depth
-        self.reason = reason
+        // Subjects and names are whatever the peer likes, and a reason goes into replies, notices and journeys.
+        self.reason = reason.clipped(to: Self.reasonLimit)
     }
 
     /// What a report on TLS calls it (RFC 8460 §4.3.1).

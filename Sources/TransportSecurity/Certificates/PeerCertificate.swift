@@ -28,11 +28,18 @@ public struct PeerCertificate: Sendable {
         }
     }
 
-    /// What people want to know of it.
+    /// So many scalars of a name are told: no domain name is longer.
+    private static let nameLimit = 255
+    /// So many names are told.
+    private static let namesLimit = 100
+
+    /// What people want to know of it; names are cut where they are longer than any name should be.
     public var summary: CertificateSummary {
-        CertificateSummary(
-            subject: certificate.map { "\($0.subject)" }, issuer: certificate.map { "\($0.issuer)" }, notValidBefore: certificate?.notValidBefore,
-            notValidAfter: certificate?.notValidAfter, names: certificate.map { CertificateNames($0).dnsNames } ?? [],
+        let names = certificate.map { CertificateNames($0).dnsNames } ?? []
+        return CertificateSummary(
+            subject: certificate.map { "\($0.subject)".clipped(to: Self.nameLimit) }, issuer: certificate.map { "\($0.issuer)".clipped(to: Self.nameLimit) },
+            notValidBefore: certificate?.notValidBefore, notValidAfter: certificate?.notValidAfter,
+            names: names.prefix(Self.namesLimit).map { $0.clipped(to: Self.nameLimit) },
             fingerprint: HexDigits.text(Array(SHA256.hash(data: octets))), keyFingerprint: HexDigits.text(Array(SHA256.hash(data: subjectPublicKeyInfo))),
             problem: problem)
     }
@@ -52,6 +59,15 @@ public struct CertificateSummary: Hashable, Sendable, Codable {
     public var keyFingerprint: String
     /// Why it can't be read.
     public var problem: String?
+}
+
+extension String {
+    /// The first so many scalars.
+    func clipped(to limit: Int) -> String {
+        guard let end = unicodeScalars.index(unicodeScalars.startIndex, offsetBy: limit, limitedBy: unicodeScalars.endIndex), end < unicodeScalars.endIndex
+        else { return self }
+        return "\(self[..<end])…"
+    }
 }
 
 /// Reads hexadecimal digits.

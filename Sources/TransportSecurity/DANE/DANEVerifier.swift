@@ -146,7 +146,7 @@ public struct DANEVerifier: Sendable {
         let presented = names.dnsNames.isEmpty ? names.commonName.map { [$0] } ?? [] : names.dnsNames
         return CertificateProblem(
             .nameMismatch, depth: 0,
-            "the certificate is for \(presented.isEmpty ? "no name" : presented.prefix(20).joined(separator: ", ")), not for "
+            "the certificate is for \(presented.isEmpty ? "no name" : presented.prefix(6).map { $0.clipped(to: 60) }.joined(separator: ", ")), not for "
                 + "\(references.map(\.ascii).joined(separator: " or ")) (RFC 7672 §3.2.2)")
     }
 }

@@ -78,9 +78,8 @@ public struct TLSHandshakeReader: Sendable {
     /// Takes the next octets that the side sent.
     public mutating func read(_ octets: ByteBufferView) {
         guard !isFinished else { return }
-        total += octets.count
-        guard total <= Self.longestFlight else { return finish() }
-        var rest = octets
+        var rest = octets.prefix(Self.longestFlight - total)
+        total += rest.count
         while let octet = rest.first, !isFinished {
             if recordRemaining == 0 {
                 rest = rest.dropFirst()
@@ -95,6 +94,7 @@ public struct TLSHandshakeReader: Sendable {
                 if recordRemaining == 0 { recordHeader.removeAll(keepingCapacity: true) }
             }
         }
+        if total == Self.longestFlight { finish() }
     }
 
     private enum ContentType {

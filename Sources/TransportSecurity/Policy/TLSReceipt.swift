@@ -8,6 +8,8 @@ public struct TLSObservation: Sendable {
     public var isOffered: Bool
     /// Why there is no TLS though it was offered; `nil` where there is.
     public var handshakeFailure: String?
+    /// Whether somebody put octets in plain text before TLS (RFC 3207 §6): then the session is nobody's.
+    public var isInjected: Bool
     /// The protocol, such as `TLSv1.3`; `nil` without TLS.
     public var protocolVersion: String?
     /// The cipher suite, by its name.
@@ -21,11 +23,13 @@ public struct TLSObservation: Sendable {
 
     /// Makes an observation.
     public init(
-        isOffered: Bool, handshakeFailure: String? = nil, protocolVersion: String? = nil, cipherSuite: String? = nil, keyExchangeGroup: String? = nil,
+        isOffered: Bool, handshakeFailure: String? = nil, isInjected: Bool = false, protocolVersion: String? = nil, cipherSuite: String? = nil,
+        keyExchangeGroup: String? = nil,
         chain: [[UInt8]] = [], offersRequireTLS: Bool = false
     ) {
         self.isOffered = isOffered
         self.handshakeFailure = handshakeFailure
+        self.isInjected = isInjected
         self.protocolVersion = protocolVersion
         self.cipherSuite = cipherSuite
         self.keyExchangeGroup = keyExchangeGroup

@@ -36,8 +36,12 @@ extension TLSRequirement {
             receipt.resultType = .tlsaInvalid
             receipt.resultReason = "no TLSA record can be used"
         }
+        if receipt.resultType == nil, let shortcoming {
+            receipt.resultType = shortcoming.resultType
+            receipt.resultReason = shortcoming.reason
+        }
         history.encrypted(isAuthenticated: receipt.isAuthenticated, at: now)
-        var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS)
+        var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS || prefersRequireTLS && observation.offersRequireTLS)
         if let failed, failed.isBinding {
             outcome = failure(failed.source, .certificateNotAuthentic, failed.reason)
         } else if needsRequireTLS, !observation.offersRequireTLS {
@@ -65,7 +69,9 @@ extension TLSRequirement {
             receipt.steps.append("\(TLSVerdict.downgradeEvent): \(words)")
             return TLSVerdict(outcome: .retry(enhancedStatus: .init(4, 7, 10), reason: words), receipt: receipt, suspicion: suspicion)
         }
-        return TLSVerdict(outcome: .proceed(withRequireTLS: false), receipt: receipt, suspicion: suspicion)
+        // Not even to a host of which nobody wants anything: what it says may be somebody else's words.
+        let outcome = observation.isInjected ? .retry(enhancedStatus: .init(4, 7, 0), reason: reason) : TLSVerdict.Outcome.proceed(withRequireTLS: false)
+        return TLSVerdict(outcome: outcome, receipt: receipt, suspicion: suspicion)
     }
 
     /// What follows from a failure: REQUIRETLS returns the message, everything else waits for better days.

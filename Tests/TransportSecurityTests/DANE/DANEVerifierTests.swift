@@ -222,4 +222,16 @@ struct DANEVerifierTests {
         #expect(evaluation.result == .fail)
         #expect(evaluation.problems.allSatisfy { $0.code == .tooMuchWork || $0.code == .noMatch })
     }
+
+    /// A certificate with thousands of long names made each reply, notice and journey about it as long.
+    @Test func namesOfACertificateDontFloodWhatIsToldOfIt() throws {
+        let names = (0..<300).map { "\($0)-\(String(repeating: "x", count: 2000)).attacker.test" }
+        let authority = try TestAuthority(server: .init(commonName: String(repeating: "y", count: 5000), names: names))
+        let evaluation = try verify([try authority.issuer.record(2, 0, 1)], try authority.chain)
+        #expect(evaluation.resultType == .certificateHostMismatch)
+        #expect(evaluation.reason.unicodeScalars.count <= 501 && evaluation.reason.contains("not for mx.kartapuce.test"), "\(evaluation.reason)")
+        let summary = PeerCertificate(octets: try authority.server.octets).summary
+        #expect(summary.names.count == 100 && summary.names.allSatisfy { $0.unicodeScalars.count <= 256 })
+        #expect((summary.subject?.unicodeScalars.count ?? 0) <= 256)
+    }
 }

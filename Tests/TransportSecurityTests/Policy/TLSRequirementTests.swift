@@ -118,6 +118,12 @@ struct TLSRequirementTests {
         }
         #expect(try self.requirement(sts: enforce, host: "mx.gmail.test").refusal?.source == .mtaSTS)
         #expect(try self.requirement(sts: testing, host: "mx.gmail.test").refusal == nil)
+        // RFC 8461 §5: what a policy of that mode would keep back is reported, with TLS and without it.
+        let other = try self.requirement(sts: testing, host: "mx.gmail.test")
+        #expect(other.shortcoming?.resultType == .validationFailure && other.reportedPolicy.kind == .sts)
+        let verdict = try judge(other, try encrypted())
+        #expect(verdict.receipt.resultType == .validationFailure && verdict.outcome == .proceed(withRequireTLS: false))
+        #expect(try judge(other, clear).receipt.resultType == .startTLSNotSupported)
         let none = try MTASTSPolicyTests.policy("version: STSv1\nmode: none\nmax_age: 1")
         #expect(try self.requirement(sts: none).level == .opportunistic)
         #expect(try judge(try self.requirement(sts: testing), clear).outcome == .proceed(withRequireTLS: false))
@@ -185,6 +191,10 @@ struct TLSRequirementTests {
         // RFC 8689 §5: a notice isn't lost.
         let notice = try requirement(.insecure, tag: .required, isNotice: true)
         #expect(try judge(notice, clear).outcome == .proceed(withRequireTLS: false))
+        for offers in [false, true] {
+            let observation = TLSObservation(isOffered: true, protocolVersion: "TLSv1.3", offersRequireTLS: offers)
+            #expect(try judge(notice, observation).outcome == .proceed(withRequireTLS: offers))
+        }
         // What the DNS can't say now isn't the sender's fault.
         guard case .retry = try judge(try requirement(.secure, dane: try dane(.unavailable("x")), tag: .required), clear).outcome else {
             Issue.record("a failure of the DNS returned the message")
@@ -199,6 +209,17 @@ struct TLSRequirementTests {
         #expect(verdict.receipt.keyExchangeGroup == "X25519MLKEM768" && verdict.receipt.exchangerSecurity == .secure)
         let kept = try JSONDecoder().decode(TLSReceipt.self, from: JSONEncoder().encode(verdict.receipt))
         #expect(kept == verdict.receipt)
+    }
+
+    /// It was judged as a host without TLS, to which mail may go: the receipt said so, though nothing went.
+    @Test func whereSomebodyInjectsNothingIsSentWhateverIsWanted() throws {
+        let injected = TLSObservation(isOffered: true, handshakeFailure: "injected", isInjected: true)
+        for requirement in [try requirement(), try requirement(local: .none), try requirement(tag: .optional)] {
+            guard case .retry(EnhancedStatusCode(4, 7, 0), _) = try judge(requirement, injected).outcome else {
+                Issue.record("mail went")
+                return
+            }
+        }
     }
 
     @Test func aHostThatHadTLSAndHasNoneIsWaitedFor() throws {
