@@ -28,7 +28,11 @@ extension PostureChecker {
         case .noPolicy:
             guard findings.isEmpty else { return findings }
             return [finding(subject.isWithoutMail ? .dmarcNotClosed : .dmarcMissing, "has no DMARC record")]
-        case .inapplicable(let record, _): return findings + [finding(.dmarcInvalid, record.notes.last.map { "has a DMARC record that can't be applied: \($0)" } ?? "has a DMARC record that can't be applied")]
+        case .inapplicable(let record, _):
+            return findings + [
+                finding(
+                    .dmarcInvalid, record.notes.last.map { "has a DMARC record that can't be applied: \($0)" } ?? "has a DMARC record that can't be applied")
+            ]
         case .policy(let record, let owner):
             if owner != subject.domain { findings.append(finding(.dmarcInherited, "has no DMARC record of its own; that of \(owner.ascii) applies")) }
             findings += policy(record, discovery.requested?.policy ?? record.policy, subject, evidence, isOwn: owner == subject.domain)

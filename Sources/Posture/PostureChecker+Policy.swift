@@ -69,7 +69,10 @@ extension PostureChecker {
         let name = subject.domain.ascii
         let evidence = PostureFinding.Evidence.of(lookup)
         if let failure = lookup.failure {
-            return [PostureFinding(failure.code == .bogus ? .dnssecBogus : .tlsrptUnknown, name, "gives no answer for its TLSRPT record: \(failure.reason)", evidence)]
+            return [
+                PostureFinding(
+                    failure.code == .bogus ? .dnssecBogus : .tlsrptUnknown, name, "gives no answer for its TLSRPT record: \(failure.reason)", evidence)
+            ]
         }
         do {
             guard let record = try TLSRPTRecord.choose(lookup.texts) else {

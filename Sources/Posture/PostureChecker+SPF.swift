@@ -14,7 +14,9 @@ extension PostureChecker {
             findings.append(PostureFinding(.spfOldType, name, "has a record of the type SPF", [.init(oldLookup)]))
         }
         if let failure = lookup.failure {
-            return [PostureFinding(failure.code == .bogus ? .dnssecBogus : .spfUnknown, name, "gives no answer for its SPF record: \(failure.reason)", evidence)]
+            return [
+                PostureFinding(failure.code == .bogus ? .dnssecBogus : .spfUnknown, name, "gives no answer for its SPF record: \(failure.reason)", evidence)
+            ]
         }
         let records = lookup.texts.filter(SPFRecord.isSPF)
         guard let first = records.first else {

@@ -33,7 +33,8 @@ extension PostureChecker {
             }
             if let failure = found.failure {
                 let code: PostureCode = failure.code == .bogus ? .dnssecBogus : .caaUnknown
-                findings.append(PostureFinding(code, found.name.ascii, "gives no answer for its CAA records: \(failure.reason)", PostureFinding.Evidence.of(found)))
+                findings.append(
+                    PostureFinding(code, found.name.ascii, "gives no answer for its CAA records: \(failure.reason)", PostureFinding.Evidence.of(found)))
             } else if owners.insert(found.name).inserted {
                 findings += judge(found)
             }
