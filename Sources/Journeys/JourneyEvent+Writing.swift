@@ -57,6 +57,7 @@ extension JourneyEvent.Operation {
             writer.field("failure", value.failure)
             writer.field("verdict", value.verdict)
             writer.field("reason", value.reason)
+            if let report = value.tlsReport { writer.object("tlsReport") { write(report, into: &$0) } }
         case .authenticated(let value):
             writer.field("user", value.user)
             writer.field("mechanism", value.mechanism)
@@ -115,6 +116,26 @@ extension JourneyEvent.Operation {
             writer.field("queueID", value.queueID)
             writer.field("reason", value.reason)
         case .abandoned(let value): writer.field("reason", value.reason)
+        }
+    }
+
+    private func write(_ report: JourneyEvent.Protected.SessionReport, into writer: inout JSONWriter) {
+        writer.field("record", report.record)
+        writer.field("policyType", report.policyType)
+        writer.field("policyDomain", report.policyDomain)
+        writer.field("policyLines", report.policyLines)
+        writer.field("policyHosts", report.policyHosts)
+        writer.field("receivingHost", report.receivingHost)
+        writer.field("receivingAddress", report.receivingAddress)
+        writer.field("receivingHELO", report.receivingHELO)
+        writer.field("sendingAddress", report.sendingAddress)
+        writer.array("failures") { writer in
+            for failure in report.failures {
+                writer.object {
+                    $0.field("type", failure.type)
+                    $0.field("reason", failure.reason)
+                }
+            }
         }
     }
 

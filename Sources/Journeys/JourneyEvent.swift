@@ -133,9 +133,12 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
         public var verdict: String
         /// Why the message doesn't go there.
         public var reason: String?
+        /// What a report will tell of the session.
+        public var tlsReport: SessionReport?
         public init(
             peer: String, nextHop: String, source: String, level: String, encrypted: Bool, authenticated: Bool, version: String?, cipher: String?,
-            group: String?, dnssec: String?, chain: [String], checks: [String], steps: [String], failure: String?, verdict: String, reason: String?
+            group: String?, dnssec: String?, chain: [String], checks: [String], steps: [String], failure: String?, verdict: String, reason: String?,
+            tlsReport: SessionReport? = nil
         ) {
             self.peer = peer
             self.nextHop = nextHop
@@ -153,6 +156,7 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
             self.failure = failure
             self.verdict = verdict
             self.reason = reason
+            self.tlsReport = tlsReport
         }
     }
     public struct Authenticated: Sendable, Hashable, Codable {

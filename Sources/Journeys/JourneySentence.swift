@@ -98,6 +98,10 @@ struct JourneySentence {
         lines += value.steps + value.checks
         if let leaf = value.chain.first { lines.append("certificate: \(leaf)") }
         if let reason = value.reason { lines.append("\(value.verdict == "refuse" ? "not sent there" : "not sent now"): \(reason)") }
+        if let report = value.tlsReport {
+            let failures = report.failures.map(\.type).joined(separator: ", ")
+            lines.append("\(value.nextHop) will be told (RFC 8460): \(failures.isEmpty ? "all is well" : failures), \(report.policyType)")
+        }
         return lines
     }
 

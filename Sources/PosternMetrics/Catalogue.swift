@@ -5,19 +5,21 @@
 public enum Metrics {
     /// Connections by protocol.
     public enum Service: Int, MetricLabel {
-        case smtp, imap
+        case smtp, imap, https
         public var labels: [(name: String, value: String)] { [("protocol", "\(self)")] }
     }
 
     /// Why a connection was turned away.
     public enum Refusal: Int, MetricLabel {
-        case smtpBusy, smtpNetwork, imapBusy, imapNetwork
+        case smtpBusy, smtpNetwork, imapBusy, imapNetwork, httpsBusy, httpsNetwork
         public var labels: [(name: String, value: String)] {
             switch self {
             case .smtpBusy: [("protocol", "smtp"), ("reason", "busy")]
             case .smtpNetwork: [("protocol", "smtp"), ("reason", "connections")]
             case .imapBusy: [("protocol", "imap"), ("reason", "busy")]
             case .imapNetwork: [("protocol", "imap"), ("reason", "connections")]
+            case .httpsBusy: [("protocol", "https"), ("reason", "busy")]
+            case .httpsNetwork: [("protocol", "https"), ("reason", "connections")]
             }
         }
     }
@@ -108,13 +110,15 @@ public enum Metrics {
 
     /// What became of a report that was made.
     public enum ReportSent: Int, MetricLabel {
-        case aggregateSent, aggregateDiscarded, failureSent, failureDiscarded
+        case aggregateSent, aggregateDiscarded, failureSent, failureDiscarded, tlsSent, tlsDiscarded
         public var labels: [(name: String, value: String)] {
             switch self {
             case .aggregateSent: [("kind", "aggregate"), ("outcome", "sent")]
             case .aggregateDiscarded: [("kind", "aggregate"), ("outcome", "discarded")]
             case .failureSent: [("kind", "failure"), ("outcome", "sent")]
             case .failureDiscarded: [("kind", "failure"), ("outcome", "discarded")]
+            case .tlsSent: [("kind", "tls"), ("outcome", "sent")]
+            case .tlsDiscarded: [("kind", "tls"), ("outcome", "discarded")]
             }
         }
     }
@@ -159,8 +163,10 @@ public enum Metrics {
 
     public static let reportEntries = Count<ReportEntry>(
         "postern_report_messages_total", "Messages that came and that DMARC reports tell of; dropped: there were too many different ones.")
+    public static let reportSessions = Count<ReportEntry>(
+        "postern_report_sessions_total", "Sessions with other organisations' hosts that reports on TLS tell of; dropped: there were too many different ones.")
     public static let reportsSent = Count<ReportSent>(
-        "postern_reports_sent_total", "DMARC reports that were made; discarded: nobody may get them.")
+        "postern_reports_sent_total", "Reports that were made; discarded: nobody may get them, or takes them.")
     public static let reportsReceived = Count<ReportReceived>(
         "postern_reports_received_total", "Messages to the addresses for reports, by what was in them; none: no report.")
 
@@ -183,7 +189,7 @@ public enum Metrics {
     /// What keeps its own values.
     public static let counted: [any Instrument] = [
         connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
-        lookupSeconds, handshakes, keyExchanges, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries,
+        lookupSeconds, handshakes, keyExchanges, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries, reportSessions,
         reportsSent, reportsReceived,
     ]
     /// What is asked for.

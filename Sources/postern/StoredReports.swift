@@ -172,7 +172,7 @@ struct ReportsSendCommand: PosternCommand {
             var table = TextTable(header: ["DAY", "DOMAIN", "KIND", "ROWS", "MESSAGES", "OUTCOME", "TO"])
             for sending in sendings {
                 let recipients = sending.destinations.map { destination in
-                    destination.recipients.isEmpty ? "\(destination.uri): \(destination.verdict.rawValue)" : destination.recipients.joined(separator: ", ")
+                    destination.recipients.isEmpty ? "\(destination.uri): \(destination.verdict)" : destination.recipients.joined(separator: ", ")
                 }
                 table.rows.append(
                     [

@@ -2,6 +2,7 @@ import DNS
 import FoundationEssentials
 import Gateway
 import Testing
+import TransportSecurity
 
 @Suite("postern.yaml")
 struct ConfigurationTests {
@@ -253,6 +254,8 @@ struct ConfigurationTests {
                 fields[key.name] = value
                 let text = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
                 yaml = Self.everything + "authentication: {allowlist: {partner.test: {\(text)}}}\n"
+            } else if key.path.hasPrefix("mtaSTS.domains.<domain>.") {
+                yaml = Self.everything + "mtaSTS: {domains: {kartapuce.test: {\(leaf)}}}\n"
             } else if key.path.hasPrefix("authentication.bimi.") {
                 yaml = Self.everything + "authentication: {bimi: {\(leaf)}}\n"
             } else if key.path.contains(".") {
@@ -302,6 +305,24 @@ struct ConfigurationTests {
         #expect(unused.configuration != nil && unused.problems.contains { $0.severity == .warning && $0.key == "webmail" })
     }
 
+    @Test("Policies are hosted where there is a listener for them, which is there where they are")
+    func policies() throws {
+        let base = Self.minimal + "certificate: {certificate: c.pem, key: k.pem}\n"
+        let configuration = try load(base + "mtaSTS: {mode: enforce, maxAgeSeconds: 30d, exchangers: [\"*.kartapuce.test\"]}\n")
+        #expect(configuration.listeners.contains(.init(kind: .policy, address: .v4(0), port: 443)))
+        #expect(configuration.mtaSTS?.mode == .enforce && configuration.mtaSTS?.maxAgeSeconds == 30 * 86_400)
+        #expect(configuration.mtaSTS?.exchangers == ["*.kartapuce.test"])
+        #expect(try !load(base).listeners.contains { $0.kind == .policy })
+        for (yaml, words) in [
+            (Self.minimal + "mtaSTS: {mode: testing}\n", "needs a certificate for mta-sts."), (base + "mtaSTS: {mode: sometimes}\n", "must be one of"),
+            (base + "mtaSTS: {exchangers: [mx]}\n", "must be a host name"), (base + "mtaSTS: {maxAgeSeconds: 400d}\n", "must be from"),
+            (base + "mtaSTS: {domains: {gmail.test: {mode: none}}}\n", "none of our domains"), (base + "mtaSTS: {domains: [x]}\n", "mapping of domains"),
+        ] { #expect(errors(yaml).contains { $0.contains(words) }, "\(words): \(errors(yaml))") }
+        let idle = Configuration.examine(
+            yaml: base + "listeners: [smtp: 25, submissions: 465, imaps: 993, policy: 443]\n", folder: "/etc", checkingFiles: false)
+        #expect(idle.problems.contains { $0.message.contains("nothing to serve") })
+    }
+
     @Test("A filter beside an MTA needs no role, no certificate and no listener")
     func milterAlone() throws {
         let section = "milter:\n  listen: [\"inet:127.0.0.1:8891\", \"inet:[::1]:8892\", \"unix:/run/postern/milter.sock\"]\n  internalNetworks: 10.0.0.0/8\n"
@@ -325,7 +346,8 @@ struct ConfigurationTests {
             ("queue", Configuration.QueueSettings()), ("journeys", Configuration.JourneySettings()), ("milter", Configuration.MilterSettings()),
             ("logging", Configuration.LoggingSettings()), ("acme", Configuration.ACMESettings()), ("webmail", Configuration.WebmailSettings()),
             ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
-            ("authentication.bimi", Configuration.IndicatorSettings()),
+            ("authentication.bimi", Configuration.IndicatorSettings()), ("reports", Configuration.ReportSettings()),
+            ("transport", Configuration.TransportSettings()), ("mtaSTS", Configuration.MTASTSSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path == "\(section).\($0.name)" }.map(\.name)

@@ -295,7 +295,16 @@ import Testing
         #expect(problems("reports: {hour: 1}", "journeys: {enabled: false}").contains { $0.contains("journeys.enabled to true") })
         let store = "roles: [store]\nlink: {certificate: a, key: b, authority: c}\nlisteners: [{kind: link, address: 127.0.0.1, port: 1}]"
         #expect(problems("reports: {hour: 1}", store).contains { $0.contains("add role relay, or peers.relay") })
-        #expect(problems("reports: {hour: 1, aggregates: false}", store).isEmpty)
+        #expect(problems("reports: {hour: 1, aggregates: false}", store).contains { $0.contains("reports.tls to false") })
+        #expect(problems("reports: {hour: 1, aggregates: false, tls: false}", store).isEmpty)
+        let linked = store + "\npeers: {relay: {host: smtp.kartapuce.test, address: 127.0.0.2, linkPort: 2}}"
+        #expect(problems("reports: {aggregates: false}", linked).contains { $0.contains("without peers.relay.controlPort they aren't sent") })
+        let edge =
+            "roles: [mx]\ncertificate: {certificate: a, key: b}\nlink: {certificate: a, key: b, authority: c}\n"
+            + "peers: {store: {host: imap.kartapuce.test, address: 127.0.0.2, linkPort: 2}}\nlisteners: [{kind: smtp, address: 127.0.0.1}"
+        #expect(problems("reports: {httpsPath: /tlsrpt}", edge + "]").contains { $0.contains("on a listener policy; add one") })
+        #expect(problems("reports: {httpsPath: /tlsrpt}", edge + ", {kind: policy, address: 127.0.0.1}]").isEmpty)
+        #expect(problems("reports: {httpsPath: \"/a b\"}", edge + "]").contains { $0.contains("must be a path") })
         let relay = "roles: [relay]\nlink: {certificate: a, key: b, authority: c}\nlisteners: [{kind: link, address: 127.0.0.1, port: 1}]"
         #expect(problems("reports: {hour: 1}", relay).contains { $0.contains("here it does nothing") })
     }

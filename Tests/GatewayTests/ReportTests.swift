@@ -200,7 +200,7 @@ import Testing
             let before = try service(mail, house)
             try await before.accountant.run()
             // The report is made, and then the power goes.
-            try await before.dispatch.close(.through(day))
+            try await before.dispatch.close([.aggregate], .through(day))
             let made = try await mail.spool.dueReports(at: house.clock.now, limit: 10)
             let spool = try await SpoolStore.open(folder: mail.host.configuration.dataFolder, host: "mail.kartapuce.test")
             #expect(try await spool.dueReports(at: house.clock.now, limit: 10) == made && made.count == 1)
@@ -210,7 +210,7 @@ import Testing
             async let left = first.dispatch.sendDue()
             async let right = second.dispatch.sendDue()
             _ = try await (left, right)
-            try await before.dispatch.close(.through(day))
+            try await before.dispatch.close([.aggregate], .through(day))
             #expect(try await service(mail, house).dispatch.sendDue().isEmpty)
             #expect(try await mail.emptied())
             #expect(try aggregates(house).map(\.report.metadata.reportID) == made.map(\.identity))
@@ -226,7 +226,7 @@ import Testing
             let service = try service(mail, house)
             try await service.accountant.run()
             // Looked at first: nothing changes by it.
-            let preview = try await service.dispatch.preview(.through(ReportDay.containing(house.clock.now)))
+            let preview = try await service.dispatch.preview([.aggregate], .through(ReportDay.containing(house.clock.now)))
             #expect(preview.map(\.outcome) == ["would be sent", "would be discarded"])
             mail.pass(86_400 + 7200)
             await service.work()
@@ -254,7 +254,7 @@ import Testing
             #expect(try await mail.emptied())
             let service = try service(mail, house)
             try await service.accountant.run()
-            try await service.dispatch.close(.through(ReportDay.containing(house.clock.now)))
+            try await service.dispatch.close([.aggregate], .through(ReportDay.containing(house.clock.now)))
             for _ in 0..<24 {
                 #expect(try await service.dispatch.sendDue().map(\.outcome) == ["postponed"])
                 #expect(try await service.dispatch.sendDue().isEmpty)
@@ -366,7 +366,7 @@ import Testing
         }
     }
 
-    private static func serve(_ service: any ControlService, _ roles: Set<Configuration.Role>, in house: TestHouse) async throws -> any Channel {
+    static func serve(_ service: any ControlService, _ roles: Set<Configuration.Role>, in house: TestHouse) async throws -> any Channel {
         let files = try house.linkFiles(roles)
         return try await ControlServer(
             tls: try TLSServerContext(certificateFile: files.certificate, keyFile: files.key, audience: .link(authorityFile: files.authority)),

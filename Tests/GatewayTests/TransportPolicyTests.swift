@@ -17,7 +17,7 @@ import TransportSecurity
 /// What role relay does about the policies of other organisations, with sessions under real TLS and a man in the middle in their way.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct TransportPolicyTests {
     /// A mail exchanger of secure.test, with its certificate.
-    private struct Exchanger {
+    struct Exchanger {
         let server: ScriptedServer
         /// SHA-256 of its public key.
         let key: [UInt8]
@@ -31,7 +31,7 @@ import TransportSecurity
     static let refused = [offersTLS, .init("STARTTLS", .say("454 4.7.0 TLS not available"))] + ScriptedServer.obedient
     static let injected = [offersTLS, .init("STARTTLS", .say("220 go\r\n250 evil"))] + ScriptedServer.obedient
 
-    private static func withExchanger(
+    static func withExchanger(
         _ house: TestHouse, scripts: [[ScriptedServer.Rule]], names: [String] = ["mx.secure.test"], validity: TimeInterval = 86_400, issued: Date? = nil,
         _ body: (Exchanger) async throws -> Void
     ) async throws {
@@ -51,7 +51,7 @@ import TransportSecurity
     }
 
     /// A house whose DNS has secure.test, signed or not, and what a test adds.
-    private static func zone(_ zones: ZoneResolver, signed: Bool = true, _ change: (inout ZoneResolver) throws -> Void = { _ in }) throws -> ZoneResolver {
+    static func zone(_ zones: ZoneResolver, signed: Bool = true, _ change: (inout ZoneResolver) throws -> Void = { _ in }) throws -> ZoneResolver {
         var zones = zones
         let domain = try DomainName("secure.test")
         let exchanger = try DomainName("mx.secure.test")
@@ -62,13 +62,13 @@ import TransportSecurity
         return zones
     }
 
-    private static func tlsa(_ port: Int) throws -> DomainName { try DomainName("_\(port)._tcp.mx.secure.test") }
+    static func tlsa(_ port: Int) throws -> DomainName { try DomainName("_\(port)._tcp.mx.secure.test") }
 
-    private static func receipt(_ host: TestHost, _ trace: TraceID) async throws -> JourneyEvent.Protected? {
+    static func receipt(_ host: TestHost, _ trace: TraceID) async throws -> JourneyEvent.Protected? {
         try await host.journey(trace).compactMap { if case .protected(let receipt) = $0.operation { receipt } else { nil } }.last
     }
 
-    private static func house(_ house: TestHouse, _ resolver: ZoneResolver) -> TestHouse {
+    static func house(_ house: TestHouse, _ resolver: ZoneResolver) -> TestHouse {
         TestHouse(folder: house.folder, authority: house.authority, clock: house.clock, resolver: resolver, outside: house.outside)
     }
 
@@ -124,7 +124,7 @@ import TransportSecurity
     // MARK: MTA-STS
 
     /// A policy host that can be changed, and broken.
-    private final class PolicyHost: MTASTSFetcher {
+    final class PolicyHost: MTASTSFetcher {
         private let state = Mutex<(Result<String, MTASTSFetchError>, Int)>((.failure(MTASTSFetchError(.connectionFailed, reason: "down")), 0))
         var fetches: Int { state.withLock { $0.1 } }
         func set(_ result: Result<String, MTASTSFetchError>) { state.withLock { $0.0 = result } }
@@ -138,7 +138,7 @@ import TransportSecurity
         }
     }
 
-    private static func policy(_ mode: String, mx: String = "mx.secure.test") -> String {
+    static func policy(_ mode: String, mx: String = "mx.secure.test") -> String {
         "version: STSv1\r\nmode: \(mode)\r\nmx: \(mx)\r\nmax_age: 604800\r\n"
     }
 

@@ -88,6 +88,20 @@ import Testing
         #expect(!rules.contains("flush ruleset"), "other tables are somebody else's")
     }
 
+    @Test func theInternetReachesPoliciesOnlyWhereThePlanSaysSo() throws {
+        for hasPolicies in [false, true] {
+            let plan = try ZonePlan(yaml: yaml + "\npolicies: \(hasPolicies)")
+            #expect(try ZonePlan(yaml: plan.yaml) == plan)
+            for rules in [FirewallRules(plan: plan).firewall(.outer), FirewallRules(plan: plan).host([.mx])] {
+                #expect(rules.contains("ip daddr { 203.0.113.20 } meta l4proto { tcp } th dport 443") == hasPolicies)
+            }
+            let probes = ZoneProbe.all(from: .internet, in: plan).filter { $0.to == .mx && $0.service == .https }
+            #expect(probes.contains { $0.address == "203.0.113.20" && ($0.flow != nil) == hasPolicies })
+            // The inner face is nobody's outside.
+            #expect(probes.contains { $0.address == "10.0.2.20" && $0.flow == nil })
+        }
+    }
+
     @Test func aHostsRulesNameItsOwnFlowsOnly() throws {
         let rules = FirewallRules(plan: try ZonePlan(yaml: yaml)).host([.mx])
         let comments = rules.components(separatedBy: "comment \"").dropFirst().compactMap { $0.components(separatedBy: "\"").first }

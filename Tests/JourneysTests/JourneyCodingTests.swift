@@ -78,6 +78,30 @@ struct JourneyCodingTests {
         #expect(!String(decoding: octets, as: UTF8.self).contains("\"judged\":"))
     }
 
+    @Test("What a report on TLS will say comes back as it was") func tlsReport() throws {
+        var report = JourneyEvent.Protected.SessionReport(
+            record: "v=TLSRPTv1; rua=mailto:\"a\"@gmail.test", policyType: "no-policy-found", policyDomain: "gmail.test", policyLines: [], policyHosts: [],
+            receivingHost: "mx.gmail.test", receivingAddress: nil, receivingHELO: nil, sendingAddress: nil, failures: [])
+        for round in 0..<2 {
+            let receipt = JourneyEvent.Protected(
+                peer: "mx.gmail.test", nextHop: "gmail.test", source: "opportunistic", level: "opportunistic", encrypted: true, authenticated: false,
+                version: "TLSv1.3", cipher: nil, group: nil, dnssec: nil, chain: [], checks: [], steps: [], failure: nil, verdict: "proceed", reason: nil,
+                tlsReport: report)
+            let event = SampleJourney.event(0, "smtp.kartapuce.test", "relay", .protected(receipt))
+            let octets = JourneyCoding.encode([event])
+            #expect(try JourneyCoding.decode(octets) == [event], "\(round)")
+            // By this it is found again.
+            #expect(String(decoding: octets, as: UTF8.self).contains("\"tlsReport\":"))
+            report.policyType = "sts"
+            report.policyLines = ["version: STSv1", "mode: enforce"]
+            report.policyHosts = ["*.gmail.test"]
+            report.receivingAddress = "198.51.100.7"
+            report.receivingHELO = "mx\u{1}"
+            report.sendingAddress = "2001:db8::1"
+            report.failures = [.init(type: "certificate-expired", reason: "é"), .init(type: "sts-policy-fetch-error", reason: nil)]
+        }
+    }
+
     @Test("A duration that is no number is left out, and the event stays") func noNumber() throws {
         var event = try #require(Self.all.first)
         event.seconds = .infinity

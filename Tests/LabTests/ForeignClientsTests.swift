@@ -26,6 +26,23 @@ extension InteropKartapuceTests {
             try await expectArrival(message.messageID, for: Kartapuce.jack, in: kartapuce)
         }
 
+        /// A ticket brings a session back without the server's certificate (RFC 8446 §2.2).
+        @Test(arguments: ["-tls1_3", "-tls1_2"]) func sessionsAreResumedByTickets(version: String) async throws {
+            let kartapuce = try LabRunning.kartapuce
+            let ticket = "\(kartapuce.folder)/ticket\(version)"
+            func connect(_ address: String, _ arguments: [String]) async throws -> String {
+                let result = try await Command.run(
+                    "openssl", ["s_client", "-connect", address, version, "-ign_eof", "-CAfile", kartapuce.authorityFile] + arguments,
+                    input: Data("A LOGOUT\r\n".utf8), timeout: .seconds(30))
+                return result.outputText + result.errors
+            }
+            let store = "\(kartapuce.plan.imap):993"
+            let first = try await connect(store, ["-sess_out", ticket])
+            #expect(first.contains("New, TLSv1") && first.contains("A OK"), "\(first)")
+            let second = try await connect(store, ["-sess_in", ticket])
+            #expect(second.contains("Reused, TLSv1") && second.contains("A OK"), "\(second)")
+        }
+
         @Test func smtpSourceDeliversManyMessagesAtOnce() async throws {
             let kartapuce = try LabRunning.kartapuce
             let before = try await messageCount(of: Kartapuce.bob, in: kartapuce)

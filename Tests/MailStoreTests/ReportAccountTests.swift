@@ -98,8 +98,8 @@ import Testing
                 trace: .random(), envelope: Envelope(reversePath: nil),
                 routes: [(EnvelopeRecipient(address: EmailAddress(localPart: "dmarc", domain: "gmail.test")), "link:relay")], prefix: ByteBuffer(),
                 content: BufferedContent(ByteBuffer(repeating: 0x41, count: 400_000)), arrival: now)
-            #expect(try await spool.settle(report, messages: [message], note: "") { _ in [] }?.count == 1)
-            #expect(try await spool.settle(report, messages: [message], note: "") { _ in [] } == nil)
+            #expect(try await spool.settle(report, messages: [message], at: now, note: "") { _ in [] }?.count == 1)
+            #expect(try await spool.settle(report, messages: [message], at: now, note: "") { _ in [] } == nil)
             #expect(try await spool.counts() == (queued: 1, held: 0))
             #expect(try await spool.dueReports(at: .distantFuture, limit: 10).isEmpty)
         }

@@ -71,7 +71,9 @@ extension Configuration {
         // A filter beside an MTA plays no role, unless the file says so.
         if configuration.milter != nil, !reader.isWritten("roles") { configuration.roles = [] }
         if configuration.listeners.isEmpty, !reader.isWritten("listeners") {
-            configuration.listeners = defaultListeners(for: configuration.roles, hasLink: configuration.link != nil)
+            configuration.listeners = defaultListeners(
+                for: configuration.roles, hasLink: configuration.link != nil,
+                hasPolicies: configuration.mtaSTS != nil || configuration.reports?.httpsPath != nil)
         }
         if !reader.problems.contains(where: { $0.severity == .error }) {
             configuration.checkMeaning(&reader)

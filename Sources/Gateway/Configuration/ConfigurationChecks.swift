@@ -16,6 +16,7 @@ extension Configuration {
         checkMilter(&reader)
         checkIndicators(&reader)
         checkReports(&reader)
+        checkPolicies(&reader)
         checkCertificates(&reader)
     }
 
@@ -24,7 +25,7 @@ extension Configuration {
             let keys = ["listeners.\(index).proxies", "listeners.\(index)", "listeners"]
             switch listener.kind {
             case .smtp, .submission, .submissions, .imap, .imaps: break
-            case .link, .control, .https:
+            case .link, .control, .https, .policy:
                 reader.report(.error, keys: keys, "a listener \(listener.kind.rawValue) takes no PROXY header: leave the key out")
             }
             if let network = listener.proxies.first(where: { $0.prefixLength < 8 }) {
@@ -145,6 +146,12 @@ extension Configuration {
                     reader.report(
                         .error, keys: ["certificate"] + keys,
                         "\(name) needs a certificate, because passwords are taken under TLS only: add certificate with certificate and key")
+                }
+            case .policy:
+                if certificate == nil {
+                    reader.report(
+                        .error, keys: ["certificate"] + keys,
+                        "\(name) needs a certificate for mta-sts. of the domains, or nobody believes the policies: add certificate with certificate and key")
                 }
             case .link, .control:
                 if link == nil {

@@ -12,7 +12,7 @@ extension Configuration.Listener.Kind {
         case .imaps: 993
         case .link: 4025
         case .control: 4443
-        case .https: 443
+        case .https, .policy: 443
         }
     }
 
@@ -24,19 +24,21 @@ extension Configuration.Listener.Kind {
         case .imap, .imaps: [.store, .internal]
         case .link, .control: Set(Configuration.Role.allCases).subtracting([.webmail])
         case .https: [.webmail]
+        case .policy: [.mx]
         }
     }
 }
 
 extension Configuration {
     /// The listeners of a process with these roles where the configuration names none: all IPv4 addresses, the usual ports; `link` and
-    /// `control` where the host has a link certificate and something to do with them.
-    static func defaultListeners(for roles: Set<Role>, hasLink: Bool) -> [Listener] {
+    /// `control` where the host has a link certificate and something to do with them, `policy` where it has something to tell there.
+    static func defaultListeners(for roles: Set<Role>, hasLink: Bool, hasPolicies: Bool) -> [Listener] {
         guard !roles.isEmpty else { return [] }
         let kinds = Listener.Kind.allCases.filter { kind in
             switch kind {
             case .smtp, .submission, .submissions, .https: !kind.roles.isDisjoint(with: roles)
             case .imap, .imaps: roles.contains(.store)
+            case .policy: hasPolicies && roles.contains(.mx)
             // A host that plays every role has nobody to link with.
             case .link, .control: hasLink && !(roles.contains(.mx) && roles.contains(.store)) && roles != [.webmail]
             }
@@ -74,7 +76,7 @@ extension Configuration {
                 "port", \.port, ConfigurationValue.port.optional, in: initial, example: "993", "the port; none: the usual one of the kind"),
             .init(
                 "proxies", \.proxies, ConfigurationValue.network.list(), in: initial, example: "[192.0.2.7/32]",
-                "networks whose connections begin with a header of the PROXY protocol; not for link, control and https"),
+                "networks whose connections begin with a header of the PROXY protocol; not for link, control, https and policy"),
         ]
     }()
 

@@ -14,6 +14,8 @@ extension Configuration {
         }
         /// Whether other organisations get aggregate reports, where they ask for them.
         public var aggregates: Bool = true
+        /// Whether other organisations get reports on TLS, where they ask for them.
+        public var tls: Bool = true
         /// Who sends reports; `nil`: `dmarc-reports` at the organisation's first domain.
         public var from: EmailAddress?
         /// How the organisation calls itself; `nil`: its first domain.
@@ -22,6 +24,8 @@ extension Configuration {
         public var hour: Int = 1
         /// Addresses whose mail is read as reports; `nil`: that of ``from``.
         public var receive: [EmailAddress]?
+        /// The path where the listener `policy` takes reports on TLS; `nil`: it takes none.
+        public var httpsPath: String?
         public var failures: Failures = .init()
         /// How long reports are kept, those that came and those that were sent.
         public var keepDays: Int = 180
@@ -57,6 +61,9 @@ extension Configuration {
                 "aggregates", \.aggregates, .flag, in: initial, example: "true",
                 "whether domains that ask for it are told once a day what came in their name (RFC 9990)"),
             .init(
+                "tls", \.tls, .flag, in: initial, example: "true",
+                "whether domains that ask for it are told once a day how sessions with their hosts were protected (RFC 8460)"),
+            .init(
                 "from", \.from, ConfigurationValue.mailAddress.optional, in: initial, example: "dmarc-reports@kartapuce.test",
                 "who sends reports; none: dmarc-reports at the first of domains"),
             .init(
@@ -66,6 +73,9 @@ extension Configuration {
             .init(
                 "receive", \.receive, ConfigurationValue.mailAddress.list().optional, in: initial, example: "[dmarc-reports@kartapuce.test]",
                 "addresses whose mail is read as reports, with a mailbox or without; none: that of from"),
+            .init(
+                "httpsPath", \.httpsPath, ConfigurationValue.webPath.optional, in: initial, example: "/.well-known/tlsrpt",
+                "where the listener policy of role mx takes reports on TLS, and hands them to the first address of receive; none: it takes none"),
             .init("failures", \.failures, fields: failureFields, "reports on single messages; the edge must have the same, as it keeps what they are made of"),
             .init(
                 "keepDays", \.keepDays, .duration(unit: 86_400_000, 2...3650), in: initial, example: "180d",
@@ -76,7 +86,7 @@ extension Configuration {
     static let reportsField = ConfigurationField<Configuration>(
         "reports", type: "mapping", defaultValue: "none", example: "{organization: Kartapuce}",
         children: ConfigurationField.flatten(reportFields, below: "reports"),
-        "reports by DMARC on mail: role store sends and receives them; none: neither"
+        "reports by DMARC on mail, and on TLS: role store sends and receives them; none: neither"
     ) { target, node, reader in
         var settings = ReportSettings()
         reader.readMapping(node, reportFields, into: &settings)
@@ -97,27 +107,35 @@ extension Configuration {
         }
         let isEdge = roles.contains(.mx) && !roles.contains(.store)
         guard roles.contains(.store) else {
-            if !isEdge || !reports.failures.enabled {
+            if !isEdge || !reports.failures.enabled && reports.httpsPath == nil {
                 reader.report(
                     .warning, keys: ["reports"],
-                    "is used by role store, which collects the journeys, and by role mx where reports.failures.enabled is true; here it does nothing")
+                    "is used by role store, which collects the journeys, and by role mx where reports.failures.enabled is true or reports.httpsPath is set; here it does nothing"
+                )
             }
             return
         }
         if !journeys.enabled {
             reader.report(.error, keys: ["journeys.enabled", "reports"], "reports are made of journeys: set journeys.enabled to true, or remove reports")
         }
-        let sends = reports.aggregates || reports.failures.enabled
+        let sends = reports.aggregates || reports.tls || reports.failures.enabled
         if sends, !roles.contains(.relay), peers[.relay]?.linkPort == nil {
             reader.report(
                 .error, keys: ["reports", "peers"],
-                "reports leave by the host that sends to the internet: add role relay, or peers.relay with host, address and linkPort; or set reports.aggregates to false"
+                "reports leave by the host that sends to the internet: add role relay, or peers.relay with host, address and linkPort; or set reports.aggregates and reports.tls to false"
             )
         }
-        if sends, !roles.contains(.relay), !roles.contains(.mx), peers[.relay]?.controlPort == nil, peers[.mx]?.controlPort == nil {
+        let asks = reports.aggregates || reports.failures.enabled
+        if asks, !roles.contains(.relay), !roles.contains(.mx), peers[.relay]?.controlPort == nil, peers[.mx]?.controlPort == nil {
             reader.report(
                 .warning, keys: ["reports", "peers.relay", "peers"],
                 "whether another organisation agrees to get reports is asked in the DNS by this very host, as no peers.relay or peers.mx has a controlPort"
+            )
+        }
+        if reports.tls, !roles.contains(.relay), peers[.relay] != nil, peers[.relay]?.controlPort == nil {
+            reader.report(
+                .warning, keys: ["reports.tls", "reports", "peers.relay", "peers"],
+                "reports on TLS that a domain wants by HTTPS are sent by the relay, which is asked over control: without peers.relay.controlPort they aren't sent"
             )
         }
         if !reportAddresses.contains(reportSender.lowercased) {
@@ -125,6 +143,28 @@ extension Configuration {
                 .warning, keys: ["reports.receive", "reports"],
                 "doesn't have \(reportSender): what receivers answer to our reports is lost unless a mailbox or alias has that address")
         }
+    }
+}
+
+extension ConfigurationValue where Value == String {
+    /// The path of a resource, as it stands in a URI.
+    static var webPath: Self {
+        .init(
+            name: "path",
+            read: { node, reader in
+                let line = ConfigurationValue<String>.line("a path such as /.well-known/tlsrpt")
+                guard let text = line.read(node, &reader) else { return nil }
+                // RFC 3986 §3.3, without what would have to be encoded.
+                guard text.hasPrefix("/"), (2...200).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
+                    !text.contains(where: { "?#%\"\\<>^`{|}".contains($0) })
+                else {
+                    reader.reportError(at: node, "“\(text)” must be a path such as /.well-known/tlsrpt")
+                    return nil
+                }
+                return text
+            },
+            show: { $0 }
+        )
     }
 }
 

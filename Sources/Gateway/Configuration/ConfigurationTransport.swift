@@ -13,6 +13,8 @@ extension Configuration {
         public var dane: Bool = true
         /// Whether policies of MTA-STS are fetched and followed (RFC 8461).
         public var mtaSTS: Bool = true
+        /// Whether journeys note what reports on TLS tell (RFC 8460), where a domain asks for them.
+        public var reports: Bool = true
         /// After so many sessions under TLS in a row a host that suddenly has none is suspected; 0: never.
         public var suspicionSessions: Int = 5
         /// For how long the mail for a suspected host waits.
@@ -58,6 +60,9 @@ extension Configuration {
             },
             .init("dane", \.dane, .flag, in: initial, example: "true", "whether TLSA records of other domains are followed (DANE, RFC 7672)"),
             .init("mtaSTS", \.mtaSTS, .flag, in: initial, example: "true", "whether policies of other domains are fetched and followed (MTA-STS, RFC 8461)"),
+            .init(
+                "reports", \.reports, .flag, in: initial, example: "true",
+                "whether journeys note what the store's reports on TLS tell of each session (RFC 8460), where a domain asks for them"),
             .init(
                 "suspicionSessions", \.suspicionSessions, .integer(0...1000), in: initial, example: "5",
                 "after so many sessions under TLS in a row a host that has none is suspected of a downgrade; 0: never"),

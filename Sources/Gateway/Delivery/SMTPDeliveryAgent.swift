@@ -22,6 +22,10 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     let reachesInternet: Bool
     /// How mail must be protected on its way to other organisations.
     let planner: TransportPlanner
+    /// Who asks for reports on TLS; `nil` where nobody gets any from here.
+    var wishes: ReportWishes?
+    /// The address that we go out from, where the configuration says it.
+    var outboundAddress: IPAddress?
     let now: @Sendable () -> Date
 
     func deliver(_ job: DeliveryJob) async -> DeliveryResult {
@@ -58,6 +62,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
     private func deliver(_ job: DeliveryJob, toExchangersOf domain: DomainName) async -> DeliveryResult {
         var generator = SystemRandomNumberGenerator()
         let start = now()
+        // Answered beside all the rest; needed only when there was a session.
+        let wish = wishes?.wish(of: domain)
         let route = await mailHosts(for: domain, using: resolver, ownName: try? DomainName(hostname), random: &generator)
         let steps = route.lookups.map { lookup in
             DeliveryResult.Step(operation: .resolved(.init(lookup)), time: start, seconds: lookup.duration.seconds)
@@ -65,7 +71,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
         switch route.outcome {
         case .hosts(let hosts):
             do {
-                return await deliver(job, to: hosts, of: try await planner.destination(domain, route), steps: steps)
+                return await deliver(job, to: hosts, of: try await planner.destination(domain, route), wish: wish, steps: steps)
             } catch {
                 // Without what is known already, a policy could be got rid of.
                 let reply = SMTPReply(451, .init(4, 3, 0), "What is known of the policies of \(domain.ascii) can't be read")
@@ -90,13 +96,15 @@ struct SMTPDeliveryAgent: DeliveryAgent {
 
     /// Tries the hosts of another organisation in order, each as its policies want, until one has answered for the message.
     private func deliver(
-        _ job: DeliveryJob, to hosts: [MailHost], of destination: TransportPlanner.Destination, steps: [DeliveryResult.Step]
+        _ job: DeliveryJob, to hosts: [MailHost], of destination: TransportPlanner.Destination, wish: ReportWishes.Wish?, steps: [DeliveryResult.Step]
     ) async -> DeliveryResult {
         var result = DeliveryResult.uniform(
             job, .deferred, SMTPReply(451, .init(4, 4, 1), "No host could be reached"), steps: steps + destination.steps)
         // What a host that may be tried again said outweighs what another one can never give.
         var deferred: [DeliveryReport.Outcome]?
         let (tag, isReport) = await tag(of: job)
+        // RFC 8460 §3: sessions that carry reports on TLS are in no report.
+        let note = isReport ? nil : wish.map { SessionNote(wish: $0, sts: destination.sts, outboundAddress: outboundAddress) }
         for host in hosts {
             guard let address = host.addresses.first else { continue }
             let (judge, steps) = await planner.judge(
@@ -104,7 +112,8 @@ struct SMTPDeliveryAgent: DeliveryAgent {
             result.steps += steps
             var isKeptBack = true
             if let verdict = judge.refusal(at: address), let reply = verdict.outcome.reply(about: host.name.ascii) {
-                result.steps.append(.init(operation: .protected(.init(verdict, address: address)), time: now()))
+                let report = await note?.report(verdict, at: address)
+                result.steps.append(.init(operation: .protected(.init(verdict, address: address, report: report)), time: now()))
                 result.host = host.name.ascii
                 result.outcomes = DeliveryResult.uniform(job, reply.isPermanentFailure ? .failed : .deferred, reply).outcomes
                 result.failures.append("\(host.name): \(reply)")
@@ -112,7 +121,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
                 let target = SMTPTarget(
                     hostname: host.name.ascii, addresses: host.addresses, port: port, security: .judged, serverName: judge.requirement.serverName.ascii)
                 let message = OutboundMessage(envelope: job.envelope, content: job.message.content, trace: nil, judge: judge)
-                isKeptBack = await attempt(message, target, &result)
+                isKeptBack = await attempt(message, target, &result, note)
                 await planner.hosts.keep(host.name, limits: planner.settings.suspicion, at: now())
             }
             guard isKeptBack || result.isUnreachable else { return result }
@@ -138,7 +147,7 @@ struct SMTPDeliveryAgent: DeliveryAgent {
         for target in targets {
             let isLink = target.security == .link
             let message = OutboundMessage(envelope: job.envelope, content: job.message.content, trace: isLink ? job.message.trace : nil)
-            _ = await attempt(message, target, &result)
+            _ = await attempt(message, target, &result, nil)
             if !result.isUnreachable { break }
         }
         return result
@@ -146,24 +155,36 @@ struct SMTPDeliveryAgent: DeliveryAgent {
 
     /// Tries one target.
     /// - Returns: whether the message was kept back because of what was seen of the host.
-    private func attempt(_ message: OutboundMessage, _ target: SMTPTarget, _ result: inout DeliveryResult) async -> Bool {
+    private func attempt(_ message: OutboundMessage, _ target: SMTPTarget, _ result: inout DeliveryResult, _ note: SessionNote?) async -> Bool {
         let start = now()
         let report = await pool.deliver(message, to: target)
         result.outcomes = report.outcomes
         result.host = report.hostname
         result.address = report.remoteAddress
         result.failures += report.failures
-        result.steps += steps(of: report, from: start)
+        result.steps += steps(of: report, receipts: await receipts(of: report, note), from: start)
         return report.isKeptBack
     }
 
-    private func steps(of report: DeliveryReport, from start: Date) -> [DeliveryResult.Step] {
+    /// What was said of each session. A report tells of one once, however many messages it carries.
+    private func receipts(of report: DeliveryReport, _ note: SessionNote?) async -> [JourneyEvent.Operation] {
+        var receipts: [JourneyEvent.Operation] = []
+        for judgement in report.judgements {
+            let told =
+                judgement.isReused
+                ? nil : await note?.report(judgement.verdict, at: judgement.address, from: judgement.localAddress, helo: judgement.helo)
+            receipts.append(.protected(.init(judgement.verdict, address: judgement.address, report: told)))
+        }
+        return receipts
+    }
+
+    private func steps(of report: DeliveryReport, receipts: [JourneyEvent.Operation], from start: Date) -> [DeliveryResult.Step] {
         var steps: [DeliveryResult.Step] = []
         let peer = report.remoteAddress.map { "\(report.hostname) [\($0)]" } ?? report.hostname
         let startTLS = report.exchanges.firstIndex { $0.command == "STARTTLS" }
         var time = start
         if let tls = report.tls, startTLS == nil { steps.append(.init(operation: .secured(.init(tls, peer: peer)), time: time)) }
-        var receipts = report.judgements.map { JourneyEvent.Operation.protected(.init($0.verdict, address: $0.address)) }
+        var receipts = receipts
         for (index, exchange) in report.exchanges.enumerated() {
             if exchange.command.hasPrefix("MAIL ") {
                 steps += receipts.map { .init(operation: $0, time: time) }

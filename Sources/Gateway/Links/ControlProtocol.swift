@@ -21,11 +21,13 @@ enum ControlRequest: Sendable, Equatable {
     case mayUser(EmailAddress, sendAs: EmailAddress)
     /// `GET /v1/texts?name=N`: the TXT records of a name, from the store, which has no way to the DNS, to a host that has one.
     case texts(DomainName)
+    /// `POST /v1/tls-report?to=U`: a report on TLS for a URI of HTTPS, from the store to the relay, which sends it.
+    case postReport([UInt8], uri: String)
 
     /// The roles whose certificates may ask this.
     var permittedRoles: Set<String> {
         switch self {
-        case .setRecipients, .recipientsVersion, .journeys, .texts: ["store"]
+        case .setRecipients, .recipientsVersion, .journeys, .texts, .postReport: ["store"]
         case .verifier, .knows, .mayUser: ["submission", "internal"]
         }
     }
@@ -33,8 +35,11 @@ enum ControlRequest: Sendable, Equatable {
     /// How many octets may come with it.
     var bodyLimit: Int {
         // A million digests of 16 octets, with room.
-        if case .setRecipients = self { return 64 * 1024 * 1024 }
-        return 0
+        switch self {
+        case .setRecipients: 64 * 1024 * 1024
+        case .postReport: 16 * 1024 * 1024
+        case .recipientsVersion, .journeys, .verifier, .knows, .mayUser, .texts: 0
+        }
     }
 
     /// The request's method and target.
@@ -47,13 +52,16 @@ enum ControlRequest: Sendable, Equatable {
         case .knows(let address): ("GET", "/v1/knows?address=\(Self.escape(address))")
         case .mayUser(let user, let address): ("GET", "/v1/may?user=\(Self.escape(user))&address=\(Self.escape(address))")
         case .texts(let name): ("GET", "/v1/texts?name=\(Self.escape(name.ascii))")
+        case .postReport(_, let uri): ("POST", "/v1/tls-report?to=\(Self.escape(uri))")
         }
     }
 
     /// What the request carries.
     var body: [UInt8] {
-        if case .setRecipients(let digests) = self { return digests }
-        return []
+        switch self {
+        case .setRecipients(let octets), .postReport(let octets, _): octets
+        case .recipientsVersion, .journeys, .verifier, .knows, .mayUser, .texts: []
+        }
     }
 
     /// Reads a request; `nil` for one that isn't known.
@@ -83,6 +91,9 @@ enum ControlRequest: Sendable, Equatable {
         case ("GET", "/v1/texts"):
             guard let name = arguments["name"].flatMap({ try? DomainName($0) }) else { return nil }
             self = .texts(name)
+        case ("POST", "/v1/tls-report"):
+            guard let uri = arguments["to"] else { return nil }
+            self = .postReport(body, uri: uri)
         default: return nil
         }
     }

@@ -13,6 +13,8 @@ struct HostControl: ControlService {
     let accounts: AccountDirectory?
     /// The DNS; `nil` on hosts that have no way to it.
     var resolver: (any Resolver)?
+    /// Sends reports by HTTPS; `nil` on hosts that have no way to the internet's servers.
+    var poster: (any ReportPoster)?
 
     func answer(_ request: ControlRequest, roles: Set<String>) async -> ControlResponse {
         do {
@@ -47,6 +49,9 @@ struct HostControl: ControlService {
             // The store has no way to the DNS, and gets none by this: it asks who agrees to get reports (RFC 9990 §4).
             guard let resolver, name.labels.contains("_dmarc") else { return .unknown }
             return ControlResponse(status: 200, body: Array(try JSONEncoder().encode(await TravellingTexts(name, using: resolver))))
+        case .postReport(let report, let uri):
+            guard let poster else { return .unknown }
+            return ControlResponse(status: 200, body: Array(try JSONEncoder().encode(await poster.post(report, to: uri))))
         }
     }
 }

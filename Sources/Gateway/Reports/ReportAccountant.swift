@@ -1,3 +1,4 @@
+import Crypto
 import DNS
 import FoundationEssentials
 import Journeys
@@ -21,24 +22,32 @@ struct ReportAccountant: Sendable {
     let logger: Logger
 
     static let cursor = "dmarc"
+    static let sessionCursor = "tls"
     /// How many records are looked at in one transaction.
     private static let step = 5000
 
     /// Counts everything that has come.
     func run() async throws {
-        var place = try await spool.reportCursor(Self.cursor)
+        try await follow(Self.cursor, "\"judged\":", take: { take($0, &$1, &$2) }, tell: { tell($0) })
+        // Also where none are made: who switches them on later doesn't report on what was before.
+        try await follow(Self.sessionCursor, "\"tlsReport\":", take: { record, entries, _ in takeSessions(record, &entries) }, tell: { tellSessions($0) })
+    }
+
+    /// Counts what has come since the last time for one kind of reports.
+    /// - Parameter text: what its records have in them.
+    private func follow(
+        _ cursor: String, _ text: String, take: (JourneyRecord, inout [ReportEntry], inout [SingleReport]) -> Void, tell: (ReportAccountOutcome) -> Void
+    ) async throws {
+        var place = try await spool.reportCursor(cursor)
         while true {
-            let (records, last) = try await spool.records(after: place, containing: "\"judged\":", limit: Self.step)
+            let (records, last) = try await spool.records(after: place, containing: text, limit: Self.step)
             guard last > place else { return }
             var entries: [ReportEntry] = []
             var singles: [SingleReport] = []
             for record in records { take(record, &entries, &singles) }
-            guard
-                let outcome = try await spool.count(
-                    entries, singles: singles, cursor: Self.cursor, from: place, to: last, limits: limits, at: now())
-            else {
+            guard let outcome = try await spool.count(entries, singles: singles, cursor: cursor, from: place, to: last, limits: limits, at: now()) else {
                 // Another process was faster.
-                place = try await spool.reportCursor(Self.cursor)
+                place = try await spool.reportCursor(cursor)
                 continue
             }
             tell(outcome)
@@ -64,15 +73,36 @@ struct ReportAccountant: Sendable {
         }
     }
 
+    private func tellSessions(_ outcome: ReportAccountOutcome) {
+        Metrics.reportSessions.add(.counted, outcome.counted)
+        Metrics.reportSessions.add(.dropped, outcome.dropped)
+        if outcome.dropped > 0 {
+            logger.warning("sessions could not be counted for reports: too many different ones today", metadata: ["sessions": "\(outcome.dropped)"])
+        }
+    }
+
+    private func takeSessions(_ record: JourneyRecord, _ entries: inout [ReportEntry]) {
+        guard settings.tls, let events = try? JourneyCoding.decode(record.payload) else { return }
+        for event in events {
+            guard case .protected(let session) = event.operation, let day = day(of: event), let entry = SessionObservation(session)?.entry(day: day) else {
+                continue
+            }
+            entries.append(entry)
+        }
+    }
+
+    /// The day that an event belongs to. The time is another host's word: a day that can't be is none.
+    private func day(of event: JourneyEvent) -> Int? {
+        let today = ReportDay.containing(now())
+        let day = ReportDay.containing(event.time)
+        return day <= today + 1 && day >= today - settings.keepDays ? day : nil
+    }
+
     private func take(_ record: JourneyRecord, _ entries: inout [ReportEntry], _ singles: inout [SingleReport]) {
         guard let events = try? JourneyCoding.decode(record.payload) else { return }
-        // The time is the edge's word: a day that can't be is none.
-        let today = ReportDay.containing(now())
         guard !isReportMail(events) else { return }
         for event in events {
-            guard case .judged(let judged) = event.operation, let seen = ReportObservation(judged) else { continue }
-            let day = ReportDay.containing(event.time)
-            guard day <= today + 1, day >= today - settings.keepDays else { continue }
+            guard case .judged(let judged) = event.operation, let seen = ReportObservation(judged), let day = day(of: event) else { continue }
             if settings.aggregates, let entry = seen.entry(day: day) { entries.append(entry) }
             if settings.failures.enabled, let payload = seen.failurePayload(at: event.time) {
                 singles.append(
@@ -119,6 +149,11 @@ struct ReportIdentities: Sendable {
     private func suffix() -> String {
         let digits = String(random(), radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// The journey of what has no message.
+    static func trace(_ identity: String) -> TraceID {
+        TraceID(octets: Array(SHA256.hash(data: Array(identity.utf8)).prefix(16))) ?? .random()
     }
 
     /// The part of an identity that no other one has: letters and digits.

@@ -2,7 +2,7 @@ import DNS
 import FoundationEssentials
 import Journeys
 import Logging
-public import MailAuthentication
+import MailAuthentication
 import MailMessage
 import MailStore
 import NIOCore
@@ -13,13 +13,13 @@ public struct ReportSending: Sendable, Encodable {
     /// A place that the domain names for its reports.
     public struct Destination: Sendable, Encodable {
         public var uri: String
-        /// Whether reports may go there (RFC 9990 §4).
-        public var verdict: DMARCReportDestination.Verdict
-        /// Who gets the report.
+        /// Whether reports may go there: a word of RFC 9990 §4, or `named` and `unsupported` for reports on TLS, which go wherever the domain says.
+        public var verdict: String
+        /// Who gets the report, an address or a URI.
         public var recipients: [String]
     }
 
-    /// `aggregate` or `failure`.
+    /// `aggregate`, `failure` or `tls`.
     public var kind: String
     public var domain: String
     /// `2026-11-27`.
@@ -27,6 +27,7 @@ public struct ReportSending: Sendable, Encodable {
     /// `nil` where the report isn't made yet.
     public var reportID: String?
     public var rows: Int
+    /// Messages, or sessions.
     public var messages: Int
     public var destinations: [Destination]
     /// `sent`, `discarded`, `postponed`, `would be sent`, `would be discarded`.
@@ -52,6 +53,8 @@ struct ReportDispatch: Sendable {
     let outbound: ReportOutbound
     let redactor: FailureReportRedactor
     let identities: ReportIdentities
+    /// Sends reports on TLS by HTTPS; `nil` where no host is known that could.
+    let poster: (any ReportPoster)?
     let now: @Sendable () -> Date
     /// Hands what was queued to the queue.
     let offer: @Sendable (QueuedMessage) -> Void
@@ -60,11 +63,11 @@ struct ReportDispatch: Sendable {
     /// How often destinations are asked about that can't be told now, once an hour.
     private static let attemptLimit = 24
     /// Octets of the largest message: receivers take 10 MB at least nearly everywhere.
-    private static let messageLimit = 24 << 20
+    static let messageLimit = 24 << 20
 
     /// Makes reports of what was counted.
-    func close(_ days: SpoolStore.ReportDays) async throws {
-        _ = try await spool.closeAccounts(.aggregate, days, at: now()) { [identities] in identities.make($0, $1) }
+    func close(_ kinds: [ReportKind], _ days: SpoolStore.ReportDays) async throws {
+        for kind in kinds { _ = try await spool.closeAccounts(kind, days, at: now()) { [identities] in identities.make($0, $1) } }
     }
 
     /// Sends what is to be sent now.
@@ -73,17 +76,28 @@ struct ReportDispatch: Sendable {
         while true {
             let due = try await spool.dueReports(at: now(), limit: 50)
             guard !due.isEmpty else { return sent }
-            for report in due {
+            for report in due where !report.isPosted {
                 try Task.checkCancellation()
                 sent.append(try await send(report))
+            }
+            // Whoever answers slowly keeps none of the others waiting.
+            try await withThrowingTaskGroup(of: ReportSending.self) { group in
+                for report in due where report.isPosted { group.addTask { try await post(report) } }
+                for try await sending in group { sent.append(sending) }
             }
         }
     }
 
     /// What would be sent.
-    func preview(_ days: SpoolStore.ReportDays) async throws -> [ReportSending] {
+    func preview(_ kinds: [ReportKind], _ days: SpoolStore.ReportDays) async throws -> [ReportSending] {
         var previews: [ReportSending] = []
-        for report in try await spool.dueReports(at: .distantFuture, limit: 10_000) + spool.openAccounts(.aggregate, days) {
+        var reports = try await spool.dueReports(at: .distantFuture, limit: 10_000)
+        for kind in kinds { reports += try await spool.openAccounts(kind, days) }
+        for report in reports {
+            guard report.kind != .tls else {
+                previews.append(try await previewTLS(report))
+                continue
+            }
             var sending = await sending(report, try await spool.rows(of: report))
             let isWelcome = sending.summary.destinations.contains { !$0.recipients.isEmpty }
             sending.summary.outcome = isWelcome ? "would be sent" : "would be discarded"
@@ -114,13 +128,16 @@ struct ReportDispatch: Sendable {
         let summary = ReportSending(
             kind: report.kind == .feedback ? "failure" : "aggregate", domain: report.domain, day: Self.text(report.day),
             reportID: report.identity.isEmpty ? nil : report.identity, rows: rows.count, messages: rows.reduce(0) { $0 + $1.count },
-            destinations: destinations.map { .init(uri: $0.uri, verdict: $0.verdict, recipients: $0.recipients.map { "\($0)" }) }, outcome: "", note: "")
+            destinations: destinations.map {
+                .init(uri: $0.uri, verdict: $0.verdict.rawValue, recipients: $0.recipients.map { "\($0)" })
+            }, outcome: "", note: "")
         return Sending(summary: summary, destinations: destinations, rows: rows)
     }
 
-    private static func text(_ day: Int) -> String { JourneyTime(Date(timeIntervalSince1970: Double(ReportDay.bounds(day).begin))).day }
+    static func text(_ day: Int) -> String { JourneyTime(Date(timeIntervalSince1970: Double(ReportDay.bounds(day).begin))).day }
 
     private func send(_ report: OutgoingReport) async throws -> ReportSending {
+        guard report.kind != .tls else { return try await sendTLS(report) }
         var sending = await sending(report, try await spool.rows(of: report))
         if report.attempts < Self.attemptLimit, sending.destinations.contains(where: { $0.verdict == .temporaryError }) {
             sending.summary.outcome = "postponed"
@@ -129,9 +146,22 @@ struct ReportDispatch: Sendable {
             return sending.summary
         }
         let batch = await messages(report, sending)
-        sending.summary.note = batch.notes.joined(separator: "; ")
+        let isFailure = report.kind == .feedback
+        return try await settle(
+            report, batch, sending.summary, sent: isFailure ? .failureSent : .aggregateSent,
+            discarded: isFailure ? .failureDiscarded : .aggregateDiscarded)
+    }
+
+    /// Queues what was made of a report, and tells of it.
+    func settle(
+        _ report: OutgoingReport, _ batch: Batch, _ summary: ReportSending, sent: Metrics.ReportSent, discarded: Metrics.ReportSent
+    ) async throws -> ReportSending {
+        var summary = summary
+        summary.note = batch.notes.joined(separator: "; ")
         let time = now()
-        let queued = try await spool.settle(report, messages: batch.messages, note: sending.summary.note) { ids in
+        let queued = try await spool.settle(
+            report, messages: batch.messages, parts: batch.parts, at: time, isSent: batch.isSent, note: summary.note
+        ) { ids in
             var events = batch.events
             for (message, id) in zip(batch.messages, ids) {
                 let committed = JourneyEvent.Committed(
@@ -142,28 +172,33 @@ struct ReportDispatch: Sendable {
             return recorder.records(events)
         }
         guard let queued else {
-            sending.summary.outcome = "sent"
-            sending.summary.note = "another process has sent it"
-            return sending.summary
+            summary.outcome = "sent"
+            summary.note = "another process has sent it"
+            return summary
         }
         for message in queued { offer(message) }
-        sending.summary.outcome = queued.isEmpty ? "discarded" : "sent"
-        let isFailure = report.kind == .feedback
-        Metrics.reportsSent.add(
-            queued.isEmpty ? (isFailure ? .failureDiscarded : .aggregateDiscarded) : (isFailure ? .failureSent : .aggregateSent))
+        let isSent = batch.isSent || !queued.isEmpty || !batch.parts.isEmpty
+        summary.outcome = isSent ? "sent" : "discarded"
+        // What goes on another way is counted when it is there.
+        if !queued.isEmpty || batch.parts.isEmpty { Metrics.reportsSent.add(isSent ? sent : discarded) }
         logger.info(
-            "report \(sending.summary.outcome)",
+            "report \(summary.outcome)",
             metadata: [
-                "kind": "\(sending.summary.kind)", "domain": "\(report.domain)", "day": "\(sending.summary.day)", "report.id": "\(report.identity)",
-                "recipients": "\(queued.count)", "note": "\(sending.summary.note)",
+                "kind": "\(summary.kind)", "domain": "\(report.domain)", "day": "\(summary.day)", "report.id": "\(report.identity)",
+                "recipients": "\(queued.count)", "note": "\(summary.note)",
             ])
-        return sending.summary
+        return summary
     }
 
-    private struct Batch {
+    /// What becomes of a report.
+    struct Batch {
         var messages: [NewSpoolMessage] = []
+        /// What goes another way than by mail.
+        var parts: [OutgoingReport] = []
         var events: [JourneyEvent] = []
         var notes: [String] = []
+        /// Whether somebody has it already.
+        var isSent = false
     }
 
     /// One message for each recipient: none of them learns of the others, and each can be refused for itself.
@@ -184,13 +219,16 @@ struct ReportDispatch: Sendable {
             }
         }
         if sending.destinations.isEmpty { batch.notes.append("no destination can be read in “\(report.destinations.prefix(200))”") }
-        if batch.messages.isEmpty {
-            let explanation = "\(subject(report, sending)) is sent to nobody: \(batch.notes.joined(separator: "; "))"
-            batch.events = [
-                recorder.event(.checked(.init(check: "report", result: "discarded", explanation: explanation)), trace: .random(), role: role, at: time)
-            ]
-        }
+        if batch.messages.isEmpty { discard(subject(report, sending), &batch, at: time) }
         return batch
+    }
+
+    /// Tells in a journey of its own that nobody gets a report.
+    func discard(_ subject: String, _ batch: inout Batch, at time: Date) {
+        let explanation = "\(subject) is sent to nobody: \(batch.notes.joined(separator: "; "))"
+        batch.events = [
+            recorder.event(.checked(.init(check: "report", result: "discarded", explanation: explanation)), trace: .random(), role: role, at: time)
+        ]
     }
 
     private func subject(_ report: OutgoingReport, _ sending: Sending) -> String {
@@ -213,6 +251,17 @@ struct ReportDispatch: Sendable {
             batch.notes.append("\(recipient): wants \(limit) octets at most, and the report has \(message.readableBytes)")
             return
         }
+        var checks: [(operation: JourneyEvent.Operation, seconds: Double?)] = []
+        if let lookup = destination.lookup { checks.append((.resolved(.init(lookup)), lookup.duration.seconds)) }
+        checks.append((.checked(.init(check: "report destination", result: destination.verdict.rawValue, explanation: destination.uri)), nil))
+        try await put(message, for: recipient, decision, about: subject(report, sending), checks: checks, into: &batch, at: time)
+    }
+
+    /// Makes a message for the queue, with its journey.
+    func put(
+        _ message: ByteBuffer, for recipient: EmailAddress, _ decision: Router.Decision, about subject: String,
+        checks: [(operation: JourneyEvent.Operation, seconds: Double?)], into batch: inout Batch, at time: Date
+    ) async throws {
         let trace = TraceID.random()
         let proof = try await outbound.prefix(message, to: decision.destination, trace: trace, at: time)
         batch.messages.append(
@@ -225,9 +274,8 @@ struct ReportDispatch: Sendable {
         func event(_ operation: JourneyEvent.Operation, seconds: Double? = nil) {
             batch.events.append(recorder.event(operation, trace: trace, role: role, at: time, seconds: seconds))
         }
-        event(.checked(.init(check: "report", result: "made", explanation: "\(subject(report, sending)) for \(recipient)")))
-        if let lookup = destination.lookup { event(.resolved(.init(lookup)), seconds: lookup.duration.seconds) }
-        event(.checked(.init(check: "report destination", result: destination.verdict.rawValue, explanation: destination.uri)))
+        event(.checked(.init(check: "report", result: "made", explanation: "\(subject) for \(recipient)")))
+        for check in checks { event(check.operation, seconds: check.seconds) }
         if let step = proof.step { event(step) }
         event(.routed(.init(recipient: "\(recipient)", destination: decision.destination.key, reason: decision.reason)))
     }
@@ -237,7 +285,8 @@ struct ReportDispatch: Sendable {
     private func octets(_ report: OutgoingReport, _ sending: Sending, to recipient: EmailAddress, number: Int, at time: Date) throws -> ByteBuffer {
         let messageID = "\(number + 1).\(report.identity)"
         switch report.kind {
-        case .aggregate, .tls:
+        case .tls: throw HostError("a report on TLS has a form of its own")
+        case .aggregate:
             return try DMARCReportMessage(
                 report: try aggregate(report, sending.rows), submitter: submitter, from: sender, to: recipient, date: MessageDate(time), messageID: messageID,
                 uniqueID: report.isSupplement ? ReportIdentities.unique(report.identity) : nil

@@ -33,10 +33,10 @@ public struct ReportOffice: Sendable {
         let days = day.map { SpoolStore.ReportDays.only($0) } ?? .through(ReportDay.containing(.now) - 1)
         if !isTrial {
             try await service.accountant.run()
-            try await service.dispatch.close(days)
+            try await service.dispatch.close(service.kinds, days)
             return try await service.dispatch.sendDue()
         }
-        return try await service.dispatch.preview(days)
+        return try await service.dispatch.preview(service.kinds, days)
     }
 
     /// Closes what was opened.

@@ -13,6 +13,9 @@ struct ReportService: Service {
     let now: @Sendable () -> Date
     let logger: Logger
 
+    /// What a day is told by.
+    var kinds: [ReportKind] { (settings.aggregates ? [.aggregate] : []) + (settings.tls ? [.tls] : []) }
+
     func run() async throws {
         try? await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
@@ -28,7 +31,7 @@ struct ReportService: Service {
             try await accountant.run()
             let today = ReportDay.containing(now())
             let hour = (now().timeIntervalSince1970 - Double(ReportDay.bounds(today).begin)) / 3600
-            if settings.aggregates { try await dispatch.close(.through(today - (hour >= Double(settings.hour) ? 1 : 2))) }
+            try await dispatch.close(kinds, .through(today - (hour >= Double(settings.hour) ? 1 : 2)))
             _ = try await dispatch.sendDue()
             let count =
                 try await spool.forgetReports(before: today - settings.keepDays)

@@ -29,7 +29,8 @@ extension Host {
             roots: isRelay ? PKIXRoots.trusted(by: configuration, logger: logger) : PKIXRoots(), now: now, logger: logger)
         let remote = SMTPDeliveryAgent(
             pool: pool, resolver: resolver, peers: configuration.peers, routes: configuration.routes, port: configuration.outboundPort,
-            hostname: configuration.hostname, reachesInternet: isRelay, planner: planner, now: now)
+            hostname: configuration.hostname, reachesInternet: isRelay, planner: planner,
+            wishes: notesSessions ? ReportWishes(resolver: resolver, now: now) : nil, outboundAddress: configuration.outboundAddress, now: now)
         let mailbox = mailboxes.map { MailboxDelivery(accounts: $0, store: $0, router: router, reports: reportReception(now: now), now: now, logger: logger) }
         let postmasterDomain = configuration.domains.first?.ascii ?? configuration.hostname
         let notices = Notices(
@@ -39,6 +40,12 @@ extension Host {
             spool: spool, recorder: recorder, notices: notices, schedule: RetrySchedule(configuration.queue), role: queueRole,
             holdsFailures: configuration.roles == [.mx], now: now, logger: logger)
         return DeliveryMeans(mailbox: mailbox, remote: remote, settlement: settlement)
+    }
+
+    /// Whether journeys get what reports on TLS need. Where this host makes the reports itself, its own section decides.
+    private var notesSessions: Bool {
+        guard configuration.roles.contains(.relay), configuration.journeys.enabled, configuration.transport.reports else { return false }
+        return !configuration.roles.contains(.store) || configuration.reports?.tls ?? false
     }
 
     /// `nil` where policies of MTA-STS aren't followed: only the relay asks for them.

@@ -1,6 +1,7 @@
 import Crypto
 import DNS
 import FoundationEssentials
+import Logging
 import MailAuthentication
 import MailMessage
 import MailStore
@@ -9,9 +10,10 @@ extension Host {
     /// What counts and sends reports; `nil` on hosts that collect no journeys, and where reports are switched off.
     /// - Parameters:
     ///   - resolver: another one than the host's, for tests.
+    ///   - poster: sends by HTTPS another way, for tests.
     ///   - current: this host as it is after a reload, with other keys and routes.
     func reportService(
-        resolver: (any Resolver)? = nil, current: (@Sendable () -> Host)? = nil, now: @escaping @Sendable () -> Date,
+        resolver: (any Resolver)? = nil, poster: (any ReportPoster)? = nil, current: (@Sendable () -> Host)? = nil, now: @escaping @Sendable () -> Date,
         offer: @escaping @Sendable (QueuedMessage) -> Void
     ) throws -> ReportService? {
         guard let settings = configuration.reports, mailboxes != nil else { return nil }
@@ -28,7 +30,8 @@ extension Host {
         let dispatch = ReportDispatch(
             spool: spool, sender: sender, submitter: domain, organization: settings.organization ?? domain.ascii, hostname: configuration.hostname,
             router: { current().router }, resolver: resolver ?? reportResolver, recorder: recorder, role: queueRole, outbound: outbound,
-            redactor: try FailureReportRedactor(key: redactionKey()), identities: identities, now: now, offer: offer, logger: logger)
+            redactor: try FailureReportRedactor(key: redactionKey()), identities: identities, poster: poster ?? reportPoster, now: now, offer: offer,
+            logger: logger)
         return ReportService(accountant: accountant, dispatch: dispatch, spool: spool, settings: settings, now: now, logger: logger)
     }
 
@@ -46,6 +49,17 @@ extension Host {
             if let client = controlClient(of: role) { return RemoteTexts(host: client) }
         }
         return resolver
+    }
+
+    /// Only the relay speaks with the internet's servers; others ask it to.
+    var reportPoster: (any ReportPoster)? {
+        guard configuration.roles.contains(.relay) else { return controlClient(of: .relay).map { RemoteReportPoster(host: $0) } }
+        do {
+            return try WebReportPoster(configuration.web, resolver: resolver, group: group)
+        } catch {
+            logger.error("reports on TLS can't be sent by HTTPS", metadata: ["error": "\(error)"])
+            return nil
+        }
     }
 
     /// The secret that names in reports on single messages are hashed with; made when it is missing.

@@ -20,6 +20,8 @@ struct Listeners: Sendable {
 
     let budget: MemoryBudget
     private let limiter: ConnectionLimiter
+    /// Of the listener `policy`: whoever fetches policies takes no place from mail.
+    private let policyLimiter: ConnectionLimiter
     private let authenticationSecret: [UInt8]
     private let resolver: any Resolver
 
@@ -39,9 +41,15 @@ struct Listeners: Sendable {
                 metadata: ["connections": "\(connections)", "limits.connections": "\(limits.connections)"])
         }
         limiter = ConnectionLimiter(total: connections, perNetwork: limits.connectionsPerNetwork, trusted: limits.trustedNetworks)
+        policyLimiter = ConnectionLimiter(
+            total: min(Self.policyConnections, connections), perNetwork: min(Self.policyConnectionsPerNetwork, limits.connectionsPerNetwork))
         // The octets are copied while they are borrowed.
         authenticationSecret = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
     }
+
+    /// Policies are fetched once a day by each organisation, from one or a few hosts of it.
+    private static let policyConnections = 512
+    private static let policyConnectionsPerNetwork = 32
 
     /// The listeners under another configuration. The limits of connections and memory change at once.
     func reconfigured(_ host: Host) -> Listeners {
@@ -109,7 +117,7 @@ struct Listeners: Sendable {
         case .link:
             authentication.capsules = host.capsuleReader
             if role == .relay { authentication.signer = signer }
-        case .imap, .imaps, .control, .https: break
+        case .imap, .imaps, .control, .https, .policy: break
         }
         return authentication
     }
@@ -122,7 +130,7 @@ struct Listeners: Sendable {
         switch listener.kind {
         case .imap: security = .startTLS
         case .imaps: security = .implicit
-        case .smtp, .submission, .submissions, .link, .control, .https: return nil
+        case .smtp, .submission, .submissions, .link, .control, .https, .policy: return nil
         }
         guard let mailboxes = host.mailboxes else {
             throw HostError("A listener \(listener.kind.rawValue) needs the mailboxes: give this host the role store")
@@ -134,6 +142,29 @@ struct Listeners: Sendable {
             listenerName: listener.kind.rawValue, settings: imapSettings(security), proxies: listener.proxies, backend: try backend(mailboxes), tls: tls,
             group: host.group,
             budget: budget, limiter: limiter, logger: host.logger)
+    }
+
+    /// A server of policies for a listener; `nil` where the listener speaks something else.
+    func policyServer(for listener: Configuration.Listener) throws -> HTTPSServer? {
+        guard listener.kind == .policy else { return nil }
+        guard let tls = host.publicTLS else { throw HostError("A listener policy needs the section “certificate”: policies are fetched by HTTPS only") }
+        return HTTPSServer(
+            listenerName: listener.kind.rawValue, service: policyService, tls: tls, group: host.group, budget: budget, limiter: policyLimiter,
+            logger: host.logger)
+    }
+
+    /// Changes what requests that come from now on are answered with.
+    func change(_ server: HTTPSServer) { server.change(service: policyService) }
+
+    private var policyService: PolicyService {
+        let configuration = host.configuration
+        guard configuration.reports?.httpsPath != nil, let address = configuration.reports.map({ $0.receive?.first ?? configuration.reportSender }) else {
+            return PolicyService(configuration, reports: nil)
+        }
+        let reports = PostedReports(
+            address: address, domains: configuration.domains, hostname: configuration.hostname, router: host.router, spool: host.spool,
+            recorder: host.recorder, role: .mx, storage: host.storage, now: now, offer: offer, logger: host.logger)
+        return PolicyService(configuration, reports: reports)
     }
 
     private func imapSettings(_ security: IMAPSession.Security) -> IMAPServer.Settings {
@@ -162,7 +193,7 @@ struct Listeners: Sendable {
         case .submission, .submissions:
             return SubmissionPolicy(role: roles.contains(.submission) ? .submission : .internal, directory: try host.directory(), router: host.router)
         case .link: return LinkPolicy(role: host.queueRole, directory: try host.directory(), router: host.router)
-        case .imap, .imaps, .control, .https: return nil
+        case .imap, .imaps, .control, .https, .policy: return nil
         }
     }
 
@@ -193,7 +224,7 @@ struct Listeners: Sendable {
             session.security = .implicit
             session.offersRequireTLS = true
             session.acceptsTraces = true
-        case .imap, .imaps, .control, .https: break
+        case .imap, .imaps, .control, .https, .policy: break
         }
         var settings = SMTPServer.Settings(session: session)
         settings.memoryPerMessage = limits.memoryPerMessageBytes
@@ -251,6 +282,24 @@ struct IMAPListenerService: Service {
             try? await gracefulShutdown()
             await server.shutdown(grace: grace)
         }
+    }
+}
+
+/// A listener for policies in the life of the process.
+struct PolicyListenerService: Service {
+    let server: HTTPSServer
+    let listener: Configuration.Listener
+    /// How long requests may take to end.
+    let grace: Duration
+    let listening: ListenerCount
+    let logger: Logger
+
+    func run() async throws {
+        let port = try await server.bind(address: listener.address, port: listener.port)
+        logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
+        listening.add()
+        try? await gracefulShutdown()
+        await server.shutdown(grace: grace)
     }
 }
 

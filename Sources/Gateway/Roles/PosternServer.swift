@@ -139,12 +139,17 @@ public struct PosternServer: Sendable {
                 let control = HostControl(
                     journeys: host.spool, digests: host.digests,
                     accounts: host.mailboxes.map { AccountDirectory(accounts: $0, further: configuration.reportAddresses) },
-                    resolver: configuration.roles.isDisjoint(with: [.mx, .relay]) ? nil : host.resolver)
+                    resolver: configuration.roles.isDisjoint(with: [.mx, .relay]) ? nil : host.resolver,
+                    poster: configuration.roles.contains(.relay) ? host.reportPoster : nil)
                 let server = ControlServer(tls: try host.linkServerTLS(), service: control, group: host.group, logger: logger)
                 services.append(ControlListenerService(server: server, listener: listener, logger: logger))
             case .https:
                 // The webmail is a process of its own, above this target; the configuration is refused before it comes here.
                 continue
+            case .policy:
+                guard let server = try listeners.policyServer(for: listener) else { continue }
+                means.policyServers.append(server)
+                services.append(PolicyListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .imap, .imaps:
                 guard let server = try listeners.imapServer(for: listener) else { continue }
                 means.imapServers.append((listener.kind, server))

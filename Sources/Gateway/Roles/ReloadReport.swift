@@ -36,7 +36,8 @@ extension Configuration {
         return (
             differing([
                 ("domains", domains != other.domains), ("routes", routes != other.routes), ("limits", limits != other.limits),
-                ("queue", queue != other.queue), ("authentication", authentication != other.authentication), ("web", web != other.web),
+                ("queue", queue != other.queue), ("mtaSTS", mtaSTS != other.mtaSTS), ("authentication", authentication != other.authentication),
+                ("web", web != other.web),
                 ("signing", signing != other.signing),
                 ("journeys", journeys.enabled != other.journeys.enabled || journeys.keepDays != other.journeys.keepDays),
                 ("logging.level", logging.level != other.logging.level),
@@ -48,7 +49,8 @@ extension Configuration {
                 ("authorities", authorities != other.authorities),
                 ("listeners", listeners != other.listeners), ("peers", peers != other.peers), ("webmail", webmail != other.webmail),
                 ("resolver", resolver != other.resolver), ("journeys.collectSeconds", journeys.collectSeconds != other.journeys.collectSeconds),
-                ("reports", reports != other.reports), ("milter", milter != other.milter), ("monitoring", monitoring != other.monitoring),
+                ("transport", transport != other.transport), ("reports", reports != other.reports), ("milter", milter != other.milter),
+                ("monitoring", monitoring != other.monitoring),
                 ("logging.json", logging.json != other.logging.json),
                 ("outboundAddress", outboundAddress != other.outboundAddress),
                 ("outboundPort", outboundPort != other.outboundPort),
@@ -63,6 +65,7 @@ extension Configuration {
         var result = self
         result.domains = other.domains
         result.web = other.web
+        result.mtaSTS = other.mtaSTS
         result.routes = other.routes
         result.limits = other.limits
         result.queue = other.queue

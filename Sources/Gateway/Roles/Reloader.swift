@@ -17,6 +17,7 @@ final class Reloader: Service {
         let queue: QueueRunner
         var smtpServers: [(Configuration.Listener.Kind, SMTPServer)] = []
         var imapServers: [(Configuration.Listener.Kind, IMAPServer)] = []
+        var policyServers: [HTTPSServer] = []
     }
 
     private struct State {
@@ -84,6 +85,7 @@ final class Reloader: Service {
             let changed = listeners.reconfigured(host)
             for (kind, server) in means.smtpServers { try changed.change(server, kind) }
             for (kind, server) in means.imapServers { try changed.change(server, kind) }
+            for server in means.policyServers { changed.change(server) }
             let delivery = host.deliveryMeans(pool: means.pool, now: now)
             await means.queue.change(
                 mailbox: delivery.mailbox, remote: delivery.remote, settlement: delivery.settlement, settings: host.configuration.queue)

@@ -116,7 +116,7 @@ extension DeliveryResult.Step {
 
 extension JourneyEvent.Protected {
     /// The receipt of one session.
-    init(_ verdict: TLSVerdict, address: IPAddress) {
+    init(_ verdict: TLSVerdict, address: IPAddress, report: SessionReport? = nil) {
         let receipt = verdict.receipt
         let outcome: (verdict: String, reason: String?) =
             switch verdict.outcome {
@@ -135,6 +135,7 @@ extension JourneyEvent.Protected {
             },
             checks: receipt.checks.map { check in
                 "\(check.method) (\(check.source.rawValue)): \(check.holds ? "holds" : check.isBinding ? "FAILS" : "fails, which is only reported"): \(check.reason)"
-            }, steps: receipt.steps, failure: receipt.resultType?.rawValue, verdict: outcome.verdict, reason: outcome.reason)
+            }, steps: receipt.steps, failure: receipt.resultType?.rawValue, verdict: outcome.verdict, reason: outcome.reason,
+            tlsReport: report)
     }
 }

@@ -11,7 +11,7 @@ public struct FirewallRules: Sendable {
 
     /// The rules of a firewall.
     public func firewall(_ firewall: ZoneFirewall) -> String {
-        let flows = FlowTable.flows.filter { $0.firewall == firewall }
+        let flows = plan.flows.filter { $0.firewall == firewall }
         let administration = (plan.places[.administration]?.inside ?? []) + (plan.places[.administration]?.outside ?? [])
         let chains = [
             // An address that wouldn't be answered through the interface where it came in is forged (BCP 38).
@@ -31,8 +31,8 @@ public struct FirewallRules: Sendable {
     /// The rules of a host that plays these roles: with them, a program on the host that isn't Postern's can't do more than the firewalls allow either.
     public func host(_ roles: Set<ZoneRole>) -> String {
         let name = roles.map(\.rawValue).sorted().joined(separator: "+")
-        let inbound = FlowTable.flows.filter { roles.contains($0.to) && !roles.contains($0.from) }
-        let outbound = FlowTable.flows.filter { roles.contains($0.from) && !roles.contains($0.to) }
+        let inbound = plan.flows.filter { roles.contains($0.to) && !roles.contains($0.from) }
+        let outbound = plan.flows.filter { roles.contains($0.from) && !roles.contains($0.to) }
         return table(
             "The host with \(name)",
             [

@@ -10,7 +10,7 @@ public struct ListenerAudit: Sendable, Hashable, Codable {
     ///   - plan: the house's addresses.
     public init(_ configuration: Configuration, plan: ZonePlan) {
         var faults: [String] = []
-        let open: Set<Configuration.Listener.Kind> = [.smtp, .https]
+        let open: Set<Configuration.Listener.Kind> = [.smtp, .https, .policy]
         let faces = configuration.listeners.filter { open.contains($0.kind) }.map(\.address)
         let outside = configuration.roles.compactMap { ZoneRole(rawValue: $0.rawValue) }.flatMap { plan.places[$0]?.outside ?? [] }
         for listener in configuration.listeners where listener.kind == .control || listener.kind == .link {

@@ -31,6 +31,16 @@ public struct ZonePlan: Sendable, Equatable {
     /// Ports of links and control where they aren't the usual ones.
     public var linkPort: Int = ZoneService.link.usualPort
     public var controlPort: Int = ZoneService.control.usualPort
+    /// Whether `mx` has a listener `policy`.
+    public var hasPolicies: Bool = false
+
+    /// The flows of this house: those of the table without what it doesn't have.
+    public var flows: [Flow] { FlowTable.flows.filter { hasPolicies || !($0.to == .mx && $0.service == .https) } }
+
+    /// The flow that lets one role speak with another here; `nil` where that is forbidden.
+    func flow(from: ZoneRole, to: ZoneRole, _ service: ZoneService) -> Flow? {
+        flows.first { $0.from == from && $0.to == to && $0.service == service }
+    }
 
     public init() {}
 
@@ -107,6 +117,7 @@ extension ZonePlan {
         } + [
             .init("linkPort", \.linkPort, .port, in: ZonePlan(), example: "4025", "the port of the listeners link"),
             .init("controlPort", \.controlPort, .port, in: ZonePlan(), example: "4443", "the port of the listeners control"),
+            .init("policies", \.hasPolicies, .flag, in: ZonePlan(), example: "true", "whether mx has a listener policy, which the internet reaches"),
         ]
 
     private static let placeFields: [ConfigurationField<Place>] = [
@@ -120,7 +131,7 @@ extension ZonePlan {
         let roles = ZoneRole.allCases.compactMap { role in
             places[role].map { "\(role.rawValue): {outside: \(list($0.outside)), inside: \(list($0.inside))}" }
         }
-        return (roles + ["linkPort: \(linkPort)", "controlPort: \(controlPort)"]).joined(separator: "\n") + "\n"
+        return (roles + ["linkPort: \(linkPort)", "controlPort: \(controlPort)", "policies: \(hasPolicies)"]).joined(separator: "\n") + "\n"
     }
 }
 

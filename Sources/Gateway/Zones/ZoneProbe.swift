@@ -21,7 +21,7 @@ public struct ZoneProbe: Sendable, Hashable, Codable {
                 guard let address = network.host else { return [] }
                 return ZoneService.allCases.flatMap { service -> [ZoneProbe] in
                     // What stands in no flow at the address's other face is forbidden, whatever the face here allows.
-                    let flow = target == .internet || reachable.contains(network) ? FlowTable.flow(from: role, to: target, service) : nil
+                    let flow = target == .internet || reachable.contains(network) ? plan.flow(from: role, to: target, service) : nil
                     return service.transports.map { transport in
                         ZoneProbe(
                             from: role, to: target, service: service, transport: transport, address: "\(address)", port: plan.port(service),

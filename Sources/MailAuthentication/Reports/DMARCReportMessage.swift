@@ -1,5 +1,4 @@
 public import DNS
-import FoundationEssentials
 public import MailMessage
 public import NIOCore
 
@@ -59,39 +58,11 @@ public struct DMARCReportMessage: Hashable, Sendable {
     /// - Throws: ``ReportError``, as ``DMARCAggregateReport/xml()``.
     public func serialized() throws(ReportError) -> ByteBuffer {
         let attachment = try report.gzip()
-        // Base64 has no underscore, and the text neither: the boundary stands in no part.
-        let boundary = "=_report_\(ReportChecksum.crc32(attachment))"
-        var header = HeaderWriter(allowsUTF8: !from.isASCII || !to.isASCII)
-        header.addresses("From", [HeaderMailbox(writtenDisplayName: nil, from)])
-        header.addresses("To", [HeaderMailbox(writtenDisplayName: nil, to)])
-        header.unstructured("Subject", try subject())
-        header.date("Date", date)
-        header.structured("Message-ID", messageID.hasPrefix("<") ? messageID : "<\(messageID)>")
-        // RFC 3834 §5: nobody answers this automatically.
-        header.structured("Auto-Submitted", "auto-generated")
-        header.structured("MIME-Version", "1.0")
-        header.structured("Content-Type", "multipart/mixed; boundary=\"\(boundary)\"")
-        header.endSection()
-        var buffer = header.buffer
-        var text = HeaderWriter()
-        text.structured("Content-Type", "text/plain; charset=us-ascii")
-        text.structured("Content-Transfer-Encoding", "7bit")
-        text.endSection()
-        buffer.writeString("--\(boundary)\r\n")
-        buffer.writeImmutableBuffer(text.buffer)
-        buffer.writeString("This is a DMARC aggregate report (RFC 9990).\r\n")
-        buffer.writeString("Domain: \(try policyDomain().ascii)\r\nSubmitter: \(submitter.ascii)\r\n")
-        let fileName = try self.fileName()
-        var part = HeaderWriter()
-        part.structured("Content-Type", "application/gzip; name=\"\(fileName)\"")
-        part.structured("Content-Transfer-Encoding", "base64")
-        part.structured("Content-Disposition", "attachment; filename=\"\(fileName)\"")
-        part.endSection()
-        buffer.writeString("\r\n--\(boundary)\r\n")
-        buffer.writeImmutableBuffer(part.buffer)
-        buffer.writeString(Data(attachment).base64EncodedString(options: [.lineLength76Characters, .endLineWithCarriageReturn, .endLineWithLineFeed]))
-        buffer.writeString("\r\n--\(boundary)--\r\n")
-        return buffer
+        let text = "This is a DMARC aggregate report (RFC 9990).\r\nDomain: \(try policyDomain().ascii)\r\nSubmitter: \(submitter.ascii)\r\n"
+        return ReportMessageWriter(
+            from: from, to: to, subject: try subject(), date: date, messageID: messageID, text: text, attachment: attachment,
+            attachmentType: "application/gzip", fileName: try fileName()
+        ).serialized(mark: "\(ReportChecksum.crc32(attachment))")
     }
 
     private func policyDomain() throws(ReportError) -> DomainName {

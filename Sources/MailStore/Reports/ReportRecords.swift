@@ -113,15 +113,26 @@ public struct OutgoingReport: Sendable, Hashable {
     public var domain: String
     public var destinations: String
     public var section: [UInt8]
-    /// Of a report on one message.
+    /// Of a report on one message, or what is sent as it is. Opaque here.
     public var payload: [UInt8]
-    /// The Report-ID.
+    /// The Report-ID; unique among all.
     public var identity: String
     /// Whether another report on the same day, domain and section was made before.
     public var isSupplement: Bool
     /// Messages that the limits kept out.
     public var dropped: Int
     public var attempts: Int
+
+    /// A part of this report that goes another way.
+    public func part(_ identity: String, to destination: String, payload: [UInt8]) -> OutgoingReport {
+        var part = self
+        part.id = 0
+        part.identity = identity
+        part.destinations = destination
+        part.payload = payload
+        part.attempts = 0
+        return part
+    }
 }
 
 /// A report that came, or a row of the list of them.

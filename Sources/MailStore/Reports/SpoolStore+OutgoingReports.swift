@@ -31,22 +31,9 @@ extension SpoolStore {
         try await database.writer.submit { db in
             let open = try Self.open(kind, days, db)
             for report in open {
-                try db.run(
-                    """
-                    INSERT INTO reportOut (kind, day, domain, identity, nextAttempt, isSupplement, destinations, section, payload)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'')
-                    """
-                ) {
-                    $0.bind(Int64(kind.rawValue))
-                    $0.bind(Int64(report.day))
-                    $0.bind(report.domain)
-                    $0.bind(identity(report.domain, report.day))
-                    $0.bind(time.timeIntervalSinceReferenceDate)
-                    $0.bind(report.isSupplement ? 1 as Int64 : 0)
-                    $0.bind(report.destinations)
-                    $0.bind(report.section)
-                }
-                let id = db.lastInsertedRowID
+                var report = report
+                report.identity = identity(report.domain, report.day)
+                let id = try Self.insert(report, at: time, db)
                 try db.run("UPDATE reportRow SET report = ? WHERE kind = ? AND day = ? AND domain = ? AND section = ? AND report IS NULL") {
                     $0.bind(id)
                     $0.bind(Int64(kind.rawValue))
@@ -77,6 +64,28 @@ extension SpoolStore {
                 id: 0, kind: kind, day: day, domain: domain, destinations: row["destinations"], section: Array(row["section"] as Data), payload: [],
                 identity: "", isSupplement: row["isSupplement"] || !isFirst, dropped: row["dropped"], attempts: 0)
         }
+    }
+
+    /// Puts a report among those to be sent.
+    /// - Returns: its number.
+    private static func insert(_ report: OutgoingReport, at time: Date, _ db: Database) throws -> Int64 {
+        try db.run(
+            """
+            INSERT INTO reportOut (kind, day, domain, identity, nextAttempt, isSupplement, destinations, section, payload)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """
+        ) {
+            $0.bind(Int64(report.kind.rawValue))
+            $0.bind(Int64(report.day))
+            $0.bind(report.domain)
+            $0.bind(report.identity)
+            $0.bind(time.timeIntervalSinceReferenceDate)
+            $0.bind(report.isSupplement ? 1 as Int64 : 0)
+            $0.bind(report.destinations)
+            $0.bind(report.section)
+            $0.bind(report.payload)
+        }
+        return db.lastInsertedRowID
     }
 
     /// Reports whose time has come, oldest first.
@@ -115,11 +124,14 @@ extension SpoolStore {
 
     /// Queues the messages of a report and remembers that it is sent, in one transaction.
     /// - Parameters:
-    ///   - messages: none where nobody gets it.
+    ///   - messages: none where nobody gets it by mail.
+    ///   - parts: what is to be sent another way, each for itself, from `time` on.
+    ///   - isSent: whether somebody has it already; otherwise it is sent where there are messages or parts, and discarded where there are none.
     ///   - journey: makes the journeys of the messages, which may speak of their numbers.
     /// - Returns: what was queued; `nil` where somebody else has sent it meanwhile, and nothing was changed.
     public func settle(
-        _ report: OutgoingReport, messages: [NewSpoolMessage], note: String, journey: @Sendable ([QueueID]) -> [JourneyRecord]
+        _ report: OutgoingReport, messages: [NewSpoolMessage], parts: [OutgoingReport] = [], at time: Date, isSent: Bool = false, note: String,
+        journey: @Sendable ([QueueID]) -> [JourneyRecord]
     ) async throws -> [QueuedMessage]? {
         var prepared: [PreparedMessage] = []
         do {
@@ -130,7 +142,7 @@ extension SpoolStore {
         }
         let ready = prepared
         let lines = journey(ready.map(\.id)).map(JourneyLine.init)
-        let state = messages.isEmpty ? OutgoingReport.State.discarded : .sent
+        let state = messages.isEmpty && parts.isEmpty && !isSent ? OutgoingReport.State.discarded : .sent
         do {
             let isOurs = try await database.writer.submit(octets: ready.reduce(0) { $0 + $1.octets }) { db in
                 try db.run("UPDATE reportOut SET state = ?, note = ?, attempts = attempts + 1, payload = x'' WHERE id = ? AND state = 0") {
@@ -140,6 +152,7 @@ extension SpoolStore {
                 }
                 guard db.changesCount > 0 else { return false }
                 for message in ready { try message.insert(db) }
+                for part in parts { _ = try Self.insert(part, at: time, db) }
                 for line in lines { try journeys.insert(line, db) }
                 return true
             }
@@ -149,6 +162,19 @@ extension SpoolStore {
         } catch {
             await bodies.remove(ready.compactMap(\.body.fileName), after: error)
             throw error
+        }
+    }
+
+    /// Takes a report in hand that can't be sent in a transaction: until `time` nobody else does.
+    /// - Returns: whether it is ours; somebody else may have been faster.
+    public func claim(_ report: OutgoingReport, until time: Date) async throws -> Bool {
+        try await database.writer.submit { db in
+            try db.run("UPDATE reportOut SET attempts = attempts + 1, nextAttempt = ? WHERE id = ? AND state = 0 AND attempts = ?") {
+                $0.bind(time.timeIntervalSinceReferenceDate)
+                $0.bind(report.id)
+                $0.bind(Int64(report.attempts))
+            }
+            return db.changesCount > 0
         }
     }
 

@@ -28,6 +28,8 @@ final class SMTPClientConnection: Sendable {
     struct OpeningFailure: Error, Sendable {
         var failure: SMTPClientFailure
         var exchanges: [SMTPClientExchange]
+        /// Our end, where the connection came about.
+        var localAddress: IPAddress?
     }
 
     let address: IPAddress
@@ -60,10 +62,11 @@ final class SMTPClientConnection: Sendable {
             }.get()
             return SMTPClientConnection(address: address, channel: channel, handler: handler, opening: opening)
         } catch {
+            let localAddress = channel.localAddress?.internetAddress
             channel.close(promise: nil)
             let exchanges = try? await channel.eventLoop.submit { handler.value.takeExchanges() }.get()
             throw OpeningFailure(
-                failure: error as? SMTPClientFailure ?? Self.failure("\(error)"), exchanges: exchanges ?? [])
+                failure: error as? SMTPClientFailure ?? Self.failure("\(error)"), exchanges: exchanges ?? [], localAddress: localAddress)
         }
     }
 

@@ -86,7 +86,7 @@ public final class SMTPClientPool: Sendable {
             if mayReuse, let idle = takeIdle(attempt.target) {
                 connection = idle
                 isReused = true
-                if let reply = attempt.judge(connection.opening.observation, at: connection.address) {
+                if let reply = attempt.judge(connection.opening.observation, at: connection.address, from: nil, isReused: true) {
                     // Another message may go over it.
                     giveBack(connection, attempt.target)
                     return attempt.answerRest(reply)
@@ -172,7 +172,10 @@ public final class SMTPClientPool: Sendable {
                     }
                     if let lackOfTLS {
                         connection = connection.withoutTLS(because: lackOfTLS)
-                    } else if let reply = attempt.judge(connection.opening.observation, at: address) {
+                    } else if let reply = attempt.judge(
+                        connection.opening.observation, at: address, from: connection.channel.localAddress?.internetAddress,
+                        exchanges: connection.opening.exchanges)
+                    {
                         connection.quit()
                         attempt.failures.append("\(target.hostname) (\(connection.channel.placeText)): \(reply)")
                         last = Self.outweighing(last, SMTPClientFailure(stage: .startTLS, reply: reply, isLocal: true))
@@ -186,9 +189,8 @@ public final class SMTPClientPool: Sendable {
                     let place = (try? address.socketAddress(port: target.port).text) ?? target.hostname
                     if target.security == .judged, failure.stage == .handshake || failure.stage == .startTLS {
                         let reason = failure.reply.lines.joined(separator: " ")
-                        if let reply = attempt.judge(
-                            TLSObservation(isOffered: true, handshakeFailure: reason, isInjected: Self.isInjection(failure)), at: address)
-                        {
+                        let observation = TLSObservation(isOffered: true, handshakeFailure: reason, isInjected: Self.isInjection(failure))
+                        if let reply = attempt.judge(observation, at: address, from: error.localAddress, exchanges: error.exchanges) {
                             failure = SMTPClientFailure(stage: failure.stage, reply: reply, isLocal: true)
                         }
                         lackOfTLS = reason

@@ -39,13 +39,22 @@ struct SMTPDeliveryAttempt: Sendable {
 
     /// Asks the judge about a session.
     /// - Returns: the reply for the recipients where the message may not go; `nil` where it may.
-    mutating func judge(_ observation: TLSObservation, at address: IPAddress) -> SMTPReply? {
+    mutating func judge(
+        _ observation: TLSObservation, at address: IPAddress, from localAddress: IPAddress?, isReused: Bool = false, exchanges: [SMTPClientExchange] = []
+    ) -> SMTPReply? {
         guard let judge = message.judge else { return nil }
         let verdict = judge.judge(observation, at: address)
-        judgements.append(SMTPPeerJudgement(address: address, verdict: verdict))
+        judgements.append(
+            SMTPPeerJudgement(address: address, verdict: verdict, isReused: isReused, localAddress: localAddress, helo: Self.helo(in: exchanges)))
         withRequireTLS = if case .proceed(true) = verdict.outcome { true } else { false }
         keptBack = verdict.outcome.reply(about: target.hostname)
         return keptBack
+    }
+
+    /// RFC 5321 §4.1.1.1: the first line of a positive answer begins with the host's name.
+    private static func helo(in exchanges: [SMTPClientExchange]) -> String? {
+        let answer = exchanges.last { ($0.command.hasPrefix("EHLO ") || $0.command.hasPrefix("HELO ")) && $0.reply.isPositive }
+        return answer?.reply.lines.first?.split(separator: " ", maxSplits: 1).first.map { String($0.prefix(255)) }
     }
 
     mutating func use(_ connection: SMTPClientConnection, isReused: Bool) {

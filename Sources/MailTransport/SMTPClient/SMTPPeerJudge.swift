@@ -19,6 +19,12 @@ public struct SMTPPeerJudgement: Sendable {
     public var address: IPAddress
     /// What was said.
     public var verdict: TLSVerdict
+    /// Whether the session carried a message before; it was judged then as well.
+    public var isReused: Bool
+    /// Our end of the connection; `nil` where that isn't known.
+    public var localAddress: IPAddress?
+    /// How the host calls itself in its answer to EHLO; `nil` where it didn't come to that, and for sessions that are used again.
+    public var helo: String?
 }
 
 extension TLSVerdict.Outcome {

@@ -36,6 +36,10 @@ extension TLSRequirement {
             receipt.resultType = .tlsaInvalid
             receipt.resultReason = "no TLSA record can be used"
         }
+        if receipt.resultType == nil, let shortcoming {
+            receipt.resultType = shortcoming.resultType
+            receipt.resultReason = shortcoming.reason
+        }
         history.encrypted(isAuthenticated: receipt.isAuthenticated, at: now)
         var outcome = TLSVerdict.Outcome.proceed(withRequireTLS: needsRequireTLS || prefersRequireTLS && observation.offersRequireTLS)
         if let failed, failed.isBinding {

@@ -126,6 +126,8 @@ public struct TLSRequirement: Sendable {
     public var checks: [Check]
     /// Why the host isn't even to be tried; `nil` where it may be.
     public var refusal: Refusal?
+    /// What is wrong with the host before it is tried, and doesn't keep the message back: reports tell it (RFC 8461 §5).
+    public var shortcoming: Refusal?
     /// The name to ask for in the handshake: the base domain of TLSA records, otherwise the host (RFC 7671 §10.2, RFC 8461 §7.1).
     public var serverName: DomainName
     /// The policy that reports name.
@@ -181,6 +183,11 @@ public struct TLSRequirement: Sendable {
         if refusal == nil { refusal = Refusal(source: source, resultType: resultType, reason: reason) }
     }
 
+    private mutating func note(_ source: Source, _ resultType: TLSResultType, _ reason: String) {
+        steps.append(reason)
+        if shortcoming == nil { shortcoming = Refusal(source: source, resultType: resultType, reason: reason) }
+    }
+
     private mutating func applyDANE(_ input: TransportPolicyInput, _ isBinding: Bool) {
         guard let dane = input.dane else { return }
         switch dane.outcome {
@@ -199,10 +206,7 @@ public struct TLSRequirement: Sendable {
             raise(isBinding ? .authenticated : .opportunistic, .dane)
         case .notApplicable(let reason): steps.append("DANE says nothing about \(input.host): \(reason.rawValue)")
         case .unavailable(let reason):
-            guard isBinding else {
-                steps.append(reason)
-                return
-            }
+            guard isBinding else { return note(.dane, .dnssecInvalid, "\(reason) (RFC 7672 §2.1.2)") }
             refuse(.dane, .dnssecInvalid, "\(reason) (RFC 7672 §2.1.2)")
         }
     }
@@ -218,7 +222,7 @@ public struct TLSRequirement: Sendable {
         steps.append("\(input.nextHop) has a policy of MTA-STS in mode “\(policy.mode.rawValue)”")
         guard policy.allows(input.host) else {
             let reason = "none of its patterns means \(input.host) (RFC 8461 §4.1)"
-            if binds { refuse(.mtaSTS, .validationFailure, reason) } else { steps.append(reason) }
+            if binds { refuse(.mtaSTS, .validationFailure, reason) } else { note(.mtaSTS, .validationFailure, reason) }
             return
         }
         checks.append(Check(source: .mtaSTS, method: .authority(names: [input.host], takesCommonName: false), isBinding: binds))

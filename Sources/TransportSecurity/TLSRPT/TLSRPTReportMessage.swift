@@ -62,42 +62,18 @@ public struct TLSRPTReportMessage: Hashable, Sendable {
     public func serialized(gzip: (([UInt8]) throws -> [UInt8])? = nil) throws -> ByteBuffer {
         let json = report.json()
         let attachment = try gzip.map { try $0(json) } ?? json
-        let fileName = try fileName(isCompressed: gzip != nil)
-        let type = gzip == nil ? "application/tlsrpt+json" : "application/tlsrpt+gzip"
-        // Base64 has no underscore, and the text neither: the boundary stands in no part.
-        let boundary = "=_report_\(HexDigits.text(Array(SHA256.hash(data: attachment).prefix(12))))"
         let submitter = try submitter().ascii
-        var header = HeaderWriter(allowsUTF8: !from.isASCII || !to.isASCII)
-        header.addresses("From", [HeaderMailbox(writtenDisplayName: nil, from)])
-        header.addresses("To", [HeaderMailbox(writtenDisplayName: nil, to)])
-        header.unstructured("Subject", try subject())
-        header.date("Date", date)
-        header.structured("Message-ID", messageID.hasPrefix("<") ? messageID : "<\(messageID)>")
-        header.structured("TLS-Report-Domain", report.results.domain.ascii)
-        header.structured("TLS-Report-Submitter", submitter)
-        // RFC 8460 §3: a report is sent whatever becomes of TLS on its way. RFC 3834 §5: nobody answers it automatically.
-        header.structured("TLS-Required", "No")
-        header.structured("Auto-Submitted", "auto-generated")
-        header.structured("MIME-Version", "1.0")
-        header.structured("Content-Type", "multipart/report; report-type=\"tlsrpt\"; boundary=\"\(boundary)\"")
-        header.endSection()
-        var buffer = header.buffer
-        var text = HeaderWriter()
-        text.structured("Content-Type", "text/plain; charset=us-ascii")
-        text.structured("Content-Transfer-Encoding", "7bit")
-        text.endSection()
-        buffer.writeString("--\(boundary)\r\n")
-        buffer.writeImmutableBuffer(text.buffer)
-        buffer.writeString("This is an aggregate report on TLS (RFC 8460).\r\nDomain: \(report.results.domain.ascii)\r\nSubmitter: \(submitter)\r\n")
-        var part = HeaderWriter()
-        part.structured("Content-Type", "\(type); name=\"\(fileName)\"")
-        part.structured("Content-Transfer-Encoding", "base64")
-        part.structured("Content-Disposition", "attachment; filename=\"\(fileName)\"")
-        part.endSection()
-        buffer.writeString("\r\n--\(boundary)\r\n")
-        buffer.writeImmutableBuffer(part.buffer)
-        buffer.writeString(Data(attachment).base64EncodedString(options: [.lineLength76Characters, .endLineWithCarriageReturn, .endLineWithLineFeed]))
-        buffer.writeString("\r\n--\(boundary)--\r\n")
-        return buffer
+        let domain = report.results.domain.ascii
+        var writer = ReportMessageWriter(
+            from: from, to: to, subject: try subject(), date: date, messageID: messageID,
+            text: "This is an aggregate report on TLS (RFC 8460).\r\nDomain: \(domain)\r\nSubmitter: \(submitter)\r\n", attachment: attachment,
+            attachmentType: Self.mediaType(isCompressed: gzip != nil), fileName: try fileName(isCompressed: gzip != nil))
+        // RFC 8460 §3: a report is sent whatever becomes of TLS on its way.
+        writer.fields = [("TLS-Report-Domain", domain), ("TLS-Report-Submitter", submitter), ("TLS-Required", "No")]
+        writer.contentType = "multipart/report; report-type=\"tlsrpt\""
+        return writer.serialized(mark: HexDigits.text(Array(SHA256.hash(data: attachment).prefix(12))))
     }
+
+    /// What a report is, in a message and by HTTPS (RFC 8460 §5.3, §5.4).
+    public static func mediaType(isCompressed: Bool) -> String { isCompressed ? "application/tlsrpt+gzip" : "application/tlsrpt+json" }
 }

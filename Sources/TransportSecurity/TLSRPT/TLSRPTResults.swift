@@ -29,6 +29,9 @@ public struct TLSRPTPolicy: Hashable, Sendable, Codable {
         TLSRPTPolicy(kind: .sts, lines: policy.lines, domain: domain, exchangers: policy.patterns.map(\.description))
     }
 
+    /// A policy of MTA-STS that couldn't be had, so that its lines aren't known.
+    public static func unknownSTS(domain: DomainName) -> TLSRPTPolicy { TLSRPTPolicy(kind: .sts, lines: [], domain: domain, exchangers: []) }
+
     /// No policy was found.
     public static func noPolicyFound(domain: DomainName) -> TLSRPTPolicy {
         TLSRPTPolicy(kind: .noPolicyFound, lines: [], domain: domain, exchangers: [])
@@ -101,25 +104,26 @@ public struct TLSRPTResults: Hashable, Sendable, Codable {
     /// The first second of a time's day, UTC.
     public static func day(of time: Date) -> Date { Date(timeIntervalSince1970: (time.timeIntervalSince1970 / 86_400).rounded(.down) * 86_400) }
 
-    /// Counts a session.
+    /// Counts a session, or several that were alike.
     /// - Parameters:
     ///   - policy: what it was held to.
     ///   - failures: what was wrong; none for a session that satisfied the policy. Several count as one session that failed.
-    public mutating func add(_ policy: TLSRPTPolicy, failures: [TLSRPTFailure]) {
+    ///   - sessions: how many there were.
+    public mutating func add(_ policy: TLSRPTPolicy, failures: [TLSRPTFailure], sessions: UInt64 = 1) {
         var key = policy
         if policies[key] == nil, policies.count >= Self.policyLimit {
             key = TLSRPTPolicy(kind: policy.kind, lines: [], domain: domain, exchangers: [])
         }
         var counts = policies[key] ?? Counts()
         if failures.isEmpty {
-            counts.successes += 1
+            counts.successes += sessions
         } else {
-            counts.failures += 1
+            counts.failures += sessions
         }
         var seen: Set<TLSRPTFailure> = []
         for failure in failures where seen.insert(failure).inserted {
             let isKnown = counts.details[failure] != nil || counts.details.count < Self.detailLimit
-            counts.details[isKnown ? failure : TLSRPTFailure(failure.result), default: 0] += 1
+            counts.details[isKnown ? failure : TLSRPTFailure(failure.result), default: 0] += sessions
         }
         policies[key] = counts
     }

@@ -118,6 +118,12 @@ struct TLSRequirementTests {
         }
         #expect(try self.requirement(sts: enforce, host: "mx.gmail.test").refusal?.source == .mtaSTS)
         #expect(try self.requirement(sts: testing, host: "mx.gmail.test").refusal == nil)
+        // RFC 8461 §5: what a policy of that mode would keep back is reported, with TLS and without it.
+        let other = try self.requirement(sts: testing, host: "mx.gmail.test")
+        #expect(other.shortcoming?.resultType == .validationFailure && other.reportedPolicy.kind == .sts)
+        let verdict = try judge(other, try encrypted())
+        #expect(verdict.receipt.resultType == .validationFailure && verdict.outcome == .proceed(withRequireTLS: false))
+        #expect(try judge(other, clear).receipt.resultType == .startTLSNotSupported)
         let none = try MTASTSPolicyTests.policy("version: STSv1\nmode: none\nmax_age: 1")
         #expect(try self.requirement(sts: none).level == .opportunistic)
         #expect(try judge(try self.requirement(sts: testing), clear).outcome == .proceed(withRequireTLS: false))
