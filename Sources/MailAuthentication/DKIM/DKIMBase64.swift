@@ -25,8 +25,10 @@ enum DKIMBase64 {
         while index < text.count {
             // Four at once, as long as nothing else is between them.
             if count & 3 == 0, padding == 0, index + 4 <= text.count {
-                let (first, second) = (values[Int(text[index])], values[Int(text[index + 1])])
-                let (third, fourth) = (values[Int(text[index + 2])], values[Int(text[index + 3])])
+                // Safe: four octets are there, and every bit pattern is a value of the integer.
+                let four = unsafe text.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt32.self).littleEndian
+                let (first, second) = (values[Int(four & 0xFF)], values[Int(four >> 8 & 0xFF)])
+                let (third, fourth) = (values[Int(four >> 16 & 0xFF)], values[Int(four >> 24)])
                 if first | second | third | fourth < 64 {
                     result[filled] = first << 2 | second >> 4
                     result[filled + 1] = second << 4 | third >> 2

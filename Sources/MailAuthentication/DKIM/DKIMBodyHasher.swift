@@ -30,7 +30,7 @@ public struct DKIMBodyDigest: Sendable, Hashable {
 public struct DKIMBodyDigests: Sendable {
     private let digests: [(requirement: DKIMBodyRequirement, digest: DKIMBodyDigest)]
 
-    init(_ digests: [(DKIMBodyRequirement, DKIMBodyDigest)]) { self.digests = digests }
+    init(_ digests: [(requirement: DKIMBodyRequirement, digest: DKIMBodyDigest)]) { self.digests = digests }
 
     /// The hash that was asked for; `nil` where it wasn't.
     public subscript(requirement: DKIMBodyRequirement) -> DKIMBodyDigest? {
@@ -71,8 +71,7 @@ public struct DKIMBodyHasher: Sendable {
 
     /// Ends the body.
     public consuming func finish() -> DKIMBodyDigests {
-        // Signatures that need the same share a hash.
-        var digests: [(DKIMBodyRequirement, DKIMBodyDigest)] = []
+        var digests: [(requirement: DKIMBodyRequirement, digest: DKIMBodyDigest)] = []
         for index in passes.indices { passes[index].finish { digests.append(($0, $1)) } }
         return DKIMBodyDigests(digests)
     }

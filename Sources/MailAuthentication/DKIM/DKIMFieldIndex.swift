@@ -41,8 +41,11 @@ struct DKIMFieldIndex: Sendable {
         var absent: [String] = []
         var moreAbsent: Set<String> = []
         var progress = [Progress?](repeating: nil, count: names.groupCount)
+        // Names that are signed against being added come twice in a row.
+        var previous: (name: String, group: Int?) = ("", nil)
         for name in list {
-            guard let group = names.group(named: name) else {
+            if name != previous.name || name.isEmpty { previous = (name, names.group(named: name)) }
+            guard let group = previous.group else {
                 guard !absent.contains(name) else { continue }
                 if absent.count < 16 { absent.append(name) } else if !moreAbsent.insert(name).inserted { continue }
                 fields.append(DKIMSignedField(name: name, signedCount: 0, unsignedCount: 0))

@@ -134,4 +134,43 @@ struct DKIMBodyHasherTests {
             }
         }
     }
+
+    /// Every word of three octets that mean something, around the borders of blocks, of parts that are hashed, and of pieces.
+    @Test func everyCombinationAtTheBorders() {
+        let alphabet: [UInt8] = [0x20, 0x09, 0x0D, 0x0A, 0x61]
+        let words = alphabet.flatMap { first in alphabet.flatMap { second in alphabet.map { [first, second, $0] } } }
+        for word in words {
+            for before in [0, 29, 61, 62, 63, 64, 126] {
+                let body = Array(repeating: 0x62, count: before) + word + Array(repeating: 0x63, count: 110)
+                Self.check(body, pieces: [], lengths: [])
+                Self.check(body, pieces: [before + 1, 1], lengths: [])
+                // At the end as well, where octets are taken one by one.
+                Self.check(body + word + word, pieces: [before + 2], lengths: [])
+            }
+            let body = Array(repeating: 0x62, count: 4094) + word + word + Array(repeating: 0x63, count: 110)
+            Self.check(body, pieces: [], lengths: [])
+        }
+    }
+
+    /// Octets at random out of few sorts, in pieces at random: every mask that a block can have comes up.
+    @Test func octetsAtRandom() {
+        var generator = DKIMSeededGenerator(seed: 13)
+        let alphabets: [[UInt8]] = [
+            [0x20, 0x0D, 0x0A, 0x09, 0x61], [0x20, 0x61, 0x61, 0x62], [0x0D, 0x0A], [0x0D], [0x0A, 0x61], [0x09, 0x61, 0x0A, 0x0D], [0x20, 0x09],
+            [0x20, 0x0A, 0x61, 0x61, 0x61, 0x61], [0x00, 0x20, 0x0B, 0xFF],
+        ]
+        for round in 0..<400 {
+            let alphabet = alphabets[Int.random(in: 0..<alphabets.count, using: &generator)]
+            let lineEnds = Bool.random(using: &generator)
+            let count = round % 40 == 0 ? 9000 : Int.random(in: 0...400, using: &generator)
+            var body: [UInt8] = []
+            while body.count < count {
+                body.append(alphabet[Int.random(in: 0..<alphabet.count, using: &generator)])
+                if lineEnds, Int.random(in: 0..<8, using: &generator) == 0 { body += [0x0D, 0x0A] }
+            }
+            let longest = [1, 70, 130, 500, 20000][Int.random(in: 0..<5, using: &generator)]
+            let pieces = (0..<60).map { _ in Int.random(in: 1...longest, using: &generator) }
+            Self.check(body, pieces: pieces, lengths: [Int.random(in: 0...(body.count + 2), using: &generator)])
+        }
+    }
 }
