@@ -43,6 +43,21 @@ import Testing
           logo: https://www.kartapuce.test/logo.svg
         """
 
+    /// The edge alone knows nothing of who sends, and must not take others' records away.
+    @Test func aPartOfTheOrganisationDoesNotSpeakForAllOfIt() async throws {
+        try await Self.withConfiguration("roles: [mx]\noutboundAddress: 203.0.113.20") { configuration in
+            let plan = try DNSRecordPlan(for: try DomainName(Self.domain), configuration)
+            for word in ["v=spf1", "v=DMARC1", "SRV"] { #expect(!plan.sets.contains { "\($0.type) \($0.lines)".contains(word) }, "\(word): \(plan.zoneFile)") }
+            #expect(plan.gaps.contains { $0.contains("dns.senders") } && plan.gaps.contains { $0.contains("add the section dns") })
+        }
+        // One host for everything offers what it listens on.
+        try await Self.withConfiguration("") { configuration in
+            let text = try DNSRecordPlan(for: try DomainName(Self.domain), configuration).zoneFile
+            #expect(text.contains("_submissions._tcp.kartapuce.test. IN SRV 0 1 465 mail.kartapuce.test."), "\(text)")
+            #expect(text.contains("_imap._tcp.kartapuce.test. IN SRV 0 0 0 ."))
+        }
+    }
+
     @Test func everyRecordIsPlannedWithItsReason() async throws {
         try await Self.withConfiguration(Self.full) { configuration in
             let plan = try DNSRecordPlan(for: try DomainName(Self.domain), configuration)

@@ -50,12 +50,18 @@ public struct DNSRecordPlan: Sendable {
         spf(exchangers, configuration, settings)
         try dkim(configuration)
         let reports = settings.reports ?? (configuration.reports == nil ? nil : configuration.reportSender)
-        dmarc(settings, reports.map { "\($0)" })
+        // A host that only plays a part of the organisation's doesn't know what the others offer, and denies nothing in their name.
+        let speaksForAll = configuration.dns != nil || configuration.roles.isSuperset(of: [.mx, .relay, .submission, .store])
+        if speaksForAll {
+            dmarc(settings, reports.map { "\($0)" })
+        } else {
+            gaps.append("what receivers do with forgeries (DMARC), and where mail programs connect (SRV): add the section dns")
+        }
         mtaSTS(configuration, exchangers, settings)
         tlsrpt(reports.map { "\($0)" })
         logo(settings)
         certificateAuthorities(configuration, settings)
-        services(settings)
+        if speaksForAll { services(configuration, settings) }
     }
 
     // MARK: Adding
@@ -131,8 +137,9 @@ public struct DNSRecordPlan: Sendable {
 
     private mutating func spf(_ exchangers: [DomainName], _ configuration: Configuration, _ settings: Configuration.DNSSettings) {
         var senders = settings.senders
-        if senders.isEmpty, let address = configuration.outboundAddress { senders = [address] }
-        if senders.isEmpty, configuration.roles.contains(.relay), let own = try? DomainName(configuration.hostname) {
+        let sends = configuration.roles.contains(.relay)
+        if senders.isEmpty, sends, let address = configuration.outboundAddress { senders = [address] }
+        if senders.isEmpty, sends, let own = try? DomainName(configuration.hostname) {
             senders = settings.addresses[own] ?? []
         }
         guard !senders.isEmpty else {
@@ -213,14 +220,19 @@ public struct DNSRecordPlan: Sendable {
     }
 
     /// RFC 8314 §5.1; a service that isn't there is denied (RFC 6186 §3.4).
-    private mutating func services(_ settings: Configuration.DNSSettings) {
+    private mutating func services(_ configuration: Configuration, _ settings: Configuration.DNSSettings) {
+        /// This host, where it offers the service itself.
+        func own(_ kind: Configuration.Listener.Kind) -> DomainName? {
+            configuration.listeners.contains { $0.kind == kind } ? try? DomainName(configuration.hostname) : nil
+        }
+        let (submissionHost, imapHost) = (settings.submissionHost ?? own(.submissions), settings.imapHost ?? own(.imaps))
         func service(_ host: DomainName?, _ port: UInt16) -> [UpdateRecordData] {
             [.srv(priority: 0, weight: host == nil ? 0 : 1, port: host == nil ? 0 : port, target: host ?? .root)]
         }
         add(
-            "_submissions._tcp", service(settings.submissionHost, 465),
-            settings.submissionHost == nil ? "there is no submission for everybody" : "where mail programs send")
-        add("_imaps._tcp", service(settings.imapHost, 993), settings.imapHost == nil ? "there is no IMAP for everybody" : "where mail programs read")
+            "_submissions._tcp", service(submissionHost, 465),
+            submissionHost == nil ? "there is no submission for everybody" : "where mail programs send")
+        add("_imaps._tcp", service(imapHost, 993), imapHost == nil ? "there is no IMAP for everybody" : "where mail programs read")
         for label in ["_submission._tcp", "_imap._tcp", "_pop3._tcp", "_pop3s._tcp"] { add(label, service(nil, 0), "not offered") }
     }
 }
