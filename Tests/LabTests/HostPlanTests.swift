@@ -65,7 +65,7 @@ import Testing
         let text = mail.configuration(plan: plan, others: hosts, trustAnchorFile: "/root.key", authorityFile: "/authority.pem")
         let configuration = try Configuration(yaml: text, folder: "/")
         for listener in configuration.listeners {
-            #expect("\(listener.address)" == (listener.kind == .smtp ? "203.0.113.20" : "10.77.2.20"), "\(listener.kind)")
+            #expect("\(listener.address)" == ([.smtp, .policy].contains(listener.kind) ? "203.0.113.20" : "10.77.2.20"), "\(listener.kind)")
         }
         #expect(ListenerAudit(configuration, plan: Topology.zonePlan()).faults.isEmpty)
         // No flow leads from the store to the resolver: it has none configured.
