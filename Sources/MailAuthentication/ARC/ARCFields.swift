@@ -40,11 +40,11 @@ public struct ARCSealHeader: Sendable, Hashable {
         chainStatus = status
         algorithm = try reader.algorithm()
         signature = try reader.base64("b")
-        signatureRange = try reader.tag("b").valueRange
+        signatureRange = try reader.place("b").value
         domain = try reader.domain("d")
         selector = try reader.domain("s")
         timestamp = try reader.number("t", digits: 12)
-        guard reader.tags.tag("h") == nil else { throw reader.error(.invalidValue, "h") }
+        guard reader.tags.place(of: "h") == nil else { throw reader.error(.invalidValue, "h") }
     }
 }
 
@@ -60,7 +60,7 @@ public struct ARCMessageSignatureHeader: Sendable, Hashable {
     /// Deliberate: without `c=` the form is simple (RFC 6376 §3.5), but drafts of RFC 8617 had it relaxed, and there are sealers that follow
     /// them. Both forms are of the same text, so that whoever made a signature which fits one of them has signed the message.
     var readings: [DKIMSignatureHeader] {
-        guard signature.tags.tag("c") == nil else { return [signature] }
+        guard signature.tags.place(of: "c") == nil else { return [signature] }
         var relaxed = signature
         relaxed.headerCanonicalization = .relaxed
         relaxed.bodyCanonicalization = .relaxed
@@ -116,7 +116,7 @@ public struct ARCAuthenticationResults: Sendable, Hashable {
 extension DKIMTagReader {
     /// `i=` of an ARC set (RFC 8617 §4.2.1).
     func instance() throws(DKIMSyntaxError) -> Int {
-        guard let instance = Self.instance(try tag("i").value) else { throw error(.invalidValue, "i", "RFC 8617 §4.2.1") }
+        guard let instance = Self.instance(try text("i")) else { throw error(.invalidValue, "i", "RFC 8617 §4.2.1") }
         return instance
     }
 

@@ -7,7 +7,7 @@ enum DKIMBase64 {
         return decode(Array(text).span)
     }
 
-    private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
+    static func decode(_ text: Span<UInt8>) -> [UInt8]? {
         var result = [UInt8](repeating: 0, count: text.count / 4 * 3 + 3)
         guard let filled = decode(text, values.span, to: &result) else { return nil }
         result.removeLast(result.count - filled)

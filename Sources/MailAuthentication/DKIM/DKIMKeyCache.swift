@@ -17,6 +17,29 @@ public struct DKIMKeyAnswer: Sendable {
     private struct Found: Sendable {
         var lookup: DNSLookup
         var candidates: [Candidate]
+        /// What is asked of each candidate for every signature.
+        var claims: [Claim]
+    }
+
+    /// What a candidate may be used for: read once, and without the record's texts.
+    struct Claim: Sendable {
+        /// Why the record says nothing, or what of it forbids all signatures of mail; `nil` where nothing does.
+        var failure: DKIMFailure?
+        var keyType: DKIMKeyType?
+        var isStrict: Bool
+        /// The key, or why there is none.
+        var key: Result<DKIMPublicKey, DKIMKeyError>
+
+        init(_ candidate: Candidate) {
+            key = candidate.key ?? .failure(.malformed)
+            switch candidate.record {
+            case .failure(let error): (failure, keyType, isStrict) = (.keyRecord(error), nil, false)
+            case .success(let record):
+                keyType = record.keyType
+                isStrict = record.isStrict
+                if !record.allowsSHA256 { failure = .hashNotAllowed } else if !record.isForEmail { failure = .keyNotForEmail }
+            }
+        }
     }
 
     private let found: DKIMShared<Found>
@@ -24,6 +47,9 @@ public struct DKIMKeyAnswer: Sendable {
     public var lookup: DNSLookup { found.value.lookup }
     /// The records, in the order of the answer.
     public var candidates: [Candidate] { found.value.candidates }
+    var claims: [Claim] { found.value.claims }
+    /// The first of the records that can be read.
+    let readablePlace: Int?
     /// Whether the answer was known from an earlier question.
     public var isFromCache = false
 
@@ -34,7 +60,8 @@ public struct DKIMKeyAnswer: Sendable {
             let key = (try? record.get()).map { record in Result { () throws(DKIMKeyError) in try DKIMPublicKey(record, limits: limits) } }
             return Candidate(text: String(decoding: octets.prefix(4096), as: UTF8.self), record: record, key: key)
         }
-        found = DKIMShared(Found(lookup: lookup, candidates: candidates))
+        found = DKIMShared(Found(lookup: lookup, candidates: candidates, claims: candidates.map(Claim.init)))
+        readablePlace = candidates.firstIndex { if case .success = $0.record { true } else { false } }
     }
 }
 

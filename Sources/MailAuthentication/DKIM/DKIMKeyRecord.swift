@@ -37,7 +37,8 @@ public struct DKIMKeyRecord: Sendable, Hashable {
         }
         guard let keyType = DKIMKeyType(rawValue: reader.optional("k") ?? "rsa") else { throw reader.error(.unsupportedAlgorithm, "k") }
         self.keyType = keyType
-        guard let data = DKIMBase64.decode(try reader.tag("p").value.utf8) else { throw reader.error(.invalidValue, "p") }
+        let place = try reader.place("p")
+        guard let data = DKIMBase64.decode(reader.tags.octets.span.extracting(place.text)) else { throw reader.error(.invalidValue, "p") }
         keyData = data
         hashes = Self.words(reader.optional("h"))
         services = Self.words(reader.optional("s")) ?? ["*"]

@@ -43,14 +43,21 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     public var bodyRequirement: DKIMBodyRequirement { DKIMBodyRequirement(bodyCanonicalization, length: bodyLength) }
 
     /// Where its key is (RFC 6376 §3.6.2.1); `nil` where that isn't a domain name.
-    public var keyName: DomainName? { try? DomainName(selector.ascii + "._domainkey." + domain.ascii) }
+    public var keyName: DomainName? {
+        var name = ""
+        name.reserveCapacity(selector.ascii.utf8.count + domain.ascii.utf8.count + 13)
+        name += selector.ascii
+        name += "._domainkey."
+        name += domain.ascii
+        return try? DomainName(name)
+    }
 
     /// Reads a value.
     /// - Parameter octets: what stands between the colon and the field's last line end, with its folds.
     /// - Throws: ``DKIMSyntaxError``.
     public init(parsing octets: some Collection<UInt8>) throws(DKIMSyntaxError) {
         let reader = try DKIMTagReader(octets, section: "RFC 6376 §3.5")
-        guard try reader.compact("v") == "1" else { throw reader.error(.unsupportedVersion, "v") }
+        guard try reader.hasValue("v", "1") else { throw reader.error(.unsupportedVersion, "v") }
         try self.init(reader)
         try readIdentity(reader)
         // RFC 6376 §5.4, §6.1.1
@@ -64,7 +71,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     init(_ reader: DKIMTagReader, allowsEmptyNames: Bool = false) throws(DKIMSyntaxError) {
         algorithm = try reader.algorithm()
         signature = try reader.base64("b")
-        signatureRange = try reader.tag("b").valueRange
+        signatureRange = try reader.place("b").value
         bodyHash = try reader.base64("bh")
         (headerCanonicalization, bodyCanonicalization) = try reader.canonicalizations()
         signedFields = try reader.fieldNames("h", limit: Self.signedFieldLimit, allowsEmpty: allowsEmptyNames)
@@ -126,17 +133,28 @@ struct DKIMTagReader {
         DKIMSyntaxError(problem, tag: tag, section: section ?? self.section)
     }
 
-    func tag(_ name: String) throws(DKIMSyntaxError) -> TagList.Tag {
-        guard let tag = tags.tag(name) else { throw error(.missingTag, name) }
-        return tag
+    func place(_ name: String) throws(DKIMSyntaxError) -> TagList.Place {
+        guard let place = tags.place(of: name) else { throw error(.missingTag, name) }
+        return place
     }
 
-    /// The value without blanks.
-    func compact(_ name: String) throws(DKIMSyntaxError) -> String { try tag(name).compactValue }
+    /// The value as it is written.
+    func text(_ name: String) throws(DKIMSyntaxError) -> String { TagList.text(tags.octets.span.extracting(try place(name).text)) ?? "" }
 
-    func optional(_ name: String) -> String? { tags.tag(name)?.compactValue }
+    /// The value without blanks.
+    func compact(_ name: String) throws(DKIMSyntaxError) -> String { tags.compactText(try place(name)) }
+
+    func optional(_ name: String) -> String? { tags.place(of: name).map(tags.compactText) }
+
+    /// Whether the value is this, blanks left out.
+    func hasValue(_ name: String, _ value: String) throws(DKIMSyntaxError) -> Bool {
+        let place = try place(name)
+        return TagList.areEqual(tags.octets.span.extracting(place.text), value.utf8Span.span) || tags.compactText(place) == value
+    }
 
     func algorithm() throws(DKIMSyntaxError) -> DKIMAlgorithm {
+        // What nearly everybody writes.
+        if try hasValue("a", "rsa-sha256") { return .rsaSHA256 }
         let text = try compact("a")
         guard !text.isEmpty else { throw error(.invalidValue, "a") }
         guard let algorithm = DKIMAlgorithm(rawValue: text) else { throw error(.unsupportedAlgorithm, "a") }
@@ -144,13 +162,14 @@ struct DKIMTagReader {
     }
 
     func base64(_ name: String) throws(DKIMSyntaxError) -> [UInt8] {
-        guard let octets = DKIMBase64.decode(try tag(name).value.utf8), !octets.isEmpty else { throw error(.invalidValue, name) }
+        let place = try place(name)
+        guard let octets = DKIMBase64.decode(tags.octets.span.extracting(place.text)), !octets.isEmpty else { throw error(.invalidValue, name) }
         return octets
     }
 
     func domain(_ name: String) throws(DKIMSyntaxError) -> DomainName {
-        guard let domain = try? DomainName(try tag(name).value) else {
-            _ = try tag(name)
+        let place = try place(name)
+        guard let text = TagList.text(tags.octets.span.extracting(place.text)), let domain = try? DomainName(text) else {
             throw error(.invalidValue, name)
         }
         return domain
@@ -158,16 +177,29 @@ struct DKIMTagReader {
 
     /// Digits only; what is beyond 64 bits is as large as can be.
     func number(_ name: String, digits: Int) throws(DKIMSyntaxError) -> UInt64? {
-        guard let text = optional(name) else { return nil }
-        guard !text.isEmpty, text.utf8.count <= digits, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { throw error(.invalidValue, name) }
-        return UInt64(text) ?? .max
+        guard let place = tags.place(of: name) else { return nil }
+        let text = tags.octets.span.extracting(place.text)
+        var number: UInt64 = 0
+        var count = 0
+        var isOver = false
+        for index in text.indices where !TagList.isSpace(text[index]) {
+            guard (0x30...0x39).contains(text[index]), count < digits else { throw error(.invalidValue, name) }
+            count += 1
+            let (tens, isFirstOver) = number.multipliedReportingOverflow(by: 10)
+            let (sum, isSecondOver) = tens.addingReportingOverflow(UInt64(text[index] - 0x30))
+            isOver = isOver || isFirstOver || isSecondOver
+            number = sum
+        }
+        guard count > 0 else { throw error(.invalidValue, name) }
+        return isOver ? .max : number
     }
 
     func canonicalizations() throws(DKIMSyntaxError) -> (header: DKIMCanonicalization, body: DKIMCanonicalization) {
-        guard let text = optional("c") else { return (.simple, .simple) }
+        guard tags.place(of: "c") != nil else { return (.simple, .simple) }
         // What nearly everybody writes.
-        if text == "relaxed/relaxed" { return (.relaxed, .relaxed) }
-        if text == "relaxed/simple" { return (.relaxed, .simple) }
+        if try hasValue("c", "relaxed/relaxed") { return (.relaxed, .relaxed) }
+        if try hasValue("c", "relaxed/simple") { return (.relaxed, .simple) }
+        let text = try compact("c")
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2, let header = DKIMCanonicalization(rawValue: String(parts[0])) else { throw error(.invalidValue, "c") }
         guard parts.count == 2 else { return (header, .simple) }
@@ -177,8 +209,8 @@ struct DKIMTagReader {
 
     /// Names of fields between colons, in lower case. Those of ARC may be empty, and select nothing.
     func fieldNames(_ name: String, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> [String] {
-        let value = try tag(name).value
-        let text = value.utf8Span.span
+        let place = try place(name)
+        let text = tags.octets.span.extracting(place.text)
         var names: [String] = []
         names.reserveCapacity(16)
         var isValid = true
@@ -208,7 +240,7 @@ struct DKIMTagReader {
             if let last = names.last, TagList.areEqual(text.extracting(previous), text.extracting(start..<end)) {
                 names.append(last)
             } else {
-                var field = TagList.text(room.span.extracting(0..<min(count, 64))) ?? ""
+                var field = Self.fieldName(room.span.extracting(0..<min(count, 64)))
                 if !rest.isEmpty {
                     field += String(decoding: rest, as: UTF8.self)
                     rest.removeAll()
@@ -220,5 +252,16 @@ struct DKIMTagReader {
         }
         guard isValid else { throw error(.invalidValue, name) }
         return names
+    }
+
+    /// The text of a name in lower case. The long ones among those that are in use are made once.
+    private static func fieldName(_ octets: Span<UInt8>) -> String {
+        switch octets.count {
+        case 25: if TagList.areEqual(octets, "content-transfer-encoding".utf8Span.span) { return "content-transfer-encoding" }
+        case 16: if TagList.areEqual(octets, "list-unsubscribe".utf8Span.span) { return "list-unsubscribe" }
+        case 21: if TagList.areEqual(octets, "list-unsubscribe-post".utf8Span.span) { return "list-unsubscribe-post" }
+        default: break
+        }
+        return TagList.text(octets) ?? ""
     }
 }

@@ -48,9 +48,9 @@ extension DKIMVerifier {
         _ evaluation: inout DKIMEvaluation, _ shared: DKIMShared<DKIMSignatureHeader>, _ answer: DKIMKeyAnswer, _ digest: SHA256.Digest,
         _ fields: DKIMFieldIndex
     ) throws(DKIMFailure) {
-        evaluation.keyRecordPlace = answer.candidates.firstIndex { if case .success = $0.record { true } else { false } }
-        let keys = try usable(answer, shared.value.algorithm) { record in
-            record.isStrict && shared.value.identityDomain != shared.value.domain ? .identityIsSubdomain : nil
+        evaluation.keyRecordPlace = answer.readablePlace
+        let keys = try usable(answer, shared.value.algorithm) { isStrict in
+            isStrict && shared.value.identityDomain != shared.value.domain ? .identityIsSubdomain : nil
         }
         for (place, key) in keys {
             evaluation.keyRecordPlace = place
@@ -92,23 +92,18 @@ extension DKIMVerifier {
 
     /// The keys that may have made a signature with their places among the candidates, or why there is none: what is wrong with the record that gets furthest.
     func usable(
-        _ answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, refusal: (DKIMKeyRecord) -> DKIMFailure?
+        _ answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, refusal: (_ isStrict: Bool) -> DKIMFailure?
     ) throws(DKIMFailure) -> [(place: Int, key: DKIMPublicKey)] {
         if case .failure(let error) = answer.lookup.result { throw .lookup(error) }
         var keys: [(place: Int, key: DKIMPublicKey)] = []
         var failures: [DKIMFailure] = []
-        for (place, candidate) in answer.candidates.enumerated() {
+        for (place, claim) in answer.claims.enumerated() {
             do throws(DKIMFailure) {
-                let record: DKIMKeyRecord
-                do throws(DKIMSyntaxError) { record = try candidate.record.get() } catch { throw .keyRecord(error) }
-                guard record.keyType == algorithm.keyType else { throw .keyOfOtherType(record.keyType) }
-                guard record.allowsSHA256 else { throw .hashNotAllowed }
-                guard record.isForEmail else { throw .keyNotForEmail }
-                if let failure = refusal(record) { throw failure }
-                switch candidate.key {
+                if let type = claim.keyType, type != algorithm.keyType { throw .keyOfOtherType(type) }
+                if let failure = claim.failure ?? refusal(claim.isStrict) { throw failure }
+                switch claim.key {
                 case .success(let key): keys.append((place, key))
                 case .failure(let error): throw .key(error)
-                case nil: throw .key(.malformed)
                 }
             } catch { failures.append(error) }
         }

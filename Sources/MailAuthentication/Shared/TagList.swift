@@ -1,6 +1,6 @@
 /// A list of `name=value` pairs separated by semicolons: the form of DKIM signatures and keys, DMARC and BIMI records, and ARC sets
 /// (RFC 6376 §3.2).
-public struct TagList: Sendable, Hashable {
+public struct TagList: Sendable {
     /// One pair.
     public struct Tag: Sendable, Hashable {
         /// The name as written; its case counts.
@@ -17,56 +17,99 @@ public struct TagList: Sendable, Hashable {
         }
     }
 
+    /// Where one pair is: texts are made of those only that somebody asks for.
+    struct Place: Sendable {
+        /// The first octets of the name, the first one lowest: the whole of it for the most part.
+        var nameStart: UInt64
+        var name: Range<Int>
+        /// The octets of ``Tag/value``.
+        var text: Range<Int>
+        /// ``Tag/valueRange``.
+        var value: Range<Int>
+    }
+
     /// The most pairs that are read.
     public static let tagLimit = 100
 
+    /// The text as it was written: names and values are known to be UTF-8.
+    let octets: [UInt8]
+    private let places: [Place]
+
     /// The pairs in the order of the text.
-    public let tags: [Tag]
+    public var tags: [Tag] { places.map(tag) }
 
     /// Reads a list. Names are unknown to it: whoever uses the list says which ones count.
     /// - Parameter octets: the text with folds as it was written; octets beyond ASCII must be UTF-8 (RFC 8616 §4).
     /// - Throws: ``TagListError`` for a pair without a name or `=`, a name or value with forbidden octets, a name that comes twice
     ///   (RFC 6376 §3.2), and too many pairs.
     public init(parsing octets: some Collection<UInt8>) throws(TagListError) {
-        if let result = octets.withContiguousStorageIfAvailable({ octets in
-            // Safe: the octets are read while they are borrowed.
-            Result { () throws(TagListError) in try unsafe Self.read(octets.span) }
-        }) {
-            tags = try result.get()
-        } else {
-            tags = try Self.read(Array(octets).span)
-        }
+        // Safe: the octets are copied while they are borrowed.
+        let copy = octets.withContiguousStorageIfAvailable { unsafe Array(UnsafeRawBufferPointer($0)) } ?? Array(octets)
+        self.octets = copy
+        places = try Self.read(copy.span)
     }
 
-    private static func read(_ octets: Span<UInt8>) throws(TagListError) -> [Tag] {
-        var tags: [Tag] = []
-        tags.reserveCapacity(12)
+    private static func read(_ octets: Span<UInt8>) throws(TagListError) -> [Place] {
+        var places: [Place] = []
+        places.reserveCapacity(12)
         var start = 0
         while start < octets.count {
             var end = start
-            if let tag = try tag(octets, from: start, end: &end) {
+            if let place = try place(octets, from: start, end: &end) {
                 // The limit keeps this search short.
-                guard !tags.contains(where: { $0.name == tag.name }) else { throw TagListError(.repeatedName(tag.name), offset: start) }
-                guard tags.count < tagLimit else { throw TagListError(.tooManyTags, offset: start) }
-                tags.append(tag)
+                for other in places where other.nameStart == place.nameStart {
+                    guard areEqual(octets.extracting(other.name), octets.extracting(place.name)) else { continue }
+                    throw TagListError(.repeatedName(text(octets.extracting(place.name)) ?? ""), offset: start)
+                }
+                guard places.count < tagLimit else { throw TagListError(.tooManyTags, offset: start) }
+                places.append(place)
             }
             start = end + 1
         }
-        return tags
+        return places
     }
 
     /// Reads a list from text.
     public init(parsing text: some StringProtocol) throws(TagListError) { try self.init(parsing: Array(text.utf8)) }
 
     /// The value of the pair with this name.
-    public subscript(name: String) -> String? { tags.first { $0.name == name }?.value }
+    public subscript(name: String) -> String? { tag(name)?.value }
 
     /// The pair with this name.
-    public func tag(_ name: String) -> Tag? { tags.first { $0.name == name } }
+    public func tag(_ name: String) -> Tag? { place(of: name).map(tag) }
+
+    /// Where the pair with this name is.
+    func place(of name: String) -> Place? {
+        let name = name.utf8Span.span
+        let nameStart = Self.nameStart(name)
+        let octets = octets.span
+        for place in places where place.nameStart == nameStart && Self.areEqual(octets.extracting(place.name), name) { return place }
+        return nil
+    }
+
+    private func tag(_ place: Place) -> Tag {
+        let octets = octets.span
+        // Both were seen to be UTF-8.
+        let name = Self.text(octets.extracting(place.name)) ?? ""
+        return Tag(name: name, value: Self.text(octets.extracting(place.text)) ?? "", valueRange: place.value)
+    }
+
+    /// ``Tag/compactValue`` of a pair.
+    func compactText(_ place: Place) -> String {
+        let text = octets.span.extracting(place.text)
+        for index in text.indices where Self.isSpace(text[index]) { return tag(place).compactValue }
+        return Self.text(text) ?? ""
+    }
+
+    private static func nameStart(_ name: Span<UInt8>) -> UInt64 {
+        var start: UInt64 = 0
+        for index in 0..<min(name.count, 8) { start |= UInt64(name[index]) &<< UInt64(8 &* index) }
+        return start
+    }
 
     /// Reads one pair in one look at its octets; `nil` where there is nothing after the last semicolon.
     /// - Parameter end: where its semicolon is, or the end of the list.
-    private static func tag(_ octets: Span<UInt8>, from start: Int, end: inout Int) throws(TagListError) -> Tag? {
+    private static func place(_ octets: Span<UInt8>, from start: Int, end: inout Int) throws(TagListError) -> Place? {
         var first = start
         while first < octets.count, isSpace(octets[first]) { first += 1 }
         guard first < octets.count, octets[first] != semicolon else {
@@ -87,6 +130,7 @@ public struct TagList: Sendable, Hashable {
         let valueStart = equals + 1
         // The value without blanks at its ends.
         var (textStart, textEnd) = (valueStart, valueStart)
+        var isASCII = true
         var index = valueStart
         while index < octets.count, octets[index] != semicolon {
             // Base64 for the most part: eight octets at once, as long as none of them ends or parts anything.
@@ -98,6 +142,7 @@ public struct TagList: Sendable, Hashable {
             let octet = octets[index]
             if octet > 0x20, octet != 0x7F {
                 textEnd = index + 1
+                if octet >= 0x80 { isASCII = false }
             } else {
                 guard isSpace(octet) else { throw TagListError(.invalidValue, offset: index) }
                 if textEnd == valueStart { textStart = index + 1 }
@@ -105,10 +150,9 @@ public struct TagList: Sendable, Hashable {
             index += 1
         }
         end = index
-        guard let name = text(octets.extracting(first..<nameEnd)), let value = text(octets.extracting(textStart..<max(textStart, textEnd))) else {
-            throw TagListError(.invalidValue, offset: valueStart)
-        }
-        return Tag(name: name, value: value, valueRange: valueStart..<end)
+        let text = textStart..<max(textStart, textEnd)
+        guard isASCII || (try? UTF8Span(validating: octets.extracting(text))) != nil else { throw TagListError(.invalidValue, offset: valueStart) }
+        return Place(nameStart: nameStart(octets.extracting(first..<nameEnd)), name: first..<nameEnd, text: text, value: valueStart..<end)
     }
 
     /// Whether eight octets are visible ASCII without a semicolon.
@@ -143,6 +187,12 @@ public struct TagList: Sendable, Hashable {
     static func isSpace(_ octet: UInt8) -> Bool { octet == 0x20 || octet == 0x09 || octet == 0x0D || octet == 0x0A }
     private static func isLetter(_ octet: UInt8) -> Bool { (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet) }
     private static func isDigit(_ octet: UInt8) -> Bool { (0x30...0x39).contains(octet) }
+}
+
+extension TagList: Hashable {
+    public static func == (left: TagList, right: TagList) -> Bool { left.tags == right.tags }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(tags) }
 }
 
 /// Why a text is no tag list (RFC 6376 §3.2).
