@@ -42,4 +42,14 @@ struct TagListTests {
         let text = (0...TagList.tagLimit).map { "a\($0)=x" }.joined(separator: ";")
         #expect(throws: TagListError.self) { try TagList(parsing: text) }
     }
+
+    @Test func namesMayDifferBehindTheirEighthOctet() throws {
+        let list = try TagList(parsing: "abcdefgh1=x; abcdefgh2=y; abcdefgh=z")
+        #expect(list["abcdefgh1"] == "x")
+        #expect(list["abcdefgh2"] == "y")
+        #expect(list["abcdefgh"] == "z")
+        #expect(list["abcdefgh3"] == nil)
+        let error = #expect(throws: TagListError.self) { try TagList(parsing: "abcdefgh1=x; abcdefgh1=y") }
+        #expect(error?.problem == .repeatedName("abcdefgh1"))
+    }
 }

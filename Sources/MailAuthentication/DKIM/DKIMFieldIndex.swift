@@ -1,15 +1,17 @@
 import MailMessage
+import NIOCore
 
 /// The places of a header's fields by their names.
 struct DKIMFieldIndex: Sendable {
-    let header: HeaderSection
-    private let names: HeaderNameIndex
+    /// Passed on by one reference.
+    private let shared: DKIMShared<HeaderNameIndex>
+    private var names: HeaderNameIndex { shared.value }
+    var header: HeaderSection { shared.value.header }
     /// Whether fields may be hidden behind a limit of the header's: what is there then can't be told, nor verified.
     let isTruncated: Bool
 
     init(_ header: HeaderSection) {
-        self.header = header
-        names = HeaderNameIndex(header)
+        shared = DKIMShared(HeaderNameIndex(header))
         isTruncated = (header.last?.range.upperBound ?? header.fieldsRange.lowerBound) < header.fieldsRange.upperBound && !header.isEmpty
     }
 
@@ -35,6 +37,8 @@ struct DKIMFieldIndex: Sendable {
     ///   - list: names in lower case.
     ///   - own: the place of the signature itself, which never signs itself; -1 where there is none.
     func select(_ list: [String], except own: Int, into canonicalizer: inout DKIMHeaderCanonicalizer) -> [DKIMSignedField] {
+        let names = shared.value
+        let octets = names.header.message.readableBytesUInt8Span
         var fields: [DKIMSignedField] = []
         fields.reserveCapacity(list.count)
         // A handful for the most part, which is searched faster than a table.
@@ -44,7 +48,7 @@ struct DKIMFieldIndex: Sendable {
         // Names that are signed against being added come twice in a row.
         var previous: (name: String, group: Int?) = ("", nil)
         for name in list {
-            if name != previous.name || name.isEmpty { previous = (name, names.group(named: name)) }
+            if name != previous.name || name.isEmpty { previous = (name, names.group(named: name, in: octets)) }
             guard let group = previous.group else {
                 guard !absent.contains(name) else { continue }
                 if absent.count < 16 { absent.append(name) } else if !moreAbsent.insert(name).inserted { continue }
@@ -63,7 +67,8 @@ struct DKIMFieldIndex: Sendable {
                 state.left -= 1
             }
             if let place = state.next {
-                canonicalizer.append(header, at: place)
+                let (name, value) = names.header.ranges(at: place)
+                canonicalizer.append(octets, name: name, value: value)
                 state.next = names.above(place)
                 state.left -= 1
                 fields[state.order].signedCount += 1

@@ -40,7 +40,8 @@ struct DKIMHeaderCanonicalizer {
         append(header.message.readableBytesUInt8Span, name: name, value: value, cut: cut, isTerminated: isTerminated)
     }
 
-    private mutating func append(_ message: Span<UInt8>, name: Range<Int>, value: Range<Int>, cut: Range<Int>?, isTerminated: Bool) {
+    /// Appends a field of which the name and the value are known to be at these octets of a message, as above.
+    mutating func append(_ message: Span<UInt8>, name: Range<Int>, value: Range<Int>, cut: Range<Int>? = nil, isTerminated: Bool = true) {
         // What stays of the value stands before and behind this.
         let cut = cut.map { value.lowerBound + $0.lowerBound..<value.lowerBound + $0.upperBound } ?? value.upperBound..<value.upperBound
         // The line gets its colon and its end.

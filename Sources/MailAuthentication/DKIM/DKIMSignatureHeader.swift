@@ -214,38 +214,22 @@ struct DKIMTagReader {
         var names: [String] = []
         names.reserveCapacity(16)
         var isValid = true
-        // Room for every name that is in use; of a longer one the rest goes elsewhere.
-        var room = InlineArray<64, UInt8>(repeating: 0)
-        var rest: [UInt8] = []
         // The octets of the name before: those that are signed against being added come twice in a row.
         var previous = 0..<0
         var start = 0
         while start <= text.count {
             var end = start
             var count = 0
-            // Blanks are left out wherever they are, letters become small.
             while end < text.count, text[end] != UInt8(ascii: ":") {
-                let octet = text[end]
+                if (0x21...0x7E).contains(text[end]) { count += 1 } else if !TagList.isSpace(text[end]) { isValid = false }
                 end += 1
-                guard (0x21...0x7E).contains(octet) else {
-                    if !TagList.isSpace(octet) { isValid = false }
-                    continue
-                }
-                let small = (0x41...0x5A).contains(octet) ? octet | 0x20 : octet
-                if count < 64 { room[count] = small } else { rest.append(small) }
-                count += 1
             }
             guard names.count < limit else { throw error(.tooLarge, name) }
             if count == 0, !allowsEmpty { isValid = false }
             if let last = names.last, TagList.areEqual(text.extracting(previous), text.extracting(start..<end)) {
                 names.append(last)
             } else {
-                var field = Self.fieldName(room.span.extracting(0..<min(count, 64)))
-                if !rest.isEmpty {
-                    field += String(decoding: rest, as: UTF8.self)
-                    rest.removeAll()
-                }
-                names.append(field)
+                names.append(Self.fieldName(text.extracting(start..<end), count: count))
             }
             previous = start..<end
             start = end + 1
@@ -254,14 +238,31 @@ struct DKIMTagReader {
         return names
     }
 
-    /// The text of a name in lower case. The long ones among those that are in use are made once.
-    private static func fieldName(_ octets: Span<UInt8>) -> String {
-        switch octets.count {
-        case 25: if TagList.areEqual(octets, "content-transfer-encoding".utf8Span.span) { return "content-transfer-encoding" }
-        case 16: if TagList.areEqual(octets, "list-unsubscribe".utf8Span.span) { return "list-unsubscribe" }
-        case 21: if TagList.areEqual(octets, "list-unsubscribe-post".utf8Span.span) { return "list-unsubscribe-post" }
+    /// The text of a name in lower case, without the blanks in it. The long ones among those that are in use are made once.
+    /// - Parameter count: how many of the octets are visible ones.
+    private static func fieldName(_ octets: Span<UInt8>, count: Int) -> String {
+        switch count == octets.count ? count : 0 {
+        case 25: if isName(octets, "content-transfer-encoding") { return "content-transfer-encoding" }
+        case 16: if isName(octets, "list-unsubscribe") { return "list-unsubscribe" }
+        case 21: if isName(octets, "list-unsubscribe-post") { return "list-unsubscribe-post" }
         default: break
         }
-        return TagList.text(octets) ?? ""
+        // Safe: as many octets are written as are said, and as there is room for.
+        return unsafe String(unsafeUninitializedCapacity: count) { room in
+            var filled = 0
+            for index in octets.indices where (0x21...0x7E).contains(octets[index]) {
+                let octet = octets[index]
+                unsafe room[filled] = (0x41...0x5A).contains(octet) ? octet | 0x20 : octet
+                filled += 1
+            }
+            return filled
+        }
+    }
+
+    /// Whether visible octets are a name of letters and hyphens, whatever the case of the letters.
+    private static func isName(_ octets: Span<UInt8>, _ name: String) -> Bool {
+        let name = name.utf8Span.span
+        for index in octets.indices where octets[index] | 0x20 != name[index] { return false }
+        return true
     }
 }

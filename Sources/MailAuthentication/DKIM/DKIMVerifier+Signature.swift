@@ -117,13 +117,19 @@ extension DKIMVerifier {
 
     private func risks(of evaluation: DKIMEvaluation, _ fields: DKIMFieldIndex) -> [DKIMRisk] {
         var risks: [DKIMRisk] = []
+        let signedFields = evaluation.signedFields
+        // Most signatures name them in this order: the one behind the last that was found is looked at first.
+        var next = 0
         if evaluation.unsignedOctets > 0 { risks.append(.unsignedBody(octets: evaluation.unsignedOctets)) }
         for name in Self.shownFields {
-            guard let signed = evaluation.signedFields.first(where: { $0.name == name }), signed.signedCount > 0 else {
+            let place = signedFields[next...].firstIndex { $0.name == name } ?? signedFields[..<next].firstIndex { $0.name == name }
+            guard let place, signedFields[place].signedCount > 0 else {
                 if fields.contains(name) { risks.append(.unsignedField(name)) }
+                if let place { next = place + 1 }
                 continue
             }
-            if signed.unsignedCount > 0 { risks.append(.addedField(name)) }
+            next = place + 1
+            if signedFields[place].unsignedCount > 0 { risks.append(.addedField(name)) }
         }
         if let bits = evaluation.keyBits, evaluation.sharedSignature?.value.algorithm.keyType == .rsa, bits < 2048 { risks.append(.smallKey(bits: bits)) }
         return risks

@@ -47,9 +47,13 @@ package struct HeaderNameIndex: Sendable {
     package var groupCount: Int { groups.count }
 
     /// The group of a name; the case of its letters doesn't count.
-    package func group(named name: String) -> Int? {
+    package func group(named name: String) -> Int? { group(named: name, in: header.message.readableBytesUInt8Span) }
+
+    /// As above, for who asks often.
+    /// - Parameter octets: those of the header's message.
+    package func group(named name: String, in octets: Span<UInt8>) -> Int? {
         guard !groups.isEmpty else { return nil }
-        let group = table[slot(of: name.utf8Span.span, header.message.readableBytesUInt8Span)]
+        let group = table[slot(of: name.utf8Span.span, octets)]
         return group >= 0 ? group : nil
     }
 
