@@ -139,17 +139,20 @@ public final class IMAPServer: Sendable {
     /// Serves connections until ``shutdown(grace:)``, each in a task of its own below this one.
     public func run() async {
         guard let listener = state.withLock({ $0.listener }) else { return }
-        await withDiscardingTaskGroup { group in
-            group.addTask {
-                do {
-                    try await listener.executeThenClose { accepted in for try await _ in accepted {} }
-                } catch {
-                    self.logger.error("a listener failed", metadata: ["listener": "\(self.listenerName)", "error": "\(error)"])
+        // On a loop too: a thread that is woken for each connection costs more than what it would do.
+        await withTaskExecutorPreference(executors.all.first) {
+            await withDiscardingTaskGroup { group in
+                group.addTask {
+                    do {
+                        try await listener.executeThenClose { accepted in for try await _ in accepted {} }
+                    } catch {
+                        self.logger.error("a listener failed", metadata: ["listener": "\(self.listenerName)", "error": "\(error)"])
+                    }
+                    self.arrived.finish()
                 }
-                self.arrived.finish()
-            }
-            for await connection in arrivals {
-                group.addTask(executorPreference: executors.executor(of: connection.channel.eventLoop)) { await self.serve(connection) }
+                for await connection in arrivals {
+                    group.addTask(executorPreference: executors.executor(of: connection.channel.eventLoop)) { await self.serve(connection) }
+                }
             }
         }
     }
