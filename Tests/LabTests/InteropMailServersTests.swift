@@ -150,7 +150,7 @@ extension InteropPeersTests {
             #expect(lines.contains { $0.hasPrefix("secured TLSv1.3") && $0.contains(exchange.neighbour.address) }, "\(lines)")
             if kind == .exim {
                 let line = exchange.logLine(containing: "\(Kartapuce.bob.user)", "=>")
-                #expect(line.contains("CV=yes") && line.contains(" L") && !line.contains(" L-"), "verified and pipelined: \(line)")
+                #expect(line.contains("CV=dane") && line.contains(" L") && !line.contains(" L-"), "verified and pipelined: \(line)")
             }
             // Of the three only Exim sends by BDAT.
             #expect(lines.contains { $0.hasPrefix("← BDAT") } == (kind == .exim), "\(lines)")

@@ -82,6 +82,12 @@ extension Configuration {
         target.mtaSTS = settings
     }
 
+    /// The hosts in the policy of a domain; none where they can't be known here.
+    func policyExchangers(of domain: DomainName) -> [String] {
+        let own = roles.contains(.mx) ? hostname : peers[.mx]?.host
+        return mtaSTS?.domains[domain]?.exchangers ?? mtaSTS?.exchangers ?? own.map { [$0] } ?? []
+    }
+
     func checkPolicies(_ reader: inout ConfigurationReader) {
         let listens = listeners.contains { $0.kind == .policy }
         if listens, mtaSTS == nil, reports?.httpsPath == nil {
@@ -99,7 +105,7 @@ extension Configuration {
         for name in mtaSTS.domains.keys.sorted() where !domains.contains(name) {
             reader.report(.error, keys: ["mtaSTS.domains.\(name.ascii)", "mtaSTS.domains", "mtaSTS"], "\(name) is none of our domains")
         }
-        for domain in domains where MTASTSHosting(self).exchangers(of: domain).isEmpty {
+        for domain in domains where policyExchangers(of: domain).isEmpty {
             reader.report(
                 .error, keys: ["mtaSTS.exchangers", "mtaSTS"], "which hosts take the mail of \(domain) can't be known here: name them (RFC 8461 §3.2)")
         }

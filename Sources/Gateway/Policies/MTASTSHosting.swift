@@ -9,14 +9,13 @@ import TransportSecurity
 /// configuration. Nothing has to be remembered for it.
 public struct MTASTSHosting: Sendable {
     private let settings: Configuration.MTASTSSettings?
-    private let domains: Set<DomainName>
-    private let exchanger: String?
+    /// The hosts that take the mail of each of our domains.
+    private let exchangers: [DomainName: [String]]
 
     /// The policies of a configuration.
     public init(_ configuration: Configuration) {
         settings = configuration.mtaSTS
-        domains = Set(configuration.domains)
-        exchanger = configuration.roles.contains(.mx) ? configuration.hostname : configuration.peers[.mx]?.host
+        exchangers = Dictionary(configuration.domains.map { ($0, configuration.policyExchangers(of: $0)) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// The host that a domain's policy is fetched from: `mta-sts.kartapuce.test` (RFC 8461 §3.3).
@@ -24,12 +23,12 @@ public struct MTASTSHosting: Sendable {
 
     /// The text of a domain's policy; `nil` where none is hosted.
     public func policy(for domain: DomainName) -> String? {
-        guard let settings, domains.contains(domain) else { return nil }
+        guard let settings, let exchangers = exchangers[domain] else { return nil }
         let own = settings.domains[domain]
         let mode = own?.mode ?? settings.mode
         var lines = ["version: STSv1", "mode: \(mode.rawValue)"]
         // RFC 8461 §8.3: a policy that takes another one back needs no hosts.
-        if mode != .none { lines += exchangers(of: domain).map { "mx: \($0)" } }
+        if mode != .none { lines += exchangers.map { "mx: \($0)" } }
         lines.append("max_age: \(own?.maxAgeSeconds ?? settings.maxAgeSeconds)")
         return lines.map { $0 + "\r\n" }.joined()
     }
@@ -40,10 +39,5 @@ public struct MTASTSHosting: Sendable {
     /// The name of a domain's edition: 32 letters and digits.
     public func id(for domain: DomainName) -> String? {
         policy(for: domain).map { HexDigits.text(Array(SHA256.hash(data: Array($0.utf8)).prefix(16))) }
-    }
-
-    /// The hosts in a domain's policy.
-    func exchangers(of domain: DomainName) -> [String] {
-        settings?.domains[domain]?.exchangers ?? settings?.exchangers ?? exchanger.map { [$0] } ?? []
     }
 }

@@ -86,6 +86,8 @@ final class EximPeer: MailPeer {
               tls_verify_certificates = \(files.authorityFile)
               tls_try_verify_hosts = *
               hosts_avoid_tls = ${if eq{$sender_address_domain}{\(neighbour.plainDomain)}{*}}
+              # DANE would keep what goes without TLS back.
+              hosts_try_dane = ${if eq{$sender_address_domain}{\(neighbour.plainDomain)}{}{*}}
             maildir:
               driver = appendfile
               directory = \(files.path)/mail/$local_part_data
