@@ -124,7 +124,7 @@ struct CertificateFilesTests {
             ("https://ca.test:99999/", ""), ("https:///dir", ""), ("https://ca.test/a b", ""), ("https://ca.test:/", ""),
         ])
     func addresses(_ url: String, _ expected: String) {
-        #expect((ACMEAddress(url).map { "\($0.host) \($0.port) \($0.target)" } ?? "") == expected)
+        #expect((WebAddress(url).map { "\($0.host) \($0.port) \($0.target)" } ?? "") == expected)
     }
 
     private static let base = """

@@ -60,6 +60,17 @@ import Testing
         }
     }
 
+    /// What one host alone knows would take away what others have published: a second exchanger, a sender, a service.
+    @Test func nothingIsPublishedWithoutTheSectionThatSpeaksForAll() async throws {
+        try await Self.withConfiguration("") { configuration in
+            let plan = try DNSRecordPlan(for: try DomainName(Self.domain), configuration)
+            let drift = await DNSDrift.find(plan, resolver: ZoneResolver())
+            #expect(!drift.isEmpty)
+            let error = try #require(await #expect(throws: HostError.self) { try await drift.publish(plan, configuration) })
+            #expect("\(error)".contains("section dns"), "\(error)")
+        }
+    }
+
     @Test func everyRecordIsPlannedWithItsReason() async throws {
         try await Self.withConfiguration(Self.full) { configuration in
             let plan = try DNSRecordPlan(for: try DomainName(Self.domain), configuration)

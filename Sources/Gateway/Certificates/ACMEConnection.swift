@@ -20,7 +20,7 @@ struct ACMEConnection: ACMETransport {
     }
 
     func send(_ request: ACMERequest) async throws(ACMETransportFailure) -> ACMEResponse {
-        guard let address = ACMEAddress(request.url) else { throw ACMETransportFailure("“\(request.url)” isn't a URL with a host's name") }
+        guard let address = WebAddress(request.url) else { throw ACMETransportFailure("“\(request.url)” isn't a URL with a host's name") }
         var asked: HTTPSRequest
         switch request.method {
         case .get: asked = HTTPSRequest(get: address.target, host: address.host, port: address.port)

@@ -4,6 +4,7 @@ import DNS
 import DNSUpdate
 public import FoundationEssentials
 public import Logging
+import MailMessage
 import NIOCore
 import NIOPosix
 import UnboundDNS
@@ -383,7 +384,7 @@ public struct CertificateKeeper: Sendable {
         report.renewal = plan?.renewal
         report.explanation = state.information?.explanation
         report.account = state.accountURL
-        report.keyDigests = (state.rollover?.digests ?? []).map { $0.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+        report.keyDigests = (state.rollover?.digests ?? []).map(HexDigits.text)
         report.failures = state.failures
         report.lastError = state.lastError
         report.done = done

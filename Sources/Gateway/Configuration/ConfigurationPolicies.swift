@@ -1,3 +1,4 @@
+import ACME
 public import DNS
 public import TransportSecurity
 import Yams
@@ -118,21 +119,11 @@ extension ConfigurationValue where Value == Int {
 }
 
 extension ConfigurationValue where Value == String {
-    /// A pattern of RFC 8461 §4.1.
+    /// A pattern of RFC 8461 §4.1: the names of certificates have the same form.
     static var exchanger: Self {
-        .init(
-            name: "host name or wildcard",
-            read: { node, reader in
-                let line = ConfigurationValue<String>.line("a name such as mx.kartapuce.test")
-                guard let text = line.read(node, &reader) else { return nil }
-                let rest = text.hasPrefix("*.") ? String(text.dropFirst(2)) : text
-                guard let name = DomainName(configuredHost: rest) else {
-                    reader.reportError(at: node, "“\(text)” must be a host name such as mx.kartapuce.test, or \"*.kartapuce.test\"")
-                    return nil
-                }
-                return rest.count == text.count ? name.ascii : "*.\(name.ascii)"
-            },
-            show: { $0.hasPrefix("*") ? "\"\($0)\"" : $0 }
-        )
+        let name = ConfigurationValue<CertificateName>.certificateName
+        return .init(
+            name: name.name, read: { node, reader in name.read(node, &reader).map(\.description) },
+            show: { $0.hasPrefix("*") ? "\"\($0)\"" : $0 })
     }
 }

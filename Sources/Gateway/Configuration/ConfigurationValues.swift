@@ -396,7 +396,7 @@ extension ConfigurationValue where Value == String {
             name: "https URL",
             read: { node, reader in
                 guard let text = text(node, &reader, expected: "a URL such as https://acme.gmail.test/directory") else { return nil }
-                guard ACMEAddress(text) != nil else {
+                guard WebAddress(text) != nil else {
                     reader.reportError(at: node, "“\(text)” must be a URL with a host's name such as https://acme.gmail.test/directory")
                     return nil
                 }

@@ -159,10 +159,12 @@ public struct IndicatorFetcher: BIMIFetcher {
         self.port = port
     }
 
-    /// A fetcher for a command: it trusts the system's roots and connects to nothing private.
-    /// - Throws: what makes the system's roots unusable.
-    public init(resolver: any DNS.Resolver) throws {
-        client = HTTPSClient(resolver: resolver, tls: try .web(), group: MultiThreadedEventLoopGroup.singleton)
+    /// A fetcher for a command.
+    /// - Parameter web: whom it trusts and where it may connect; the system's roots, and nothing private, where nothing is said.
+    /// - Throws: what makes the roots unusable.
+    public init(resolver: any DNS.Resolver, web: Configuration.WebSettings = .init()) throws {
+        client = HTTPSClient(web, tls: try .web(authorityFile: web.authorities), resolver: resolver, group: MultiThreadedEventLoopGroup.singleton)
+        port = web.port
         fetches = IndicatorFetches(now: { .now })
     }
 

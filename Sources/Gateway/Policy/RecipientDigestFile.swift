@@ -27,7 +27,7 @@ final class RecipientDigestFile: Sendable {
 
     /// What names a set of digests: a hash of its octets.
     static func version(of serialized: [UInt8]) -> String {
-        SHA256.hash(data: serialized).prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        HexDigits.text(Array(SHA256.hash(data: serialized).prefix(8)))
     }
 
     /// Puts other digests in force, on disk first.

@@ -17,11 +17,11 @@ public struct DNSDrift: Sendable {
         public var surplus: [String]
         /// Why there is no answer.
         public var failure: String?
-        /// The lifetime alone never differs: a cache counts it down.
+        /// Whether the DNS doesn't say.
         public var isUnknown: Bool { failure != nil }
     }
 
-    /// The differences, in the order of the plan.
+    /// The differences, in the order of the plan. The lifetime alone never differs: a cache counts it down.
     public private(set) var differences: [Difference] = []
     private var changes: [UpdateChange] = []
 
@@ -75,6 +75,10 @@ public struct DNSDrift: Sendable {
     /// Sends the differences to the name server that takes updates: all of them, or none.
     /// - Throws: ``HostError`` that says what is missing or what the server said.
     public func publish(_ plan: DNSRecordPlan, _ configuration: Configuration) async throws {
+        // Without it the plan is what one host alone knows, and other hosts' records would be taken away.
+        guard configuration.dns != nil else {
+            throw HostError("nothing is published without the section dns, which says what the whole organisation offers; dns.updateServer says where")
+        }
         guard let updater = try ZoneUpdater(configuration, domain: plan.domain, group: MultiThreadedEventLoopGroup.singleton) else {
             throw HostError("no name server takes updates: set dns.updateServer and dns.updateKeyFile")
         }

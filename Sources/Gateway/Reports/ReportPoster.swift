@@ -32,7 +32,7 @@ struct WebReportPoster: ReportPoster {
 
     func post(_ report: [UInt8], to uri: String) async -> ReportPostOutcome {
         // RFC 3986 §3.2.1: names and passwords in a URI are nobody's to send on; such a URI isn't one that can be read here.
-        guard let address = ACMEAddress(uri) else {
+        guard let address = WebAddress(uri) else {
             return ReportPostOutcome(isTaken: false, isTemporary: false, explanation: "“\(uri.prefix(200))” can't be sent to: it names no host by its name")
         }
         let exchange = await client.send(

@@ -246,9 +246,21 @@ final class ListenerCount: Sendable {
     var isComplete: Bool { listening.load(ordering: .relaxed) >= wanted }
 }
 
-/// An SMTP listener in the life of the process.
-struct SMTPListenerService: Service {
-    let server: SMTPServer
+/// A server whose connections are served by their own handlers.
+protocol ListeningServer: Sendable {
+    /// Begins to listen.
+    /// - Returns: the port.
+    func bind(address: IPAddress, port: Int) async throws -> Int
+    /// Ends; what is being done may be finished within `grace`.
+    func shutdown(grace: Duration) async
+}
+
+extension SMTPServer: ListeningServer {}
+extension HTTPSServer: ListeningServer {}
+
+/// A listener for SMTP, or for policies, in the life of the process.
+struct ListenerService<Server: ListeningServer>: Service {
+    let server: Server
     let listener: Configuration.Listener
     /// How long sessions may take to end.
     let grace: Duration
@@ -282,24 +294,6 @@ struct IMAPListenerService: Service {
             try? await gracefulShutdown()
             await server.shutdown(grace: grace)
         }
-    }
-}
-
-/// A listener for policies in the life of the process.
-struct PolicyListenerService: Service {
-    let server: HTTPSServer
-    let listener: Configuration.Listener
-    /// How long requests may take to end.
-    let grace: Duration
-    let listening: ListenerCount
-    let logger: Logger
-
-    func run() async throws {
-        let port = try await server.bind(address: listener.address, port: listener.port)
-        logger.info("listening", metadata: ["listener": "\(listener.kind.rawValue)", "address": "\(listener.address)", "port": "\(port)"])
-        listening.add()
-        try? await gracefulShutdown()
-        await server.shutdown(grace: grace)
     }
 }
 

@@ -142,7 +142,7 @@ public struct PosternServer: Sendable {
             case .smtp, .submission, .submissions, .link:
                 guard let server = try listeners.smtpServer(for: listener) else { continue }
                 means.smtpServers.append((listener.kind, server))
-                services.append(SMTPListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
+                services.append(ListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .control:
                 let control = HostControl(
                     journeys: host.spool, digests: host.digests,
@@ -157,7 +157,7 @@ public struct PosternServer: Sendable {
             case .policy:
                 guard let server = try listeners.policyServer(for: listener) else { continue }
                 means.policyServers.append(server)
-                services.append(PolicyListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
+                services.append(ListenerService(server: server, listener: listener, grace: grace, listening: count, logger: logger))
             case .imap, .imaps:
                 guard let server = try listeners.imapServer(for: listener) else { continue }
                 means.imapServers.append((listener.kind, server))

@@ -1,7 +1,7 @@
 import DNS
 
 /// A URL of HTTPS taken apart: the host is a name, since a certificate has to prove it.
-struct ACMEAddress {
+struct WebAddress {
     let host: DomainName
     let port: Int
     /// The path and the query.
