@@ -35,6 +35,8 @@ public struct Configuration: Sendable, Equatable {
     public var transport: TransportSettings = .init()
     /// The policies of MTA-STS that are hosted here; `nil`: none.
     public var mtaSTS: MTASTSSettings?
+    /// What mail programs are told; `nil`: nothing.
+    public var clients: ClientSettings?
     /// How web servers of other organisations are spoken with.
     public var web: WebSettings = .init()
     public var signing: SigningSettings = .init()
@@ -92,7 +94,7 @@ public struct Configuration: Sendable, Equatable {
     public struct Listener: Sendable, Equatable {
         /// What is spoken: `smtp` (25), `submission` (587, STARTTLS), `submissions` (465, TLS), `imap` (143, STARTTLS), `imaps` (993, TLS),
         /// `link` (SMTP between our hosts, mutual TLS), `control` (HTTP between our hosts, mutual TLS), `https` (443, the webmail),
-        /// `policy` (443, policies of MTA-STS and reports on TLS).
+        /// `policy` (443, policies of MTA-STS, settings of mail programs and reports on TLS).
         public enum Kind: String, Sendable, Codable, CaseIterable { case smtp, submission, submissions, imap, imaps, link, control, https, policy }
         public var kind: Kind
         public var address: IPAddress

@@ -38,7 +38,7 @@ extension Configuration {
             .init("web", \.web, fields: webFields, "how web servers of other organisations are spoken with"),
             .init("signing", \.signing, fields: signingFields, "how role relay signs what it sends, and postern milter what is our own"),
             .init("transport", \.transport, fields: transportFields, "how role relay protects mail on its way to other organisations"),
-            policiesField,
+            policiesField, clientsField,
             milterField, reportsField, dnsField,
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),
