@@ -157,7 +157,7 @@ let package = Package(
             name: "GatewayTests",
             dependencies: [
                 "Gateway", "ACME", "MailAuthentication", "TransportSecurity", "MailMessage", "Milter", "PosternMetrics", "DNS", "SMTP", "IMAP", "SASL",
-                "Posture", "DNSUpdate", "MailStore",
+                "UnboundDNS", "Posture", "DNSUpdate", "MailStore",
                 "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,

@@ -120,22 +120,43 @@ public struct DomainName: Hashable, Sendable {
     }
 
     /// The labels, leftmost first.
-    public var labels: [Substring] { ascii.split(separator: ".") }
+    public var labels: [Substring] { ascii.utf8.split(separator: UInt8(ascii: ".")).map(Substring.init) }
 
     /// The name without its leftmost label; `nil` for the root.
     public var parent: DomainName? {
         guard !ascii.isEmpty else { return nil }
-        guard let dot = ascii.firstIndex(of: ".") else { return .root }
-        return DomainName(unchecked: String(ascii[ascii.index(after: dot)...]))
+        guard let dot = ascii.utf8.firstIndex(of: UInt8(ascii: ".")) else { return .root }
+        return DomainName(unchecked: String(ascii[ascii.utf8.index(after: dot)...]))
     }
 
     /// Whether the name lies below `other`.
     public func isSubdomain(of other: DomainName) -> Bool {
-        other.ascii.isEmpty ? !ascii.isEmpty : ascii.hasSuffix("." + other.ascii)
+        let (name, end) = (ascii.utf8Span.span, other.ascii.utf8Span.span)
+        if end.isEmpty { return !name.isEmpty }
+        guard name.count > end.count, name[name.count - end.count - 1] == UInt8(ascii: ".") else { return false }
+        let tail = name.extracting(last: end.count)
+        for index in end.indices where tail[index] != end[index] { return false }
+        return true
     }
 
     /// Whether the name is `other` or lies below it.
     public func isEqualOrSubdomain(of other: DomainName) -> Bool { self == other || isSubdomain(of: other) }
+
+    /// This name, a label and another name behind each other, such as a selector, `_domainkey` and a domain.
+    /// - Parameter label: in lower case.
+    /// - Returns: `nil` where that is too long for a name (RFC 1035 §2.3.4), or one of the names is the root.
+    public func joined(by label: StaticString, to other: DomainName) -> DomainName? {
+        let count = ascii.utf8.count + other.ascii.utf8.count + label.utf8CodeUnitCount + 2
+        guard count <= 253, !ascii.isEmpty, !other.ascii.isEmpty else { return nil }
+        var name = ""
+        name.reserveCapacity(count)
+        name += ascii
+        name += "."
+        name += label.description
+        name += "."
+        name += other.ascii
+        return DomainName(unchecked: name)
+    }
 
     /// The name with a label in front, such as `_dmarc`.
     /// - Throws: ``DomainNameError`` when the result is no name.

@@ -141,6 +141,12 @@ public enum Metrics {
         public var labels: [(name: String, value: String)] { [("kind", "\(self)")] }
     }
 
+    /// Whether signed answers of the DNS are told from wrong ones.
+    public enum Validation: Int, MetricLabel {
+        case works, broken
+        public var labels: [(name: String, value: String)] { [("state", "\(self)")] }
+    }
+
     public static let connections = Count<Service>("postern_connections_total", "Connections that were served.")
     public static let openConnections = Count<Service>("postern_connections_open", isGauge: true, "Connections that are open.")
     public static let refusedConnections = Count<Refusal>(
@@ -187,6 +193,9 @@ public enum Metrics {
     public static let dnsDrift = Count<DNSDrift>(
         "postern_dns_drift_records", isGauge: true, "Records that the DNS lacks, or has beside, compared with the configuration at the last daily check.")
 
+    public static let validation = Count<Validation>(
+        "postern_dnssec_validation", isGauge: true, "1 at what the last proof of DNSSEC validation came to; there is one at the start and each hour.")
+
     public static let build = Reading("postern_build_info", "1; the label says which Postern this is.")
     public static let queueRecipients = Reading("postern_queue_recipients", "Recipients in the queue, by state.")
     public static let queueOldest = Reading("postern_queue_oldest_seconds", "Age of the oldest message that waits; 0 when none does.")
@@ -207,7 +216,7 @@ public enum Metrics {
     public static let counted: [any Instrument] = [
         connections, openConnections, refusedConnections, authentications, transactions, acceptance, deliveries, deliverySeconds, downgrades, lookups,
         lookupSeconds, handshakes, keyExchanges, commits, commitSeconds, commitJobs, commands, commandSeconds, reloads, reportEntries, reportSessions,
-        reportsSent, reportsReceived, postureFindings, dnsDrift,
+        reportsSent, reportsReceived, postureFindings, dnsDrift, validation,
     ]
     /// What is asked for.
     public static let read: [Reading] = [

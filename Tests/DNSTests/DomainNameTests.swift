@@ -60,6 +60,12 @@ import Testing
         #expect(try zone.prefixed(with: "_dmarc").ascii == "_dmarc.kartapuce.test")
         #expect(try DomainName.root.prefixed(with: "test").ascii == "test")
         #expect(throws: DomainNameError.self) { try zone.prefixed(with: "") }
+        #expect(try DomainName("a").joined(by: "_domainkey", to: zone) == DomainName("a._domainkey.kartapuce.test"))
+        #expect(zone.joined(by: "_domainkey", to: .root) == nil && DomainName.root.joined(by: "_domainkey", to: zone) == nil)
+        // 253 octets at most.
+        let long = try DomainName("\(String(repeating: "a", count: 63)).\(String(repeating: "b", count: 63)).\(String(repeating: "c", count: 63))")
+        #expect(try long.joined(by: "_domainkey", to: DomainName(String(repeating: "d", count: 50)))?.ascii.utf8.count == 253)
+        #expect(try long.joined(by: "_domainkey", to: DomainName(String(repeating: "d", count: 51))) == nil)
         #expect(throws: DomainNameError.self) { try DomainName(Self.longest).prefixed(with: "a") }
     }
 

@@ -29,7 +29,7 @@ public struct ARCSealHeader: Sendable, Hashable {
     public var timestamp: UInt64?
 
     /// Where its key is; `nil` where that isn't a domain name.
-    public var keyName: DomainName? { try? DomainName("\(selector.ascii)._domainkey.\(domain.ascii)") }
+    public var keyName: DomainName? { selector.joined(by: "_domainkey", to: domain) }
 
     /// Reads a value.
     /// - Throws: ``DKIMSyntaxError``.

@@ -43,14 +43,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     public var bodyRequirement: DKIMBodyRequirement { DKIMBodyRequirement(bodyCanonicalization, length: bodyLength) }
 
     /// Where its key is (RFC 6376 §3.6.2.1); `nil` where that isn't a domain name.
-    public var keyName: DomainName? {
-        var name = ""
-        name.reserveCapacity(selector.ascii.utf8.count + domain.ascii.utf8.count + 13)
-        name += selector.ascii
-        name += "._domainkey."
-        name += domain.ascii
-        return try? DomainName(name)
-    }
+    public var keyName: DomainName? { selector.joined(by: "_domainkey", to: domain) }
 
     /// Reads a value.
     /// - Parameter octets: what stands between the colon and the field's last line end, with its folds.

@@ -108,7 +108,7 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         }
         guard let domain = domains.first, domains.count == 1 else { throw DMARCAuthorError(.severalDomains(domains)) }
         // In a field that breaks the grammar nobody knows where a program looks: in names, comments or encoded-words, too.
-        let isPlain = list.isWellFormed && agrees && !scan.hasBackslash && !mailboxes.contains { $0.localPart.contains("=?") }
+        let isPlain = list.isWellFormed && agrees && !scan.hasBackslash && !mailboxes.contains { Self.hasEncodedWord($0.localPart) }
         if !isPlain, Self.namesAnotherDomain(EncodedWord.decode(octets), than: domain) {
             throw DMARCAuthorError(.malformed)
         }
@@ -120,7 +120,9 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         if mailboxes.count > 1 { deviations.insert(.severalAddresses) }
         if list.entries.contains(where: { if case .group = $0 { true } else { false } }) { deviations.insert(.group) }
         if !routes.isEmpty { deviations.insert(.sourceRoute) }
-        if written.contains(where: { $0 != domain.ascii && $0.lowercased() != domain.ascii }) || domain.ascii.contains("xn--") {
+        if written.contains(where: { $0 != domain.ascii && $0.lowercased() != domain.ascii })
+            || domain.labels.contains(where: { $0.utf8.starts(with: "xn--".utf8) })
+        {
             deviations.insert(.internationalizedDomain)
         }
         if mailboxes.contains(where: { Self.showsAnotherDomain($0, than: domain) }) { deviations.insert(.displayNameHasOtherAddress) }
@@ -130,6 +132,16 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     /// Whether a display name, decoded, has an address of another domain in it, or the local part has.
     private static func showsAnotherDomain(_ mailbox: HeaderMailbox, than domain: DomainName) -> Bool {
         namesAnotherDomain(mailbox.displayName ?? "", than: domain) || namesAnotherDomain(mailbox.localPart, than: domain)
+    }
+
+    /// Whether an encoded-word may begin somewhere in a text.
+    private static func hasEncodedWord(_ text: String) -> Bool {
+        var previous: UInt8 = 0
+        for octet in text.utf8 {
+            if previous == UInt8(ascii: "="), octet == UInt8(ascii: "?") { return true }
+            previous = octet
+        }
+        return false
     }
 
     /// Whether an at sign with another domain behind it stands in a text.

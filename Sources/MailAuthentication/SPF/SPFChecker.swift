@@ -29,7 +29,7 @@ public struct SPFChecker: Sendable {
 
     /// Evaluates MAIL FROM (§2.4). A path without a local part has the local part “postmaster” (§4.3).
     public func checkMailFrom(address: IPAddress, helo: String, mailFrom: String, at time: Date) async -> SPFEvaluation {
-        let at = mailFrom.lastIndex(of: "@")
+        let at = mailFrom.utf8.lastIndex(of: UInt8(ascii: "@"))
         let localPart = at.map { String(mailFrom[..<$0]) } ?? ""
         let domain = at.map { String(mailFrom[mailFrom.index(after: $0)...]) } ?? mailFrom
         return await evaluate(.mailfrom, address: address, helo: helo, localPart: localPart, domain: domain, at: time)

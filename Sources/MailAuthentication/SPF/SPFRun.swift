@@ -62,7 +62,7 @@ struct SPFRun {
             guard let record = try await record(of: name, depth: depth) else {
                 return Verdict(result: .none, problem: "\(name) has no SPF record")
             }
-            return try await evaluate(record, of: domain.hasSuffix(".") ? String(domain.dropLast()) : domain, depth: depth)
+            return try await evaluate(record, of: domain.utf8.last == UInt8(ascii: ".") ? String(domain.dropLast()) : domain, depth: depth)
         } catch {
             switch error {
             case .temporary(let reason): return Verdict(result: .temperror, problem: reason)
