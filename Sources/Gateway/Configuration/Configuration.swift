@@ -14,6 +14,8 @@ public struct Configuration: Sendable, Equatable {
     public var certificate: CertificateFiles?
     /// Certificates for further names, chosen by what clients ask for (SNI).
     public var certificates: [CertificateFiles] = []
+    /// Whether role mx lets old MTAs use weak suites of TLS 1.2 (CBC, no forward secrecy), behind the strong ones.
+    public var weakCiphers: Bool = false
     /// How the certificate is had and renewed; `nil`: somebody else writes its files.
     public var acme: ACMESettings?
     /// Certificate, key and authority for the links between Postern hosts.

@@ -24,7 +24,11 @@ extension Configuration {
             .init(
                 "domains", \.domains, ConfigurationValue.domain.list(minimum: 1), in: initial, required: true, example: "[kartapuce.test]",
                 "the organisation's mail domains"),
-            certificateField, certificatesField, acmeField, linkField,
+            certificateField, certificatesField,
+            .init(
+                "weakCiphers", \.weakCiphers, .flag, in: initial, example: "true",
+                "whether role mx offers old MTAs weak suites of TLS 1.2 (CBC, no forward secrecy) behind the strong ones, in place of no TLS at all"),
+            acmeField, linkField,
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),
