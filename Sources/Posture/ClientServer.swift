@@ -63,7 +63,7 @@ struct ClientServer: Hashable {
 
     /// Of the elements of one server: Autoconfig's hostname, port and socketType, or Autodiscover's Server, Port, SSL and Encryption.
     private init?(_ fields: [String: String]) {
-        guard let type = fields["type"]?.lowercased(), let host = fields["hostname"] ?? fields["server"], !host.isEmpty,
+        guard let type = fields["type"]?.lowercased(), let host = fields["hostname"] ?? fields["server"], (1...253).contains(host.utf8.count),
             let port = fields["port"].flatMap(Int.init), (1...65535).contains(port)
         else { return nil }
         let service: Service

@@ -76,7 +76,7 @@ extension PostureChecker {
         case .answered(let status, _): return finding(.clientsNoSettings, "tells mail programs nothing", "\(status)")
         }
         let told = servers.filter { $0.service != .pop3 }
-        let evidence = servers.map { "\($0.service.rawValue) \($0.place) \($0.security.rawValue)" }.joined(separator: ", ")
+        let evidence = servers.prefix(20).map { "\($0.service.rawValue) \($0.place) \($0.security.rawValue)" }.joined(separator: ", ")
         guard !told.isEmpty else { return finding(.clientsNoSettings, "names no server for IMAP or submission", evidence.isEmpty ? "200" : evidence) }
         for service in [ClientServer.Service.imap, .submission] {
             let ofService = told.filter { $0.service == service }
@@ -93,6 +93,7 @@ extension PostureChecker {
         }
         let agreement = published.isEmpty ? "" : ", as the SRV records do"
         return finding(
-            .clientsSettings, "tells mail programs \(told.filter { $0.security == .tls }.map(\.place).joined(separator: " and "))\(agreement)", evidence)
+            .clientsSettings, "tells mail programs \(told.filter { $0.security == .tls }.prefix(4).map(\.place).joined(separator: " and "))\(agreement)",
+            evidence)
     }
 }

@@ -1,5 +1,6 @@
 import DNS
 import Foundation
+import MailTesting
 import MailTransport
 import NIOCore
 import Testing
@@ -98,6 +99,30 @@ import Testing
         let without = try Self.configuration { $0.clients = nil }
         #expect(await ask(request("GET", own), without).status == 404)
         #expect(await ask(post(outlook("bob@kartapuce.test")), without).status == 404)
+    }
+
+    /// `postern config check` looks into the certificates.
+    @Test func theCertificateMustHaveTheNames() async throws {
+        try await withTemporaryFolder { folder in
+            let authority = try LinkAuthority.create()
+            func problems(_ hosts: [String], _ sections: String = "clients: {}\nmtaSTS: {}") throws -> [String] {
+                let files = try authority.issueServer(hosts: hosts).write(folder: folder, name: "server")
+                let yaml = """
+                    hostname: mail.kartapuce.test
+                    domains: [kartapuce.test]
+                    dataFolder: \(folder)/data
+                    certificate: {certificate: \(files.certificate), key: \(files.key)}
+                    \(sections)
+
+                    """
+                let report = Configuration.examine(yaml: yaml, folder: folder, checkingFiles: true)
+                return report.problems.map(\.message).filter { $0.contains("whoever asks there") }
+            }
+            let names = ["mta-sts.kartapuce.test", "autoconfig.kartapuce.test", "autodiscover.kartapuce.test"]
+            #expect(try problems(["mail.kartapuce.test"]).first?.hasPrefix("there is no \(names.joined(separator: ", ")), and") == true)
+            #expect(try problems(["mail.kartapuce.test"], "mtaSTS: {}").first?.hasPrefix("there is no mta-sts.kartapuce.test, and") == true)
+            #expect(try problems(["mail.kartapuce.test"] + names).isEmpty)
+        }
     }
 
     // MARK: Autodiscover

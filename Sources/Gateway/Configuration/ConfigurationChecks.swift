@@ -18,6 +18,7 @@ extension Configuration {
         checkReports(&reader)
         checkPolicies(&reader)
         checkClients(&reader)
+        checkOrderedNames(&reader)
         checkCertificates(&reader)
         checkDNS(&reader)
     }
@@ -271,6 +272,7 @@ extension Configuration {
         for (key, path) in files where !FileManager.default.isReadableFile(atPath: path) {
             reader.report(.error, keys: [key], "\(path) doesn't exist or can't be read by this user")
         }
+        checkServedNames(&reader)
         for (key, path) in files where key.hasSuffix(".key") {
             guard let mode = try? FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int else { continue }
             if mode & 0o077 != 0 {

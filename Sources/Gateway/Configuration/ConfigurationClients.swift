@@ -1,4 +1,3 @@
-import ACME
 public import DNS
 import Yams
 
@@ -73,16 +72,8 @@ extension Configuration {
                 reader.report(.error, keys: keys, "is \(own), and dns.\(key) is \(other): mail programs would be told two things; keep one of the keys")
             }
         }
-        guard roles.contains(.mx) else { return }
-        if !listeners.contains(where: { $0.kind == .policy }) {
+        if roles.contains(.mx), !listeners.contains(where: { $0.kind == .policy }) {
             reader.report(.warning, keys: ["clients"], "mail programs can't ask here: add a listener policy, or have another server tell them")
-        } else if let acme {
-            let missing = clientHosts.filter { name in !acme.names.contains { $0.covers(name) } }
-            if !missing.isEmpty {
-                reader.report(
-                    .warning, keys: ["acme.names", "clients"],
-                    "mail programs believe only a certificate for \(missing.map(\.ascii).joined(separator: ", ")): add what is missing to acme.names")
-            }
         }
     }
 
@@ -91,14 +82,4 @@ extension Configuration {
 
     /// `autodiscover.kartapuce.test`
     static func autodiscoverHost(of domain: DomainName) -> DomainName? { try? domain.prefixed(with: "autodiscover") }
-
-    /// The names of the domains that mail programs ask.
-    private var clientHosts: [DomainName] {
-        domains.flatMap { [Self.autoconfigHost(of: $0), Self.autodiscoverHost(of: $0)].compactMap { $0 } }
-    }
-}
-
-extension CertificateName {
-    /// Whether a certificate with this name is one for a host (RFC 9525 §6.3).
-    fileprivate func covers(_ host: DomainName) -> Bool { isWildcard ? host.parent == domain : host == domain }
 }
