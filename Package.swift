@@ -161,7 +161,7 @@ let package = Package(
                 "MailTransport",
                 "Journeys",
                 "MailTesting", nioCore,
-                nioPosix, nioSSL, logging, crypto, x509, lifecycle,
+                nioPosix, nioSSL, logging, crypto, x509, asn1, lifecycle,
             ]
         ),
         .testTarget(

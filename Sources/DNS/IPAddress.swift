@@ -150,7 +150,7 @@ extension IPAddress: LosslessStringConvertible, Codable {
     /// The canonical text (RFC 5952 §4).
     public var description: String {
         switch self {
-        case .v4: return octets.map(String.init).joined(separator: ".")
+        case .v4(let value): return Self.dotted(value)
         case .v6(let high, let low):
             if case .v4 = unmapped { return "::ffff:\(unmapped)" }
             let words = [high, low].flatMap { half in stride(from: 48, through: 0, by: -16).map { UInt16(truncatingIfNeeded: half >> UInt64($0)) } }
@@ -162,6 +162,26 @@ extension IPAddress: LosslessStringConvertible, Codable {
             }
             let text = { (part: ArraySlice<UInt16>) in part.map { String($0, radix: 16) }.joined(separator: ":") }
             return best.isEmpty ? text(words[...]) : text(words[..<best.lowerBound]) + "::" + text(words[best.upperBound...])
+        }
+    }
+
+    /// At most 15 octets, which a String holds in itself.
+    private static func dotted(_ value: UInt32) -> String {
+        unsafe String(unsafeUninitializedCapacity: 15) { buffer in
+            var count = 0
+            func put(_ octet: UInt32) {
+                // Four times three digits and three dots at most: there is room for 15.
+                unsafe buffer[count] = UInt8(truncatingIfNeeded: octet)
+                count += 1
+            }
+            for shift in [24, 16, 8, 0] as [UInt32] {
+                let part = value >> shift & 0xFF
+                if part >= 100 { put(0x30 + part / 100) }
+                if part >= 10 { put(0x30 + part / 10 % 10) }
+                put(0x30 + part % 10)
+                if shift > 0 { put(0x2E) }
+            }
+            return count
         }
     }
 

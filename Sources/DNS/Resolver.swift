@@ -140,7 +140,7 @@ extension DNSRecordData: CustomStringConvertible {
         switch self {
         case .address(let address): "\(address)"
         case .mx(let preference, let exchange): "\(preference) \(Self.text(exchange))"
-        case .txt(let octets): "\"" + octets.map(Self.escaped).joined() + "\""
+        case .txt(let octets): Self.quoted(octets)
         case .name(let name): Self.text(name)
         case .tlsa(let usage, let selector, let matching, let data): "\(usage) \(selector) \(matching) \(Self.hex(data))"
         case .srv(let priority, let weight, let port, let target): "\(priority) \(weight) \(port) \(Self.text(target))"
@@ -157,12 +157,24 @@ extension DNSRecordData: CustomStringConvertible {
 
     private static let special = Array(" \";()".utf8)
 
-    private static func escaped(_ octet: UInt8) -> String {
-        switch octet {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): "\\" + String(decoding: [octet], as: UTF8.self)
-        case 0x20...0x7E: String(decoding: [octet], as: UTF8.self)
-        default: "\\" + (octet < 10 ? "00" : octet < 100 ? "0" : "") + String(octet)
+    /// A character string of RFC 1035 §5.1.
+    private static func quoted(_ octets: [UInt8]) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity(octets.count + 2)
+        text.append(UInt8(ascii: "\""))
+        for octet in octets {
+            switch octet {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                text.append(UInt8(ascii: "\\"))
+                text.append(octet)
+            case 0x20...0x7E: text.append(octet)
+            default:
+                text.append(UInt8(ascii: "\\"))
+                for digit in [octet / 100, octet / 10 % 10, octet % 10] { text.append(UInt8(ascii: "0") + digit) }
+            }
         }
+        text.append(UInt8(ascii: "\""))
+        return String(decoding: text, as: UTF8.self)
     }
 
     private static func hex(_ octets: [UInt8]) -> String {

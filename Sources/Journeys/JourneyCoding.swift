@@ -10,9 +10,10 @@ public enum JourneyCoding {
     /// an array of whole events where they have not.
     public static func encode(_ events: [JourneyEvent]) -> [UInt8] {
         var writer = JSONWriter(reserving: 256 * (events.count + 1))
-        guard let first = events.first, events.allSatisfy({ $0.trace == first.trace && $0.host == first.host && $0.role == first.role }) else {
+        // By index, so that none is copied.
+        guard let first = events.first, events.indices.allSatisfy({ events[$0].isOfOneStep(with: first) }) else {
             writer.array { writer in
-                for event in events { event.write(into: &writer) }
+                for index in events.indices { events[index].write(into: &writer) }
             }
             return writer.octets
         }
@@ -21,7 +22,7 @@ public enum JourneyCoding {
             $0.field("host", first.host)
             $0.field("role", first.role)
             $0.array("events") { writer in
-                for event in events { event.write(into: &writer, isWhole: false) }
+                for index in events.indices { events[index].write(into: &writer, isWhole: false) }
             }
         }
         return writer.octets
@@ -107,6 +108,11 @@ public enum JourneyCoding {
         }
         return decoder
     }
+}
+
+extension JourneyEvent {
+    /// Whether two events have trace, host and role in common.
+    fileprivate func isOfOneStep(with other: JourneyEvent) -> Bool { trace == other.trace && host == other.host && role == other.role }
 }
 
 /// A time in UTC, in the forms in which journeys show it.

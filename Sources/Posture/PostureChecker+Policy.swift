@@ -9,6 +9,8 @@ extension PostureChecker {
         /// There is a record, and nobody fetched the policy.
         var isUnchecked = false
         var findings: [PostureFinding] = []
+        /// The outdated versions of TLS that were tried at the policy's host.
+        var attempts: [(host: DomainName, address: IPAddress, attempts: [PostureVersionAttempt])] = []
     }
 
     func mtasts(_ subject: PostureSubject) async -> PolicyState {
@@ -33,11 +35,27 @@ extension PostureChecker {
         do {
             let policy = try await MTASTSPolicy.fetch(subject.domain, using: fetcher)
             let fetched = evidence + [.init(.https, uri, policy.lines.joined(separator: " | "))]
-            return PolicyState(policy: policy, findings: judge(policy, subject, fetched))
+            var state = PolicyState(policy: policy, findings: judge(policy, subject, fetched))
+            state.attempts = await versions(ofPolicyHostOf: subject.domain)
+            return state
         } catch {
             return PolicyState(
                 findings: [PostureFinding(.mtastsFetch, name, "serves no policy that counts: \(error.reason)", evidence + [.init(.https, uri, error.reason)])])
         }
+    }
+
+    /// Tries outdated versions of TLS at the first address of a policy's host.
+    private func versions(ofPolicyHostOf domain: DomainName) async -> [(host: DomainName, address: IPAddress, attempts: [PostureVersionAttempt])] {
+        guard let probe = probes.versions, let host = try? domain.prefixed(with: "mta-sts") else { return [] }
+        for type in [DNSRecordType.aaaa, .a] {
+            for case .address(let address) in await ask(host, type).answer?.records ?? [] {
+                let attempts = await probe.tryOutdated(.https, host: host, address: address)
+                // Where nobody comes to by IPv6, the other family says more.
+                if attempts.contains(where: \.isClear) { return [(host, address, attempts)] }
+                break
+            }
+        }
+        return []
     }
 
     private func judge(_ policy: MTASTSPolicy, _ subject: PostureSubject, _ evidence: [PostureFinding.Evidence]) -> [PostureFinding] {

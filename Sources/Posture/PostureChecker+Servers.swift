@@ -12,6 +12,8 @@ extension PostureChecker {
         var daneLookups: [DNSLookup]
         /// What each address said; `nil` where nobody asked.
         var observations: [(address: IPAddress, reverse: ReverseNameEvaluation, said: PostureSMTPObservation?)]
+        /// The outdated versions of TLS that were tried at each address.
+        var attempts: [(address: IPAddress, attempts: [PostureVersionAttempt])] = []
     }
 
     func servers(_ subject: PostureSubject) async -> [PostureFinding] {
@@ -44,6 +46,8 @@ extension PostureChecker {
                 if number == 0, options.triesRelaying { findings += PostureRelaying.judge(server.host.name.ascii, said.answers) }
             }
         }
+        findings += servers.flatMap { outdated($0.host.name, $0.attempts, .smtp) }
+        findings += policy.attempts.flatMap { outdated($0.host, [(address: $0.address, attempts: $0.attempts)], .https) }
         if probes.smtp == nil {
             findings.append(
                 PostureFinding(.smtpUnchecked, subject.domain.ascii, "no mail server was spoken to: nothing is known of encryption and certificates"))
@@ -67,6 +71,9 @@ extension PostureChecker {
             let reverse = await ReverseNameChecker(resolver: resolver).check(address)
             let said = await probes.smtp?.observe(host: decision.baseDomain ?? host.name, address: address, envelopes: number == 0 ? envelopes : [])
             server.observations.append((address, reverse, said))
+            if let versions = probes.versions, said?.tls.isEncrypted ?? false {
+                server.attempts.append((address, await versions.tryOutdated(.smtp, host: decision.baseDomain ?? host.name, address: address)))
+            }
         }
         return server
     }

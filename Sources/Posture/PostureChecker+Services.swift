@@ -100,6 +100,7 @@ extension PostureChecker {
         }
         var findings: [PostureFinding] = []
         var encrypted: [String] = []
+        var published: Set<ClientServer> = []
         var isRefused = false
         for label in labels {
             switch service(label) {
@@ -108,6 +109,8 @@ extension PostureChecker {
             case .offered(let targets):
                 let word = label.split(separator: ".").first.map(String.init) ?? label
                 if label == "_submissions._tcp" || label == "_imaps._tcp" { encrypted.append(word) }
+                if label == "_submissions._tcp" { published.formUnion(targets.map { .init(.submission, "\($0.target)", Int($0.port), .tls) }) }
+                if label == "_imaps._tcp" { published.formUnion(targets.map { .init(.imap, "\($0.target)", Int($0.port), .tls) }) }
                 for (port, target) in targets.prefix(10) { findings += await judge(target, port, "\(label).\(name)") }
                 let partner = label == "_submission._tcp" ? "_submissions" : "_imaps"
                 if ["_submission._tcp", "_imap._tcp", "_pop3._tcp"].contains(label), !encrypted.contains(partner) {
@@ -127,7 +130,7 @@ extension PostureChecker {
                 findings.append(PostureFinding(code, name, text, evidence))
             }
         }
-        return findings
+        return findings + (await settings(subject, published: published))
     }
 
     private func judge(_ target: DomainName, _ port: UInt16, _ service: String) async -> [PostureFinding] {

@@ -120,6 +120,12 @@ extension PostureCode {
             )
         case .tlsOld: .init(.error, "RFC 8996 §2", "only an outdated TLS version", "Switch TLS 1.2 and 1.3 on, and older versions off.")
         case .tlsVersion12: .init(.info, "RFC 9325 §3.1.1", "no TLS 1.3", "Switch TLS 1.3 on.")
+        case .tlsOldRefused: .init(.good, "RFC 9325 §3.1.1", "outdated TLS versions are refused")
+        case .tlsOldAccepted:
+            .init(
+                .warning, "RFC 9325 §3.1.1", "outdated TLS versions are accepted (RFC 8996 forbids them)",
+                "Switch TLS 1.0 and 1.1 off; every mail server and client of the last ten years knows TLS 1.2."
+            )
         case .certificateGood: .init(.good, "RFC 9525 §6", "a valid certificate with the server's name")
         case .certificateDane: .init(.info, "RFC 7672 §3.1.1", "no public authority knows the certificate; DANE vouches for it")
         case .certificateUntrusted:
@@ -445,6 +451,28 @@ extension PostureCode {
             )
         case .clientsTarget: .init(.error, "RFC 2782 §1", "a service's host has no address, or is an alias", "Name a host with A or AAAA records.")
         case .clientsUnknown: .init(.unknown, "RFC 6186 §3", "the DNS doesn't answer for the services of mail programs", "Try again.")
+        case .clientsSettings: .init(.good, "RFC 8314 §5.1", "mail programs are told their settings, with encryption from the start")
+        case .clientsNoSettings:
+            .init(
+                .info, "RFC 8314 §5.1", "no settings for mail programs by Autoconfig or Autodiscover",
+                "Serve them at autoconfig.DOMAIN and autodiscover.DOMAIN: many mail programs don't look at SRV records."
+            )
+        case .clientsSettingsDiffer:
+            .init(
+                .warning, "RFC 8314 §5.1", "the settings name other servers than the SRV records", "Have both name the same hosts and ports."
+            )
+        case .clientsSettingsPlain:
+            .init(
+                .warning, "RFC 8314 §3", "the settings lead mail programs to a service that isn't encrypted from the start",
+                "Name IMAP at port 993 and submission at port 465, and nothing without encryption."
+            )
+        case .clientsSettingsWrong:
+            .init(
+                .warning, "RFC 8314 §5.1", "the settings of mail programs can't be had or read",
+                "Serve them by HTTPS with a certificate for their host, or remove the host's record."
+            )
+        case .clientsSettingsUnchecked:
+            .init(.unknown, "RFC 8314 §5.1", "the settings of mail programs weren't fetched", "Run the check without --zone and --no-probes.")
         }
     }
 }

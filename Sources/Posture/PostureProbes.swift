@@ -10,17 +10,79 @@ public struct PostureProbes: Sendable {
     public var policy: (any MTASTSFetcher)?
     /// Fetches the logo and its evidence.
     public var indicator: (any BIMIFetcher)?
+    /// Asks the web servers that tell mail programs their settings.
+    public var settings: (any PostureSettingsProbe)?
+    /// Tries versions of TLS that nobody should take.
+    public var versions: (any PostureVersionProbe)?
     /// The authorities that certificates are judged by.
     public var roots: PKIXRoots
 
     /// Puts probes together; without any, only the DNS is asked.
     public init(
-        smtp: (any PostureSMTPProbe)? = nil, policy: (any MTASTSFetcher)? = nil, indicator: (any BIMIFetcher)? = nil, roots: PKIXRoots = PKIXRoots()
+        smtp: (any PostureSMTPProbe)? = nil, policy: (any MTASTSFetcher)? = nil, indicator: (any BIMIFetcher)? = nil,
+        settings: (any PostureSettingsProbe)? = nil, versions: (any PostureVersionProbe)? = nil, roots: PKIXRoots = PKIXRoots()
     ) {
         self.smtp = smtp
         self.policy = policy
         self.indicator = indicator
+        self.settings = settings
+        self.versions = versions
         self.roots = roots
+    }
+}
+
+/// Asks by HTTPS for the settings of mail programs. The library opens no sockets: whoever calls it passes this in.
+public protocol PostureSettingsProbe: Sendable {
+    /// Asks one server, whose certificate must be for its name; follows no redirection.
+    /// - Parameters:
+    ///   - host: the server.
+    ///   - target: path and query.
+    ///   - body: XML to send by POST; `nil` asks by GET.
+    func ask(_ host: DomainName, _ target: String, body: String?) async -> PostureSettingsAnswer
+}
+
+/// What came of a question for settings.
+public enum PostureSettingsAnswer: Sendable, Hashable {
+    /// An answer of whatever status.
+    case answered(status: Int, body: [UInt8])
+    /// There was none, and why.
+    case failed(String)
+}
+
+/// Tries to agree on TLS 1.0 and 1.1. The library opens no sockets: whoever calls it passes this in.
+public protocol PostureVersionProbe: Sendable {
+    /// Tries each version on a connection of its own.
+    func tryOutdated(_ service: PostureVersionService, host: DomainName, address: IPAddress) async -> [PostureVersionAttempt]
+}
+
+/// Where a version of TLS is tried.
+public enum PostureVersionService: Sendable, Hashable {
+    /// After STARTTLS at port 25.
+    case smtp
+    /// From the beginning at port 443.
+    case https
+}
+
+/// What came of offering one version of TLS and no other.
+public struct PostureVersionAttempt: Sendable, Hashable {
+    /// How it ended.
+    public enum Outcome: Sendable, Hashable {
+        /// The handshake succeeded, with this cipher suite.
+        case accepted(String)
+        /// The server ended it.
+        case refused(String)
+        /// It didn't come so far.
+        case unclear(String)
+    }
+    /// `TLS 1.0`.
+    public var version: String
+    /// How it ended.
+    public var outcome: Outcome
+
+    /// Puts an attempt together.
+    public init(version: String, outcome: Outcome) {
+        self.version = version
+        self.outcome = outcome
     }
 }
 

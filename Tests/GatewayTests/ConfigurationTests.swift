@@ -324,6 +324,38 @@ struct ConfigurationTests {
         #expect(idle.problems.contains { $0.message.contains("nothing to serve") })
     }
 
+    @Test("Mail programs are told where to read and send, by one source for all who ask")
+    func clients() throws {
+        let base = Self.minimal + "certificate: {certificate: c.pem, key: k.pem}\n"
+        // A host that listens for them is the one.
+        let whole = try load(base + "clients: {name: Kartapuce}\n")
+        #expect(whole.listeners.contains(.init(kind: .policy, address: .v4(0), port: 443)))
+        #expect(whole.clientServices.imapHost?.ascii == whole.hostname && whole.clientServices.submissionHost?.ascii == whole.hostname)
+        let hosts = "imapHost: imap.kartapuce.test, submissionHost: msa.kartapuce.test"
+        for section in ["clients: {\(hosts)}\n", "clients: {name: x}\ndns: {\(hosts)}\n", "clients: {\(hosts)}\ndns: {\(hosts)}\n"] {
+            let services = try load(base + section).clientServices
+            #expect(services.imapHost?.ascii == "imap.kartapuce.test" && services.submissionHost?.ascii == "msa.kartapuce.test")
+        }
+        let edge = base + "roles: [mx]\nroutes: {kartapuce.test: {host: a.test, address: 127.0.0.1}}\nlisteners: [smtp: 25, policy: 443]\n"
+        for (yaml, words) in [
+            (edge + "clients: {name: x}\n", "where mail programs read can't be known here"),
+            (edge + "clients: {imapHost: imap.kartapuce.test}\n", "where mail programs send can't be known here"),
+            (base + "clients: {imapHost: a.kartapuce.test}\ndns: {imapHost: b.kartapuce.test}\n", "would be told two things"),
+            (base + "clients: {imapHost: \"a b\"}\n", "imapHost"), (base + "clients: {port: 993}\n", "unknown key"),
+        ] { #expect(errors(yaml).contains { $0.contains(words) }, "\(words): \(errors(yaml))") }
+        func warnings(_ yaml: String) -> [String] {
+            Configuration.examine(yaml: yaml, folder: "/etc", checkingFiles: false).problems.filter { $0.severity == .warning }.map(\.message)
+        }
+        #expect(warnings(edge.replacing(", policy: 443", with: "") + "clients: {\(hosts)}\n").contains { $0.contains("mail programs can't ask here") })
+        let acme =
+            "acme:\n  directory: https://acme.gmail.test/directory\n  agreesToTerms: true\n  challenge: dns-01\n  updateServer: 127.0.0.1\n"
+            + "  updateKeyFile: update.key\n"
+        let named = warnings(edge + "clients: {\(hosts)}\n" + acme + "  names: [mail.kartapuce.test, autoconfig.kartapuce.test]\n")
+        #expect(named.contains { $0.contains("autodiscover.kartapuce.test") && !$0.contains("autoconfig.kartapuce.test") }, "\(named)")
+        let wild = warnings(edge + "clients: {\(hosts)}\n" + acme + "  names: [mail.kartapuce.test, \"*.kartapuce.test\"]\n")
+        #expect(!wild.contains { $0.contains("mail programs") }, "\(wild)")
+    }
+
     @Test("A filter beside an MTA needs no role, no certificate and no listener")
     func milterAlone() throws {
         let section = "milter:\n  listen: [\"inet:127.0.0.1:8891\", \"inet:[::1]:8892\", \"unix:/run/postern/milter.sock\"]\n  internalNetworks: 10.0.0.0/8\n"
@@ -354,7 +386,7 @@ struct ConfigurationTests {
             ("web", Configuration.WebSettings()), ("authentication", Configuration.AuthenticationSettings()),
             ("authentication.bimi", Configuration.IndicatorSettings()), ("reports", Configuration.ReportSettings()),
             ("transport", Configuration.TransportSettings()), ("mtaSTS", Configuration.MTASTSSettings()),
-            ("dns", Configuration.DNSSettings()),
+            ("dns", Configuration.DNSSettings()), ("clients", Configuration.ClientSettings()),
         ]
         for (section, value) in sections {
             let documented = Configuration.documentation.filter { $0.path == "\(section).\($0.name)" }.map(\.name)

@@ -3,6 +3,7 @@ import Foundation
 import MailAuthentication
 import MailTesting
 import Posture
+import Synchronization
 import Testing
 
 @testable import Gateway
@@ -139,13 +140,16 @@ import Testing
     /// The daily check says what appears and what goes, once each.
     @Test func whatIsWrongIsSaidWhenItComesAndWhenItGoes() async throws {
         try await Self.withConfiguration(Self.full) { configuration in
-            var configuration = configuration
-            configuration.domains = [try DomainName(Self.domain)]
+            let configuration = try {
+                var wanted = configuration
+                wanted.domains = [try DomainName(Self.domain)]
+                return wanted
+            }()
             let plan = try DNSRecordPlan(for: try DomainName(Self.domain), configuration)
             let log = LineLog()
             func look(_ zone: String, _ memory: inout PostureService.Memory) async throws -> [String] {
                 let service = PostureService(
-                    configuration: configuration, resolver: try ZoneFile.resolver(parsing: zone), probes: PostureProbes(), logger: log.logger)
+                    configuration: { configuration }, resolver: try ZoneFile.resolver(parsing: zone), probes: { _ in PostureProbes() }, logger: log.logger)
                 await service.look(&memory, at: .now)
                 return log.take()
             }
@@ -157,6 +161,61 @@ import Testing
             #expect(try await look(broken, &memory).isEmpty)
             let last = try await look(plan.zoneFile + ";!SECURE test.\n", &memory)
             #expect(last.contains("dns.drift.ended") && last.contains("posture.resolved"), "\(last)")
+        }
+    }
+
+    /// What a reload changed is looked for from then on: other domains, another policy, or nothing at all.
+    @Test func theDailyCheckFollowsAReload() async throws {
+        try await Self.withConfiguration(Self.full) { configuration in
+            var wanted = configuration
+            wanted.domains = [try DomainName(Self.domain)]
+            let plan = try DNSRecordPlan(for: try DomainName(Self.domain), wanted)
+            let current = Mutex(wanted)
+            let log = LineLog()
+            let service = PostureService(
+                configuration: { current.withLock { $0 } }, resolver: try ZoneFile.resolver(parsing: plan.zoneFile + ";!SECURE test.\n"),
+                probes: { _ in PostureProbes() }, logger: log.logger)
+            var memory = PostureService.Memory()
+            await service.look(&memory, at: .now)
+            #expect(!log.take().contains("dns.drift"))
+            // Section dns is in force by a reload.
+            wanted.dns?.policy = "quarantine"
+            #expect(configuration.differences(from: wanted).live.contains("dns") && configuration.differences(from: wanted).restart.isEmpty)
+            let reloaded = configuration.taking(liveSectionsOf: wanted)
+            #expect(reloaded == wanted)
+            current.withLock { $0 = reloaded }
+            await service.look(&memory, at: .now)
+            #expect(log.take().contains("dns.drift"))
+            // Nobody looks where it is switched off, and what was said is forgotten.
+            current.withLock { $0.dns?.checks = false }
+            await service.look(&memory, at: .now)
+            #expect(log.take().isEmpty && memory.differences.isEmpty && memory.findings.isEmpty)
+            current.withLock { $0 = reloaded }
+            await service.look(&memory, at: .now)
+            #expect(log.take().contains("dns.drift"))
+        }
+    }
+
+    /// What mail programs are told is published where it is told, and says what SRV says.
+    @Test func theHostsOfSettingsArePlannedWhereTheSectionIs() async throws {
+        try await Self.withConfiguration(Self.full) { configuration in
+            var configuration = configuration
+            let domain = try DomainName(Self.domain)
+            #expect(try !DNSRecordPlan(for: domain, configuration).zoneFile.contains("autoconfig"))
+            configuration.clients = .init()
+            configuration.clients?.imapHost = try DomainName("imap.kartapuce.test")
+            configuration.dns?.imapHost = nil
+            let text = try DNSRecordPlan(for: domain, configuration).zoneFile
+            for line in [
+                "autoconfig.kartapuce.test. IN CNAME mail.kartapuce.test.", "autodiscover.kartapuce.test. IN CNAME mail.kartapuce.test.",
+                "_autodiscover._tcp.kartapuce.test. IN SRV 0 1 443 mail.kartapuce.test.", "_imaps._tcp.kartapuce.test. IN SRV 0 1 993 imap.kartapuce.test.",
+                "_submissions._tcp.kartapuce.test. IN SRV 0 1 465 mail.kartapuce.test.",
+            ] { #expect(text.contains(line), "\(line) isn't in\n\(text)") }
+            // With addresses of its own it is no alias, and can be a target.
+            configuration.dns?.addresses[try DomainName("autodiscover.kartapuce.test")] = [try #require(IPAddress("203.0.113.26"))]
+            let own = try DNSRecordPlan(for: domain, configuration).zoneFile
+            #expect(own.contains("autodiscover.kartapuce.test. IN A 203.0.113.26"))
+            #expect(own.contains("_autodiscover._tcp.kartapuce.test. IN SRV 0 1 443 autodiscover.kartapuce.test."))
         }
     }
 }

@@ -8,6 +8,7 @@ import MailTesting
 import MailTransport
 import NIOCore
 import NIOPosix
+import Posture
 import Testing
 import TransportSecurity
 
@@ -41,7 +42,7 @@ import TransportSecurity
         change: (inout Configuration) throws -> Void = { _ in }, _ body: (Stand) async throws -> Void
     ) async throws {
         var zones = house.resolver
-        for host in ["mta-sts.kartapuce.test", "mta-sts.second.test", "\(name).kartapuce.test"] {
+        for host in ["mta-sts.kartapuce.test", "mta-sts.second.test", "autodiscover.kartapuce.test", "\(name).kartapuce.test"] {
             zones.add(try DomainName(host), .a, .address(TestHouse.loopback))
         }
         try await house.withHost(name, roles: roles) { configuration in
@@ -50,7 +51,8 @@ import TransportSecurity
             configuration.mtaSTS?.mode = .enforce
             configuration.reports = .init()
             configuration.reports?.httpsPath = Self.reportPath
-            let files = try house.authority.issueServer(hosts: ["\(name).kartapuce.test", "mta-sts.kartapuce.test", "mta-sts.second.test"])
+            let hosts = [name, "mta-sts", "autoconfig", "autodiscover"].map { "\($0).kartapuce.test" } + ["mta-sts.second.test"]
+            let files = try house.authority.issueServer(hosts: hosts)
                 .write(folder: "\(house.folder)/policy-\(name)", name: "server")
             configuration.certificate = .init(certificate: files.certificate, key: files.key)
             configuration.web.authorities = files.authority
@@ -161,6 +163,54 @@ import TransportSecurity
         configuration.roles = [.store]
         configuration.hostname = "imap.kartapuce.test"
         #expect(id() == edge)
+    }
+
+    // MARK: Settings of mail programs
+
+    /// What our own listener tells is what the check of a domain finds good; after a reload it tells something else.
+    @Test func whatMailProgramsAreToldIsFoundGood() async throws {
+        try await TestHouse.open { house in
+            try await stand(in: house) {
+                $0.clients = .init()
+                $0.clients?.imapHost = try DomainName("mail.kartapuce.test")
+                $0.clients?.submissionHost = try DomainName("mail.kartapuce.test")
+            } _: { stand in
+                let mail = try DomainName("mail.kartapuce.test")
+                var zones = ZoneResolver()
+                zones.add(try DomainName("kartapuce.test"), .mx, .mx(preference: 10, exchange: mail))
+                for name in ["mail", "autoconfig", "autodiscover"] { zones.add(try DomainName("\(name).kartapuce.test"), .a, .address(TestHouse.loopback)) }
+                for (name, port) in [("_imaps._tcp", UInt16(993)), ("_submissions._tcp", 465)] {
+                    zones.add(try DomainName("\(name).kartapuce.test"), .srv, .srv(priority: 0, weight: 1, port: port, target: mail))
+                }
+                var web = stand.mail.host.configuration.web
+                web.port = stand.port
+                let probes = PostureProbes(settings: try SettingsProbe(web, resolver: zones, group: MultiThreadedEventLoopGroup.singleton))
+                let checker = PostureChecker(resolver: zones, probes: probes)
+                func subjects(_ code: PostureCode) async throws -> [String] {
+                    await checker.check(try DomainName("kartapuce.test"), at: .now).findings.filter { $0.code == code }.map(\.subject)
+                }
+                #expect(try await subjects(.clientsSettings) == ["autoconfig.kartapuce.test", "autodiscover.kartapuce.test"])
+                let path = ClientSettingsHosting.autodiscoverPath
+                let host = try DomainName("autodiscover.kartapuce.test")
+                for (body, wanted) in [("<a>", 400), (String(repeating: " ", count: AutodiscoverRequest.sizeLimit + 1), 413)] {
+                    let request = HTTPSRequest(post: ByteBuffer(string: body), contentType: "text/xml", to: path, host: host, port: stand.port)
+                    #expect(try await stand.ask(request).status == wanted)
+                }
+                for (change, code) in [
+                    ({ $0.clients?.imapHost = host }, PostureCode.clientsSettingsDiffer), ({ $0.clients = nil }, .clientsNoSettings),
+                ] as [((inout Configuration) -> Void, PostureCode)] {
+                    var wanted = stand.mail.host.configuration
+                    change(&wanted)
+                    let changed = wanted
+                    let reloader = Reloader(
+                        host: stand.mail.host, listeners: stand.mail.listeners,
+                        means: .init(pool: stand.mail.means.pool, queue: stand.mail.queue, policyServers: [stand.server]), reread: { changed },
+                        setLogLevel: { _ in }, now: { house.clock.now }, logger: TestHouse.quiet)
+                    #expect(await reloader.reload().changed == ["clients"])
+                    #expect(try await subjects(code) == ["autoconfig.kartapuce.test", "autodiscover.kartapuce.test"])
+                }
+            }
+        }
     }
 
     // MARK: Hostile clients
@@ -353,6 +403,49 @@ import TransportSecurity
                 #expect(status == 404)
             }
         }
+    }
+
+    /// Whoever sends too many is to come again in the next minute; nothing of it is read.
+    @Test func aNetworkSendsSoManyReportsInAMinuteAndNoMore() async throws {
+        try await TestHouse.open { house in
+            try await stand(in: house, change: { $0.reports?.httpsPerMinute = 3 }) { stand in
+                // To the begin of a minute.
+                house.clock.advance(by: 60 - house.clock.now.timeIntervalSince1970.truncatingRemainder(dividingBy: 60))
+                func post() async throws -> (status: Int, wait: String?) {
+                    let answer = try await stand.ask(
+                        HTTPSRequest(
+                            post: ByteBuffer(bytes: Self.report()), contentType: "application/tlsrpt+json", to: Self.reportPath,
+                            host: try DomainName("mta-sts.kartapuce.test"), port: stand.port))
+                    return (answer.status, answer.fields.first { $0.name.lowercased() == "retry-after" }?.value)
+                }
+                for _ in 0..<3 { #expect(try await post().status == 201) }
+                house.clock.advance(by: 20)
+                let excess = try await post()
+                #expect(excess.status == 429 && excess.wait == "40", "\(excess)")
+                // Policies are fetched as ever.
+                let policy = HTTPSRequest(get: Self.policyPath, host: try DomainName("mta-sts.kartapuce.test"), port: stand.port)
+                #expect(try await stand.ask(policy).status == 200)
+                house.clock.advance(by: 40)
+                #expect(try await post().status == 201)
+                #expect(try await stand.mail.emptied())
+            }
+        }
+    }
+
+    @Test func requestsAreCountedByNetworkAndMinute() throws {
+        let rate = RequestRate()
+        let time = Date(timeIntervalSince1970: 6_000_010)
+        func ask(_ address: String, _ seconds: TimeInterval = 0) throws -> Int? {
+            rate.excess(of: try #require(IPAddress(address)), limit: 2, at: time + seconds)
+        }
+        #expect(try ask("203.0.113.1") == nil && ask("203.0.113.200") == nil)
+        #expect(try ask("203.0.113.7") == 50 && ask("::ffff:203.0.113.7", 5) == 45)
+        #expect(try ask("203.0.114.7") == nil)
+        #expect(try ask("2001:db8:1:2::1") == nil && ask("2001:db8:1:3::1") == nil && ask("2001:db8:1:4::1") == 50 && ask("2001:db8:2::1") == nil)
+        #expect(try ask("203.0.113.7", 50) == nil)
+        // Whoever comes from everywhere fills no memory, and stops nobody for long.
+        for number in 0..<RequestRate.networkLimit { _ = rate.excess(of: .v4(UInt32(number) << 8), limit: 2, at: time + 60) }
+        #expect(try ask("203.0.115.7", 60) == 50 && ask("203.0.115.7", 110) == nil)
     }
 
     /// Both ends are ours: the report that one organisation sends by HTTPS is the one that another takes.

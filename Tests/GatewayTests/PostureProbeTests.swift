@@ -91,6 +91,88 @@ import TransportSecurity
         }
     }
 
+    /// A server that takes these versions of TLS and no others.
+    private static func context(_ house: TestHouse, _ name: String, _ versions: (lowest: TLSVersion, highest: TLSVersion)) throws -> NIOSSLContext {
+        let files = try house.authority.issueServer(hosts: [name]).write(folder: "\(house.folder)/\(name)", name: "server")
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(files.certificate).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: files.key, format: .pem)))
+        configuration.minimumTLSVersion = versions.lowest
+        configuration.maximumTLSVersion = versions.highest
+        configuration.cipherSuites = "ALL"
+        return try NIOSSLContext(configuration: configuration)
+    }
+
+    /// Serves a policy of MTA-STS, wherever it is asked for.
+    private struct Policy: MTASTSFetcher {
+        func fetch(policyHost: DomainName, limit: Int) async throws(MTASTSFetchError) -> MTASTSResponse {
+            MTASTSResponse(
+                status: 200, contentType: "text/plain",
+                body: Array("version: STSv1\r\nmode: enforce\r\nmx: mx.secure.test\r\nmax_age: 604800\r\n".utf8))
+        }
+    }
+
+    struct Versions: Sendable, CustomTestStringConvertible {
+        var name: String
+        var smtp: (lowest: TLSVersion, highest: TLSVersion) = (.tlsv12, .tlsv13)
+        var https: (lowest: TLSVersion, highest: TLSVersion) = (.tlsv12, .tlsv13)
+        /// What a server does after its first connection.
+        var later: [ScriptedServer.Rule]?
+        var accepted: [String] = []
+        var refused: [String] = []
+        var testDescription: String { name }
+    }
+
+    private static let policyRefuses = "mta-sts.secure.test refuses TLS 1.0 and TLS 1.1"
+    private static let serverRefuses = "mx.secure.test refuses TLS 1.0 and TLS 1.1"
+    private static let later = [ScriptedServer.Rule("EHLO", .say(hello)), .init("STARTTLS", .say("454 later"))]
+
+    static let versionCases: [Versions] = [
+        Versions(name: "none", refused: [serverRefuses, policyRefuses]),
+        Versions(
+            name: "all at the mail server", smtp: (.tlsv1, .tlsv13), accepted: ["mx.secure.test accepts TLS 1.0 and TLS 1.1"], refused: [policyRefuses]),
+        Versions(
+            name: "one of them at the policy's host", https: (.tlsv11, .tlsv12), accepted: ["mta-sts.secure.test accepts TLS 1.1"],
+            refused: [serverRefuses]),
+        Versions(name: "puts further connections off", later: later, refused: [policyRefuses]),
+        Versions(name: "falls silent", later: [.init("EHLO", .say(hello)), .init("STARTTLS", .stall)], refused: [policyRefuses]),
+    ]
+
+    /// RFC 8996, RFC 9325 §3.1.1
+    @Test("Outdated versions of TLS", arguments: versionCases) func versions(_ test: Versions) async throws {
+        try await TestHouse.open { house in
+            let group = MultiThreadedEventLoopGroup.singleton
+            let smtp = try await ScriptedServer.start(
+                group, scripts: [Self.honest, test.later ?? Self.honest], greeting: "220 mx.secure.test ESMTP",
+                tls: try Self.context(house, "mx.secure.test", test.smtp))
+            let https = try await ScriptedServer.start(
+                group, host: "127.0.0.2", scripts: [[]], greeting: nil, tls: try Self.context(house, "mta-sts.secure.test", test.https), implicitTLS: true)
+            let (domain, exchanger, policyHost) = (try DomainName("secure.test"), try DomainName("mx.secure.test"), try DomainName("mta-sts.secure.test"))
+            let second = try #require(IPAddress("127.0.0.2"))
+            var zones = ZoneResolver()
+            zones.add(domain, .mx, .mx(preference: 10, exchange: exchanger))
+            zones.add(exchanger, .a, .address(TestHouse.loopback))
+            zones.add(policyHost, .a, .address(second))
+            zones.add(try DomainName("_mta-sts.secure.test"), .txt, .txt(Array("v=STSv1; id=1;".utf8)))
+            var configuration = Configuration()
+            configuration.web.specialNetworks = [try #require(IPNetwork("127.0.0.0/8"))]
+            let places = [TestHouse.loopback: smtp.port, second: https.port]
+            let name = try DomainName("check.test")
+            let probes = PostureProbes(
+                smtp: try MailServerProbe(helloName: name, places: places), policy: Policy(),
+                versions: try VersionProbe(configuration, helloName: name, timeLimit: .milliseconds(test.later == nil ? 10_000 : 500), places: places))
+            let report = await PostureChecker(resolver: zones, probes: probes).check(domain, at: .now)
+            try await smtp.stop()
+            try await https.stop()
+            func found(_ code: PostureCode) -> [String] { report.findings.filter { $0.code == code }.map { "\($0.subject) \($0.text)" } }
+            #expect(Set(found(.tlsOldAccepted)) == Set(test.accepted), "\(report.text(isVerbose: true))")
+            #expect(Set(found(.tlsOldRefused)) == Set(test.refused), "\(report.text(isVerbose: true))")
+            // Nobody is led into our own networks by a stranger's record.
+            configuration.web.specialNetworks = []
+            #expect(await (try VersionProbe(configuration, helloName: name, places: places)).tryOutdated(.https, host: policyHost, address: second).isEmpty)
+        }
+    }
+
     @Test func aPortThatNobodyListensAtIsRefused() async throws {
         let server = try await ScriptedServer.start(MultiThreadedEventLoopGroup.singleton)
         let port = server.port
@@ -119,9 +201,12 @@ import TransportSecurity
                 zones.add(try DomainName("1.0.0.127.in-addr.arpa"), .ptr, .name(name))
                 let roots = try PKIXRoots(parsingPEM: Array(Data(contentsOf: URL(filePath: host.authorityFile))))
                 let probe = try MailServerProbe(helloName: try DomainName("check.test"), places: [TestHouse.loopback: host.port(.smtp)])
-                let report = await PostureChecker(resolver: zones, probes: PostureProbes(smtp: probe, roots: roots)).check(domain, at: .now)
+                let versions = try VersionProbe(
+                    Configuration(), helloName: try DomainName("check.test"), places: [TestHouse.loopback: host.port(.smtp)])
+                let probes = PostureProbes(smtp: probe, versions: versions, roots: roots)
+                let report = await PostureChecker(resolver: zones, probes: probes).check(domain, at: .now)
                 let codes = Set(report.findings.map(\.code))
-                #expect(codes.isSuperset(of: [.smtpGood, .tlsGood, .certificateGood, .relayGood]), "\(report.text(isVerbose: true))")
+                #expect(codes.isSuperset(of: [.smtpGood, .tlsGood, .tlsOldRefused, .certificateGood, .relayGood]), "\(report.text(isVerbose: true))")
                 #expect(!codes.contains(.smtpBanner))
             }
         }

@@ -192,6 +192,14 @@ struct CertificateWorld {
         return try await Command.run("bash", ["-c", script]).outputText
     }
 
+    /// SHA-256 of the public key that SMTP sessions see.
+    func servedKey() async throws -> String {
+        let script =
+            "openssl s_client -connect \(Self.host):\(Self.smtpPort) -starttls smtp </dev/null 2>/dev/null | openssl x509 -noout -pubkey"
+            + " | openssl pkey -pubin -outform DER | openssl dgst -sha256 -r"
+        return String(try await Command.run("bash", ["-c", script]).outputText.prefix(64))
+    }
+
     /// The last lines of a daemon.
     func log(_ name: String) -> String { children.first { $0.name == name }?.lastLines(40) ?? "" }
 

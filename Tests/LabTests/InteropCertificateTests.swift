@@ -140,6 +140,32 @@ struct InteropCertificateTests {
         }
     }
 
+    @Test("a rollover whose process ended goes on by itself when a host starts, and its sessions see the new key")
+    func goesOn() async throws {
+        try await CertificateWorld.with { world in
+            try world.configure("dns-01", ["tlsa: [_25._tcp.mail.kartapuce.test]", "tlsaTimeToLiveSeconds: 1"])
+            _ = try await world.report("renew")
+            let old = try await world.keyDigest()
+            // The command publishes both records and ends.
+            _ = try await world.report("rollover")
+            let both = try await world.tlsa()
+            #expect(both.count == 2 && both.contains(old))
+            try await world.serving(ports: [CertificateWorld.smtpPort]) { host in
+                #expect(try await world.servedKey() == old)
+                try await Waiting.until("the rollover's end", timeout: .seconds(60), every: 200) { () -> Bool? in
+                    guard host.isRunning else { throw LabError(.processFailed, host.lastLines()) }
+                    // In this order: a record may go while somebody looks, and a key that was seen is named before and after.
+                    let key = try await world.servedKey()
+                    let named = try await world.tlsa()
+                    #expect(named.contains(key) || both.subtracting([old]) == named)
+                    return key != old && named == [key] ? true : nil
+                }
+                let status = try await world.report("status")
+                #expect(status["rollover"] as? String == "none" && status["failures"] as? Int == 0)
+            }
+        }
+    }
+
     @Test("an authority that serves its customers only (EAB)")
     func customers() async throws {
         try await CertificateWorld.with(externalAccounts: true) { world in

@@ -60,18 +60,9 @@ extension InteropKartapuceTests {
         static let accepted: [String: String] = [
             "cert_revocation": "the laboratory's authority publishes neither CRLs nor OCSP",
             "DNS_CAArecord": "asked of an address, not of a name",
-            "cipher_order":
-                "BoringSSL lets the client choose: all suites have forward secrecy and, but for old mail servers at port 25, authenticated encryption",
-            "TLS_session_ticket": "BoringSSL's hint for TLS 1.3 is two days; its keys change as often, and each resumption has a new key exchange",
             "engine_problem": "about the scanner's own OpenSSL",
             "sessionresumption_ID": "the scanner's check fails by itself behind STARTTLS",
             "sessionresumption_ticket": "the scanner's check fails by itself where the server speaks first",
-        ]
-
-        /// The same at port 25 alone.
-        static let acceptedAtPort25: [String: String] = [
-            "cipherlist_AVERAGE": "CBC for old mail servers: weak encryption between strangers beats none (RFC 7435 §3)",
-            "LUCKY13": "CBC as before; BoringSSL checks padding in constant time",
         ]
 
         private struct Finding: Decodable {
@@ -109,7 +100,7 @@ extension InteropKartapuceTests {
                     #expect(answers["TLS1_3"]?.finding.hasPrefix("offered") == true && answers["TLS1_2"]?.finding.hasPrefix("offered") == true, "\(listener)")
                     #expect(answers["heartbleed"] != nil && answers["cert_chain_of_trust"]?.severity == "OK" && findings.count > 60, "\(listener)")
                     for finding in findings where !["OK", "INFO", "DEBUG"].contains(finding.severity) {
-                        let reason = Self.accepted[finding.id] ?? (listener.port == 25 ? Self.acceptedAtPort25[finding.id] : nil)
+                        let reason = Self.accepted[finding.id]
                         #expect(reason != nil, "\(listener.testDescription): \(finding.severity) \(finding.id): \(finding.finding)")
                     }
                 }
@@ -136,7 +127,7 @@ extension InteropKartapuceTests {
                 ciphers.count >= 6
                     && ciphers.allSatisfy { $0.contains("curve=") && ($0.contains("strength=\"strong\"") || $0.contains("strength=\"acceptable\"")) })
             // CBC is for old mail servers, and for nobody else.
-            if listener.port != 25 { #expect(ciphers.allSatisfy { $0.contains("GCM") || $0.contains("POLY1305") }, "\(ciphers)") }
+            #expect(ciphers.allSatisfy { $0.contains("GCM") || $0.contains("POLY1305") }, "\(ciphers)")
         }
     }
 }

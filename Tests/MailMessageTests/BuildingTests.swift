@@ -50,6 +50,14 @@ struct HeaderWriterTests {
         #expect(String(buffer: writer.buffer) == "Subject: Grüße\r\nTo: Jörg <jörg@x.test>\r\n")
     }
 
+    /// Swift takes a blank and the combining mark behind it for one character; on the line they are two.
+    @Test("are folded at each blank") func blankWithCombiningMark() {
+        var writer = HeaderWriter(allowsUTF8: true)
+        writer.unstructured("Subject", "a  \u{07A7}")
+        writer.structured("X", "b  \u{0301}c")
+        #expect(writer.buffer == ByteBuffer(string: "Subject: a \u{07A7}\r\nX: b \u{0301}c\r\n"))
+    }
+
     @Test("cannot be broken out of") func injection() {
         var writer = HeaderWriter()
         writer.unstructured("Subject", "a\r\nBcc: x@y.test\n\n\u{2028}body")

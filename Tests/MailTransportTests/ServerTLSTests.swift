@@ -79,6 +79,38 @@ import Testing
         #expect(service.seen.sessions.first?.tls?.version == "TLSv1.3")
     }
 
+    /// A session of TLS 1.2 with these suites, in this order.
+    /// - Returns: the suite; `nil` without a session.
+    private func suite(_ audience: TLSServerContext.Audience, _ suites: String) async throws -> String? {
+        let service = ServerRecordingService()
+        let files = try certificates.issue("mx.kartapuce.test")
+        let tls = try TLSServerContext(certificateFile: files.certificate, keyFile: files.key, audience: audience)
+        try await withServer(SMTPServerConfiguration(hostname: "mx.kartapuce.test", security: .implicit), service: service, tls: tls) { _, port in
+            var old = TLSConfiguration.makeClientConfiguration()
+            old.certificateVerification = .none
+            old.maximumTLSVersion = .tlsv12
+            old.cipherSuites = suites
+            let client = try await ServerTestClient(port: port, tls: NIOSSLContext(configuration: old))
+            _ = await client.reply()
+            await client.close()
+        }
+        return service.seen.sessions.first?.tls?.cipher
+    }
+
+    @Test func theServerChoosesTheSuite() async throws {
+        for suites in ["ECDHE+CHACHA20:ECDHE+AESGCM", "ECDHE+AESGCM:ECDHE+CHACHA20"] {
+            #expect(try await suite(.clients, suites)?.contains("_AES_128_GCM_") == true)
+            #expect(try await suite(.internet, suites)?.contains("_AES_128_GCM_") == true)
+        }
+    }
+
+    @Test func weakSuitesAreForOldMTAsOnlyAndComeLast() async throws {
+        let weak = "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
+        #expect(try await suite(.clients, weak) == nil)
+        #expect(try await suite(.internet, weak)?.hasSuffix("_CBC_SHA") == true)
+        #expect(try await suite(.internet, weak + ":ECDHE+CHACHA20")?.contains("CHACHA20") == true)
+    }
+
     @Test func linksWantACertificateAndItsRolesCount() async throws {
         let service = ServerRecordingService()
         let files = try certificates.issue("imap.kartapuce.test", roles: ["store"])

@@ -7,7 +7,7 @@ import Testing
 @Suite("Posture by the DNS")
 struct PostureTests {
     /// What nobody looked at without probes.
-    private static let unlooked: Set<PostureCode> = [.smtpUnchecked, .mtastsUnchecked, .bimiUnchecked]
+    private static let unlooked: Set<PostureCode> = [.smtpUnchecked, .mtastsUnchecked, .bimiUnchecked, .clientsSettingsUnchecked]
 
     @Test func aGoodDomainIsGood() async throws {
         let report = try await SampleZone.good.check()
@@ -187,7 +187,14 @@ struct PostureTests {
                 "imaps": "_imaps._tcp.kartapuce.test. SRV 0 1 993 imap.kartapuce.test.",
                 "x": "imap.kartapuce.test. CNAME mail.kartapuce.test.",
             ], [.clientsTarget]),
-        Fault("no answer for SRV", ["x": ";!SERVFAIL _imaps._tcp.kartapuce.test. SRV"], [.clientsUnknown]),
+        Fault("no answer for SRV", ["x": ";!SERVFAIL _imaps._tcp.kartapuce.test. SRV"], [.clientsUnknown], without: [.clientsSettingsUnchecked]),
+        Fault("no settings", ["autoconfig": "", "autodiscover": ""], [.clientsNoSettings], without: [.clientsSettingsUnchecked]),
+        Fault(
+            "neither settings nor SRV", ["autoconfig": "", "autodiscover": "", "submissions": "", "imaps": "", "submission": "", "imap": ""],
+            [.clientsMissing], without: [.clientsSettingsUnchecked]),
+        Fault(
+            "no answer for the settings' host", ["autoconfig": ";!SERVFAIL autoconfig.kartapuce.test. A"], [.clientsUnknown],
+            without: [.clientsSettingsUnchecked]),
         // Bogus answers
         Fault("bogus SPF", ["x": ";!BOGUS kartapuce.test. TXT"], [.dnssecBogus]),
         Fault("bogus TLSRPT", ["x": ";!BOGUS _smtp._tls.kartapuce.test. TXT"], [.dnssecBogus]),
@@ -243,11 +250,100 @@ struct PostureTests {
         #expect(!report.findings.contains { $0.code == .domainUnused } || code == .dmarcNoReports || code == .mxNullPreference)
     }
 
+    // MARK: Settings of mail programs
+
+    /// Answers as a test wants, and keeps what it was asked.
+    struct Settings: PostureSettingsProbe {
+        var autoconfig: PostureSettingsAnswer
+        var autodiscover: PostureSettingsAnswer = .answered(status: 404, body: [])
+        func ask(_ host: DomainName, _ target: String, body: String?) async -> PostureSettingsAnswer {
+            body == nil ? autoconfig : autodiscover
+        }
+    }
+
+    private static func autoconfig(
+        imap: String = "mail.kartapuce.test", _ port: Int = 993, _ socket: String = "SSL", more: String = ""
+    ) -> PostureSettingsAnswer {
+        .answered(
+            status: 200,
+            body: Array(
+                """
+                <?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x">\(more)
+                <incomingServer type="imap"><hostname>\(imap)</hostname><port>\(port)</port><socketType>\(socket)</socketType></incomingServer>
+                <outgoingServer type="smtp"><hostname>Mail.Kartapuce.Test.</hostname><port>465</port><socketType>SSL</socketType></outgoingServer>
+                </emailProvider></clientConfig>
+                """.utf8))
+    }
+
+    private static func autodiscover(_ fields: String) -> PostureSettingsAnswer {
+        .answered(
+            status: 200,
+            body: Array(
+                """
+                <Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006"><Response xmlns="x"><Account>
+                <Protocol><Type>IMAP</Type><Server>mail.kartapuce.test</Server>\(fields)</Protocol></Account></Response></Autodiscover>
+                """.utf8))
+    }
+
+    struct Told: Sendable, CustomTestStringConvertible {
+        var name: String
+        var settings: Settings
+        var found: Set<PostureCode>
+        var changes: [String: String] = ["autodiscover": ""]
+        var testDescription: String { name }
+    }
+
+    private static let plain =
+        "<incomingServer type=\"imap\"><hostname>mail.kartapuce.test</hostname><port>143</port><socketType>plain</socketType></incomingServer>"
+    private static let startTLS = plain.replacing("plain", with: "STARTTLS")
+    private static let pop = plain.replacing("\"imap\"", with: "\"pop3\"")
+
+    static let told = [
+        Told(name: "the same as the SRV records", settings: .init(autoconfig: autoconfig()), found: [.clientsSettings]),
+        Told(name: "STARTTLS beside", settings: .init(autoconfig: autoconfig(more: startTLS)), found: [.clientsSettings]),
+        Told(name: "POP beside", settings: .init(autoconfig: autoconfig(more: pop)), found: [.clientsSettings]),
+        Told(name: "another host", settings: .init(autoconfig: autoconfig(imap: "old.kartapuce.test")), found: [.clientsSettingsDiffer]),
+        Told(name: "another port", settings: .init(autoconfig: autoconfig(9993)), found: [.clientsSettingsDiffer]),
+        Told(name: "only STARTTLS", settings: .init(autoconfig: autoconfig(143, "STARTTLS")), found: [.clientsSettingsPlain]),
+        Told(name: "no encryption beside", settings: .init(autoconfig: autoconfig(more: plain)), found: [.clientsSettingsPlain]),
+        Told(name: "no XML", settings: .init(autoconfig: .answered(status: 200, body: Array("<html>".utf8))), found: [.clientsSettingsWrong]),
+        Told(
+            name: "entities", settings: .init(autoconfig: .answered(status: 200, body: Array("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>".utf8))),
+            found: [.clientsSettingsWrong]),
+        Told(name: "no server", settings: .init(autoconfig: .answered(status: 200, body: Array("<clientConfig/>".utf8))), found: [.clientsNoSettings]),
+        Told(name: "not found", settings: .init(autoconfig: .answered(status: 404, body: [])), found: [.clientsNoSettings]),
+        Told(name: "another certificate", settings: .init(autoconfig: .failed("the certificate is for another name")), found: [.clientsSettingsWrong]),
+        Told(
+            name: "all names lead somewhere", settings: .init(autoconfig: .failed("the certificate is for another name")), found: [.clientsNoSettings],
+            changes: ["autodiscover": "", "x": "*.kartapuce.test. A 203.0.113.80"]),
+        Told(
+            name: "Autodiscover", settings: .init(autoconfig: .failed("-"), autodiscover: autodiscover("<Port>993</Port><SSL>on</SSL>")),
+            found: [.clientsSettings], changes: ["autoconfig": ""]),
+        Told(
+            name: "Autodiscover without SSL", settings: .init(autoconfig: .failed("-"), autodiscover: autodiscover("<Port>143</Port><SSL>off</SSL>")),
+            found: [.clientsSettingsPlain], changes: ["autoconfig": ""]),
+        Told(
+            name: "Autodiscover with STARTTLS",
+            settings: .init(autoconfig: .failed("-"), autodiscover: autodiscover("<Port>143</Port><SSL>on</SSL><Encryption>TLS</Encryption>")),
+            found: [.clientsSettingsPlain], changes: ["autoconfig": ""]),
+        Told(
+            name: "Autodiscover that wants a password", settings: .init(autoconfig: .failed("-"), autodiscover: .answered(status: 401, body: [])),
+            found: [.clientsNoSettings], changes: ["autoconfig": ""]),
+    ]
+
+    @Test(arguments: told) func whatMailProgramsAreToldIsCompared(_ test: Told) async throws {
+        let report = try await SampleZone.good.with(test.changes).check(probes: PostureProbes(settings: test.settings))
+        let codes: Set<PostureCode> = [
+            .clientsSettings, .clientsNoSettings, .clientsSettingsDiffer, .clientsSettingsPlain, .clientsSettingsWrong, .clientsSettingsUnchecked,
+        ]
+        #expect(Set(report.findings.map(\.code)).intersection(codes) == test.found, "\(report.text(isVerbose: true))")
+    }
+
     // MARK: Reports
 
     @Test func theTextTellsProblemsWithEvidenceAndGoodThingsShort() async throws {
         let text = try await SampleZone.good.with(["dmarc": "_dmarc.kartapuce.test. TXT \"v=DMARC1; p=none; rua=mailto:d@kartapuce.test\""]).check().text()
-        #expect(text.hasPrefix("kartapuce.test: 2 warnings, 3 things not looked at\n"), "\(text)")
+        #expect(text.hasPrefix("kartapuce.test: 2 warnings, 4 things not looked at\n"), "\(text)")
         #expect(text.contains("_dmarc.kartapuce.test. TXT: \"v=DMARC1; p=none; rua=mailto:d@kartapuce.test\""))
         #expect(text.contains("dmarc.none, RFC 9989 §4.7"))
         #expect(text.contains("  ok       kartapuce.test allows what it names and nobody else"))

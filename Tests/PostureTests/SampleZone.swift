@@ -47,6 +47,8 @@ struct SampleZone {
         ("submission", "_submission._tcp.kartapuce.test. SRV 0 0 0 ."),
         ("imap", "_imap._tcp.kartapuce.test. SRV 0 0 0 ."),
         ("mail.a", "mail.kartapuce.test. A 203.0.113.9"),
+        ("autoconfig", "autoconfig.kartapuce.test. CNAME mail.kartapuce.test."),
+        ("autodiscover", "autodiscover.kartapuce.test. CNAME mail.kartapuce.test."),
     ])
 
     /// Neither takes nor sends mail, and says so.

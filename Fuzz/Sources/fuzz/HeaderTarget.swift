@@ -63,7 +63,7 @@ enum HeaderTarget {
 
     /// Blanks may move where a field is folded and where controls became blanks.
     private static func words(_ text: String?) -> [String] {
-        HeaderWriter.withoutControls(text ?? "").split(separator: " ").map(String.init)
+        HeaderWriter.words(HeaderWriter.withoutControls(text ?? ""))
     }
 
     private static func mailbox(_ octets: [UInt8]) {

@@ -72,11 +72,9 @@ struct CapsuleSealer: Sendable {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(text.count + text.count / 16 + 64)
         buffer.writeString(AuthenticationCapsule.fieldName + ":")
-        var rest = text[...]
-        while !rest.isEmpty {
+        for start in stride(from: 0, to: text.count, by: CapsuleText.columns) {
             buffer.writeStaticString("\r\n ")
-            buffer.writeBytes(rest.prefix(CapsuleText.columns))
-            rest = rest.dropFirst(CapsuleText.columns)
+            buffer.writeBytes(text[start..<min(start + CapsuleText.columns, text.count)])
         }
         buffer.writeStaticString("\r\n")
         return buffer

@@ -19,7 +19,7 @@ public struct CertificateKeeper: Sendable {
     let challenges: ChallengeFolder
     let transport: any ACMETransport
     let resolver: any DNS.Resolver
-    let updater: ZoneUpdater?
+    let updater: (any ZoneUpdating)?
     let group: any EventLoopGroup
     /// Whether a host runs that answers challenges; a command answers them itself otherwise.
     ///
@@ -52,8 +52,10 @@ public struct CertificateKeeper: Sendable {
         public var done: [String] = []
     }
 
+    /// - Parameter updater: another one than the configuration's, for tests.
     init?(
         _ configuration: Configuration, transport: any ACMETransport, resolver: any DNS.Resolver, group: any EventLoopGroup,
+        updater: (any ZoneUpdating)? = nil,
         isServed: @escaping @Sendable () -> Bool, now: @escaping @Sendable () -> Date, logger: Logger
     ) throws {
         guard let settings = configuration.acme, let files = CertificateFiles(configuration) else { return nil }
@@ -67,7 +69,7 @@ public struct CertificateKeeper: Sendable {
         self.now = now
         self.logger = logger
         challenges = ChallengeFolder(dataFolder: configuration.dataFolder)
-        updater = try ZoneUpdater(configuration, group: group)
+        self.updater = try updater ?? ZoneUpdater(configuration, group: group)
     }
 
     /// Makes a keeper for a command, with a resolver of its own.
@@ -141,14 +143,26 @@ public struct CertificateKeeper: Sendable {
     func tick() async -> Report? {
         do {
             return try await locked { state in
-                let done = try await step(&state)
-                if let next = state.nextAttempt, next > now() { return done }
+                if let next = state.nextAttempt, next > now() { return [] }
+                // A rollover that can't go on must not keep the certificate from being renewed.
+                var done: [String] = []
+                var obstacle: (any Error)?
+                do { done = try await step(&state) } catch let error as CancellationError { throw error } catch {
+                    logger.error("the rollover of the key can't go on", metadata: ["error": "\(error)"])
+                    obstacle = error
+                }
                 await askForWindow(&state)
-                guard let plan = plan(state), try covers(), !plan.isDue(at: now()) else { return try await done + obtain(&state, followingKey: false) }
+                if try plan(state)?.isDue(at: now()) ?? true || !covers() { done += try await obtain(&state, followingKey: false) }
+                // What was refused is tried again at the next look; what failed, later and later.
+                if let obstacle, !(obstacle is CertificateRefusal) { throw obstacle }
+                (state.failures, state.nextAttempt) = (0, nil)
+                state.lastError = obstacle.map { "\($0)" }
                 return done
             }
         } catch let refusal as CertificateRefusal {
             logger.info("nothing is done about the certificate now", metadata: ["reason": "\(refusal)"])
+            return nil
+        } catch is CancellationError {
             return nil
         } catch {
             logger.error("the certificate isn't renewed", metadata: ["error": "\(error)"])
@@ -173,6 +187,10 @@ public struct CertificateKeeper: Sendable {
             // What was asked for can't be; that says nothing about the authority.
             try state.write(folder: configuration.dataFolder)
             throw refusal
+        } catch is CancellationError {
+            // This process ends; the next one goes on at once.
+            try state.write(folder: configuration.dataFolder)
+            throw CancellationError()
         } catch {
             state.failures += 1
             state.lastError = String("\(error)".prefix(1000))
@@ -186,7 +204,9 @@ public struct CertificateKeeper: Sendable {
 
     private func plan(_ state: CertificateState) -> RenewalPlan? {
         files.chain().map {
-            RenewalPlan(notBefore: $0.leaf.notValidBefore, notAfter: $0.leaf.notValidAfter, information: state.information, jitter: state.jitter)
+            // What was said of another certificate says nothing: a crash may have come between this one and the note of it.
+            let information = state.informationOf == RenewalInformation.identifier(of: $0.leaf) ? state.information : nil
+            return RenewalPlan(notBefore: $0.leaf.notValidBefore, notAfter: $0.leaf.notValidAfter, information: information, jitter: state.jitter)
         }
     }
 
@@ -261,8 +281,7 @@ public struct CertificateKeeper: Sendable {
         state.failures = 0
         state.lastError = nil
         state.nextAttempt = nil
-        state.information = nil
-        state.nextQuestion = nil
+        (state.informationOf, state.information, state.nextQuestion) = (nil, nil, nil)
         state.lastSuccess = now()
         state.jitter = Double.random(in: 0..<1)
         var done = ["have a certificate for \(chain.names.sorted().joined(separator: ", ")) until \(chain.leaf.notValidAfter)"]
@@ -309,6 +328,7 @@ public struct CertificateKeeper: Sendable {
     /// RFC 9773: asks when to renew, as often as the authority wants to be asked. An authority that doesn't say is no failure.
     private func askForWindow(_ state: inout CertificateState) async {
         guard let chain = files.chain(), let identifier = RenewalInformation.identifier(of: chain.leaf) else { return }
+        if state.informationOf != identifier { (state.informationOf, state.information, state.nextQuestion) = (identifier, nil, nil) }
         if let next = state.nextQuestion, next > now() { return }
         state.nextQuestion = now() + 21_600
         do {

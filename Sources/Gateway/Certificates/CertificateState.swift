@@ -23,6 +23,8 @@ struct CertificateState: Codable, Sendable, Equatable {
     var lastSuccess: Date?
     /// What the authority says about the time of renewal, and when to ask again.
     var information: RenewalInformation?
+    /// The identifier of the certificate that it was said of.
+    var informationOf: String?
     var nextQuestion: Date?
     /// The rollover of the key; `nil` before the first certificate.
     var rollover: KeyRollover?

@@ -4,11 +4,18 @@ import FoundationEssentials
 import NIOCore
 import NIOPosix
 
+/// Changes a zone.
+protocol ZoneUpdating: Sendable {
+    /// Carries changes out, all or none.
+    /// - Throws: an error that says why they weren't.
+    func update(_ changes: [UpdateChange], at time: Date) async throws
+}
+
 /// Sends changes of a zone to its primary name server, signed, over TCP.
 ///
 /// Deliberate: never over UDP. A datagram that gets lost would have to be sent again, and nobody knows then whether the first one was
 /// carried out (RFC 2136 §6.6).
-struct ZoneUpdater: Sendable {
+struct ZoneUpdater: ZoneUpdating {
     let server: IPAddress
     let port: Int
     let zone: DomainName

@@ -73,7 +73,7 @@ extension Configuration {
         if configuration.listeners.isEmpty, !reader.isWritten("listeners") {
             configuration.listeners = defaultListeners(
                 for: configuration.roles, hasLink: configuration.link != nil,
-                hasPolicies: configuration.mtaSTS != nil || configuration.reports?.httpsPath != nil)
+                hasPolicies: configuration.mtaSTS != nil || configuration.clients != nil || configuration.reports?.httpsPath != nil)
         }
         if !reader.problems.contains(where: { $0.severity == .error }) {
             configuration.checkMeaning(&reader)

@@ -14,6 +14,8 @@ public struct Configuration: Sendable, Equatable {
     public var certificate: CertificateFiles?
     /// Certificates for further names, chosen by what clients ask for (SNI).
     public var certificates: [CertificateFiles] = []
+    /// Whether role mx lets old MTAs use weak suites of TLS 1.2 (CBC, no forward secrecy), behind the strong ones.
+    public var weakCiphers: Bool = false
     /// How the certificate is had and renewed; `nil`: somebody else writes its files.
     public var acme: ACMESettings?
     /// Certificate, key and authority for the links between Postern hosts.
@@ -33,6 +35,8 @@ public struct Configuration: Sendable, Equatable {
     public var transport: TransportSettings = .init()
     /// The policies of MTA-STS that are hosted here; `nil`: none.
     public var mtaSTS: MTASTSSettings?
+    /// What mail programs are told; `nil`: nothing.
+    public var clients: ClientSettings?
     /// How web servers of other organisations are spoken with.
     public var web: WebSettings = .init()
     public var signing: SigningSettings = .init()
@@ -90,7 +94,7 @@ public struct Configuration: Sendable, Equatable {
     public struct Listener: Sendable, Equatable {
         /// What is spoken: `smtp` (25), `submission` (587, STARTTLS), `submissions` (465, TLS), `imap` (143, STARTTLS), `imaps` (993, TLS),
         /// `link` (SMTP between our hosts, mutual TLS), `control` (HTTP between our hosts, mutual TLS), `https` (443, the webmail),
-        /// `policy` (443, policies of MTA-STS and reports on TLS).
+        /// `policy` (443, policies of MTA-STS, settings of mail programs and reports on TLS).
         public enum Kind: String, Sendable, Codable, CaseIterable { case smtp, submission, submissions, imap, imaps, link, control, https, policy }
         public var kind: Kind
         public var address: IPAddress

@@ -17,6 +17,7 @@ extension Configuration {
         checkIndicators(&reader)
         checkReports(&reader)
         checkPolicies(&reader)
+        checkClients(&reader)
         checkCertificates(&reader)
         checkDNS(&reader)
     }
@@ -152,7 +153,8 @@ extension Configuration {
                 if certificate == nil {
                     reader.report(
                         .error, keys: ["certificate"] + keys,
-                        "\(name) needs a certificate for mta-sts. of the domains, or nobody believes the policies: add certificate with certificate and key")
+                        "\(name) needs a certificate for mta-sts. of the domains (and autoconfig. and autodiscover., with section clients), or nobody believes what it tells: add certificate with certificate and key"
+                    )
                 }
             case .link, .control:
                 if link == nil {

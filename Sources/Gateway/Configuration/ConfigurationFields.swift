@@ -24,7 +24,11 @@ extension Configuration {
             .init(
                 "domains", \.domains, ConfigurationValue.domain.list(minimum: 1), in: initial, required: true, example: "[kartapuce.test]",
                 "the organisation's mail domains"),
-            certificateField, certificatesField, acmeField, linkField,
+            certificateField, certificatesField,
+            .init(
+                "weakCiphers", \.weakCiphers, .flag, in: initial, example: "true",
+                "whether role mx offers old MTAs weak suites of TLS 1.2 (CBC, no forward secrecy) behind the strong ones, in place of no TLS at all"),
+            acmeField, linkField,
             .init(
                 "authorities", \.authorities, ConfigurationValue.path("file").list(), in: initial, example: "[extra-authority.pem]",
                 "further authorities that verified targets may have certificates of, beside the system's"),
@@ -34,7 +38,7 @@ extension Configuration {
             .init("web", \.web, fields: webFields, "how web servers of other organisations are spoken with"),
             .init("signing", \.signing, fields: signingFields, "how role relay signs what it sends, and postern milter what is our own"),
             .init("transport", \.transport, fields: transportFields, "how role relay protects mail on its way to other organisations"),
-            policiesField,
+            policiesField, clientsField,
             milterField, reportsField, dnsField,
             .init("limits", \.limits, fields: limitFields, "what clients may do at most"),
             .init("queue", \.queue, fields: queueFields, "when and how much is delivered"),

@@ -91,9 +91,10 @@ extension Configuration {
 
     func checkPolicies(_ reader: inout ConfigurationReader) {
         let listens = listeners.contains { $0.kind == .policy }
-        if listens, mtaSTS == nil, reports?.httpsPath == nil {
+        if listens, mtaSTS == nil, clients == nil, reports?.httpsPath == nil {
             reader.report(
-                .warning, keys: ["listeners"], "the listener policy has nothing to serve: add the section mtaSTS, or reports.httpsPath, or remove it")
+                .warning, keys: ["listeners"], "the listener policy has nothing to serve: add the section mtaSTS or clients, or reports.httpsPath, or remove it"
+            )
         }
         if !listens, roles.contains(.mx), mtaSTS != nil {
             reader.report(.warning, keys: ["mtaSTS"], "nobody can fetch the policies from here: add a listener policy, or have another server host them")

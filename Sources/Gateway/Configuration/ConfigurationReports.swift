@@ -26,6 +26,8 @@ extension Configuration {
         public var receive: [EmailAddress]?
         /// The path where the listener `policy` takes reports on TLS; `nil`: it takes none.
         public var httpsPath: String?
+        /// How many reports on TLS the clients of a network may send there in a minute.
+        public var httpsPerMinute: Int = 30
         public var failures: Failures = .init()
         /// How long reports are kept, those that came and those that were sent.
         public var keepDays: Int = 180
@@ -83,6 +85,9 @@ extension Configuration {
             .init(
                 "httpsPath", \.httpsPath, ConfigurationValue.webPath.optional, in: initial, example: "/.well-known/tlsrpt",
                 "where the listener policy of role mx takes reports on TLS, and hands them to the first address of receive; none: it takes none"),
+            .init(
+                "httpsPerMinute", \.httpsPerMinute, .integer(1...10_000), in: initial, example: "30",
+                "how many reports the clients of a network (/24, or /48 of IPv6) may send there in a minute; the others are to come again in the next one"),
             .init("failures", \.failures, fields: failureFields, "reports on single messages; the edge must have the same, as it keeps what they are made of"),
             .init(
                 "keepDays", \.keepDays, .duration(unit: 86_400_000, 2...3650), in: initial, example: "180d",

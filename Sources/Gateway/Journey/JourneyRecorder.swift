@@ -18,7 +18,7 @@ struct JourneyRecorder: Sendable {
     /// The events of a step as records, one for each trace.
     func records(_ events: [JourneyEvent]) -> [JourneyRecord] {
         guard isEnabled, let first = events.first else { return [] }
-        if events.allSatisfy({ $0.trace == first.trace }) { return [JourneyRecord(events: events, first: first)] }
+        if events.indices.allSatisfy({ events[$0].trace == first.trace }) { return [JourneyRecord(events: events, first: first)] }
         var order: [TraceID] = []
         for event in events where !order.contains(event.trace) { order.append(event.trace) }
         return order.flatMap { trace in records(events.filter { $0.trace == trace }) }

@@ -21,6 +21,10 @@ struct PostedReports: Sendable {
     let recorder: JourneyRecorder
     let role: Configuration.Role
     let storage: StorageAlarm
+    /// How many there were lately: whoever comes without a name doesn't fill the queue.
+    let rate: RequestRate
+    /// The most of a network in a minute.
+    let perMinute: Int
     let now: @Sendable () -> Date
     /// Hands what was stored to the queue.
     let offer: @Sendable (QueuedMessage) -> Void

@@ -45,7 +45,7 @@ public struct DNSRecordPlan: Sendable {
         let settings = configuration.dns ?? Configuration.DNSSettings()
         timeToLive = UInt32(settings.timeToLiveSeconds)
         let exchangers = Self.exchangers(configuration, settings)
-        exchange(exchangers, settings)
+        exchange(exchangers, settings, configuration.clientServices)
         tlsa(exchangers, configuration)
         spf(exchangers, configuration, settings)
         try dkim(configuration)
@@ -61,7 +61,8 @@ public struct DNSRecordPlan: Sendable {
         tlsrpt(reports.map { "\($0)" })
         logo(settings)
         certificateAuthorities(configuration, settings)
-        if speaksForAll { services(configuration, settings) }
+        if speaksForAll { services(configuration) }
+        clientSettings(configuration, exchangers, settings)
     }
 
     // MARK: Adding
@@ -87,7 +88,7 @@ public struct DNSRecordPlan: Sendable {
         return [own]
     }
 
-    private mutating func exchange(_ exchangers: [DomainName], _ settings: Configuration.DNSSettings) {
+    private mutating func exchange(_ exchangers: [DomainName], _ settings: Configuration.DNSSettings, _ services: Configuration.ClientServices) {
         guard !exchangers.isEmpty else {
             gaps.append("which hosts take the mail (MX): set dns.exchangers")
             return
@@ -95,7 +96,7 @@ public struct DNSRecordPlan: Sendable {
         add(
             "", exchangers.enumerated().map { .mx(preference: UInt16(clamping: 10 * ($0.offset + 1)), exchange: $0.element) },
             "the hosts that take the domain's mail")
-        let hosts = (exchangers + [settings.submissionHost, settings.imapHost].compactMap { $0 }).filter { $0.isEqualOrSubdomain(of: domain) }
+        let hosts = (exchangers + [services.submissionHost, services.imapHost].compactMap { $0 }).filter { $0.isEqualOrSubdomain(of: domain) }
         var seen: Set<DomainName> = []
         for host in hosts where seen.insert(host).inserted {
             guard let addresses = settings.addresses[host] else {
@@ -183,16 +184,33 @@ public struct DNSRecordPlan: Sendable {
         }
         add("_mta-sts", [.text(record)], "that there is a policy of MTA-STS, and which edition")
         guard let host = MTASTSHosting.policyHost(of: domain) else { return }
+        served(host, "where the policy of MTA-STS is fetched", exchangers, settings)
+    }
+
+    /// The records of a name whose listener `policy` is asked: addresses that are configured, and otherwise the host that takes the mail.
+    private mutating func served(_ host: DomainName, _ reason: String, _ exchangers: [DomainName], _ settings: Configuration.DNSSettings) {
         if let addresses = settings.addresses[host] {
             for isOld in [true, false] {
                 let family = addresses.filter { ($0.octets.count == 4) == isOld }
-                if !family.isEmpty { add(host, family.map { .address($0) }, "where the policy of MTA-STS is fetched\(isOld ? "" : " by IPv6")") }
+                if !family.isEmpty { add(host, family.map { .address($0) }, "\(reason)\(isOld ? "" : " by IPv6")") }
             }
         } else if let exchanger = exchangers.first {
-            add(host, [.cname(exchanger)], "where the policy of MTA-STS is fetched: the host that takes the mail serves it")
+            add(host, [.cname(exchanger)], "\(reason): the host that takes the mail serves it")
         } else {
-            gaps.append("where the policy of MTA-STS is fetched: set dns.addresses for \(host)")
+            gaps.append("\(reason): set dns.addresses for \(host)")
         }
+    }
+
+    /// Autoconfig and Autodiscover, which the listener `policy` of role `mx` serves.
+    private mutating func clientSettings(_ configuration: Configuration, _ exchangers: [DomainName], _ settings: Configuration.DNSSettings) {
+        guard ClientSettingsHosting(configuration) != nil, let autoconfig = Configuration.autoconfigHost(of: domain),
+            let autodiscover = Configuration.autodiscoverHost(of: domain)
+        else { return }
+        served(autoconfig, "where mail programs ask for their settings (Autoconfig)", exchangers, settings)
+        served(autodiscover, "where Outlook asks for its settings (Autodiscover)", exchangers, settings)
+        // An alias can't be the target (RFC 2782 §1).
+        guard let target = settings.addresses[autodiscover] == nil ? exchangers.first : autodiscover else { return }
+        add("_autodiscover._tcp", [.srv(priority: 0, weight: 1, port: 443, target: target)], "where Outlook asks, too: the host and its port (Autodiscover)")
     }
 
     private mutating func tlsrpt(_ reports: String?) {
@@ -220,19 +238,17 @@ public struct DNSRecordPlan: Sendable {
     }
 
     /// RFC 8314 §5.1; a service that isn't there is denied (RFC 6186 §3.4).
-    private mutating func services(_ configuration: Configuration, _ settings: Configuration.DNSSettings) {
-        /// This host, where it offers the service itself.
-        func own(_ kind: Configuration.Listener.Kind) -> DomainName? {
-            configuration.listeners.contains { $0.kind == kind } ? try? DomainName(configuration.hostname) : nil
-        }
-        let (submissionHost, imapHost) = (settings.submissionHost ?? own(.submissions), settings.imapHost ?? own(.imaps))
+    private mutating func services(_ configuration: Configuration) {
+        let (submissionHost, imapHost) = (configuration.clientServices.submissionHost, configuration.clientServices.imapHost)
         func service(_ host: DomainName?, _ port: UInt16) -> [UpdateRecordData] {
             [.srv(priority: 0, weight: host == nil ? 0 : 1, port: host == nil ? 0 : port, target: host ?? .root)]
         }
         add(
-            "_submissions._tcp", service(submissionHost, 465),
+            "_submissions._tcp", service(submissionHost, UInt16(Configuration.ClientServices.submissionPort)),
             submissionHost == nil ? "there is no submission for everybody" : "where mail programs send")
-        add("_imaps._tcp", service(imapHost, 993), imapHost == nil ? "there is no IMAP for everybody" : "where mail programs read")
+        add(
+            "_imaps._tcp", service(imapHost, UInt16(Configuration.ClientServices.imapPort)),
+            imapHost == nil ? "there is no IMAP for everybody" : "where mail programs read")
         for label in ["_submission._tcp", "_imap._tcp", "_pop3._tcp", "_pop3s._tcp"] { add(label, service(nil, 0), "not offered") }
     }
 }

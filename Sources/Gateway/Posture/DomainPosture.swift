@@ -20,7 +20,9 @@ public enum DomainPosture {
         return PostureProbes(
             smtp: try MailServerProbe(helloName: name, port: configuration.outboundPort),
             policy: try WebPolicyFetcher(configuration.web, resolver: resolver, group: MultiThreadedEventLoopGroup.singleton),
-            indicator: try IndicatorFetcher(resolver: resolver, web: configuration.web), roots: .trusted(by: configuration, logger: logger))
+            indicator: try IndicatorFetcher(resolver: resolver, web: configuration.web),
+            settings: try SettingsProbe(configuration.web, resolver: resolver, group: MultiThreadedEventLoopGroup.singleton),
+            versions: try VersionProbe(configuration, helloName: name), roots: .trusted(by: configuration, logger: logger))
     }
 
     /// Without a configuration nobody knows our name (RFC 5321 §4.1.4 lets a client say what it likes).

@@ -8,9 +8,11 @@ import ServiceLifecycle
 /// Looks once a day at how the organisation's domains are set up, and at what the DNS says differently from the configuration. What is wrong is said
 /// when it appears and when it has gone, not every day.
 struct PostureService: Service {
-    let configuration: Configuration
+    /// What is in force: a reload changes it.
+    let configuration: @Sendable () -> Configuration
     let resolver: any DNS.Resolver
-    let probes: PostureProbes
+    /// How servers are looked at under a configuration.
+    let probes: @Sendable (Configuration) throws -> PostureProbes
     let logger: Logger
     var interval = Duration.seconds(86_400)
     /// A host that just began has other things to do, and its own listeners may not answer yet.
@@ -35,6 +37,12 @@ struct PostureService: Service {
 
     /// Looks at all domains once.
     func look(_ memory: inout Memory, at now: Date) async {
+        let configuration = configuration()
+        guard configuration.dns?.checks ?? false else { return forget(&memory) }
+        let probes: PostureProbes
+        do { probes = try self.probes(configuration) } catch {
+            return logger.error("the domains aren't checked", metadata: ["error": "\(error)"])
+        }
         var counts: [PostureSeverity: Int] = [:]
         var missing = 0
         var surplus = 0
@@ -57,6 +65,14 @@ struct PostureService: Service {
         for severity in PostureSeverity.allCases { Metrics.postureFindings.set(.init(severity), counts[severity] ?? 0) }
         Metrics.dnsDrift.set(.missing, missing)
         Metrics.dnsDrift.set(.surplus, surplus)
+    }
+
+    /// Nobody is to look any more: what was found says nothing then.
+    private func forget(_ memory: inout Memory) {
+        memory = Memory()
+        for severity in PostureSeverity.allCases { Metrics.postureFindings.set(.init(severity), 0) }
+        Metrics.dnsDrift.set(.missing, 0)
+        Metrics.dnsDrift.set(.surplus, 0)
     }
 
     private func tell(_ found: [String: PostureFinding], _ memory: inout Memory) {

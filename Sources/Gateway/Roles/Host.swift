@@ -63,7 +63,7 @@ struct Host: Sendable {
             try TLSServerContext(
                 certificateFile: $0.certificate, keyFile: $0.key,
                 further: configuration.certificates.map { .init(certificate: $0.certificate, key: $0.key) },
-                audience: roles.contains(.mx) ? .internet : .clients)
+                audience: roles.contains(.mx) && configuration.weakCiphers ? .internet : .clients)
         }
         clientTLS = SMTPClientTLS(
             opportunistic: try .opportunistic(), verified: try .verified(additionalAuthorityFiles: configuration.authorities), observing: try .observing(),

@@ -22,6 +22,8 @@ struct Listeners: Sendable {
     private let limiter: ConnectionLimiter
     /// Of the listener `policy`: whoever fetches policies takes no place from mail.
     private let policyLimiter: ConnectionLimiter
+    /// Of reports that come by HTTPS; a reload doesn't begin anew.
+    private let reportRate = RequestRate()
     private let authenticationSecret: [UInt8]
     private let resolver: any Resolver
 
@@ -158,12 +160,13 @@ struct Listeners: Sendable {
 
     private var policyService: PolicyService {
         let configuration = host.configuration
-        guard configuration.reports?.httpsPath != nil, let address = configuration.firstReportAddress else {
+        guard let settings = configuration.reports, settings.httpsPath != nil, let address = configuration.firstReportAddress else {
             return PolicyService(configuration, reports: nil)
         }
         let reports = PostedReports(
             address: address, domains: configuration.domains, hostname: configuration.hostname, router: host.router, spool: host.spool,
-            recorder: host.recorder, role: .mx, storage: host.storage, now: now, offer: offer, logger: host.logger)
+            recorder: host.recorder, role: .mx, storage: host.storage, rate: reportRate, perMinute: settings.httpsPerMinute, now: now, offer: offer,
+            logger: host.logger)
         return PolicyService(configuration, reports: reports)
     }
 

@@ -73,7 +73,7 @@ public struct PosternServer: Sendable {
         if let reports = try host.reportService(current: { reloader.host }, now: now, offer: { queue.offer($0) }) { services.append(reports) }
         services.append(reloader)
         services += try certificateServices(host) { reloader.followCertificates() }
-        services += try postureServices(host)
+        services += postureServices(host) { reloader.configuration }
         services += listening
         if let settings = configuration.monitoring {
             // The first to be told of the end, so that it can tell others.
@@ -127,11 +127,15 @@ public struct PosternServer: Sendable {
         return services
     }
 
-    /// What looks at our domains from outside, once a day: the host that speaks to the internet.
-    private func postureServices(_ host: Host) throws -> [any Service] {
-        guard let dns = configuration.dns, dns.checks, configuration.roles.contains(.relay) else { return [] }
-        let probes = try DomainPosture.probes(configuration, resolver: host.resolver, logger: logger)
-        return [PostureService(configuration: configuration, resolver: host.resolver, probes: probes, logger: logger)]
+    /// What looks at our domains from outside, once a day: the host that speaks to the internet. Whether there is anything to look at can change by a reload.
+    private func postureServices(_ host: Host, _ current: @escaping @Sendable () -> Configuration) -> [any Service] {
+        guard configuration.roles.contains(.relay) else { return [] }
+        let (resolver, logger) = (host.resolver, logger)
+        return [
+            PostureService(
+                configuration: current, resolver: resolver,
+                probes: { try DomainPosture.probes($0, resolver: resolver, logger: logger) }, logger: logger)
+        ]
     }
 
     private func listenerServices(_ host: Host, _ listeners: Listeners, _ count: ListenerCount, _ means: inout Reloader.Means) throws -> [any Service] {

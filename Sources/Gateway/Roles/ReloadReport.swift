@@ -36,7 +36,8 @@ extension Configuration {
         return (
             differing([
                 ("domains", domains != other.domains), ("routes", routes != other.routes), ("limits", limits != other.limits),
-                ("queue", queue != other.queue), ("mtaSTS", mtaSTS != other.mtaSTS), ("authentication", authentication != other.authentication),
+                ("queue", queue != other.queue), ("mtaSTS", mtaSTS != other.mtaSTS), ("clients", clients != other.clients),
+                ("dns", dns != other.dns), ("authentication", authentication != other.authentication),
                 ("web", web != other.web),
                 ("signing", signing != other.signing),
                 ("journeys", journeys.enabled != other.journeys.enabled || journeys.keepDays != other.journeys.keepDays),
@@ -66,6 +67,8 @@ extension Configuration {
         result.domains = other.domains
         result.web = other.web
         result.mtaSTS = other.mtaSTS
+        result.clients = other.clients
+        result.dns = other.dns
         result.routes = other.routes
         result.limits = other.limits
         result.queue = other.queue

@@ -17,7 +17,8 @@ public enum FlowTable {
         }
         var flows: [Flow] = []
         flows += flow("F1", .internet, .mx, .smtp, why: "mail from the internet: its only way in")
-        flows += flow("F1", .internet, .mx, .https, why: "policies of MTA-STS and reports on TLS, where the plan says `policies: true`")
+        flows += flow(
+            "F1", .internet, .mx, .https, why: "policies of MTA-STS, settings of mail programs and reports on TLS, where the plan says `policies: true`")
         flows += flow("F2", .mx, .store, .link, why: "the edge hands over what it has accepted")
         flows += flow("F4", .submission, .relay, .link, why: "users' mail to the internet")
         flows += flow("F4", .internal, .relay, .link, why: "users' mail to the internet")

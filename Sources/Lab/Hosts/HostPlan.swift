@@ -169,7 +169,10 @@ struct HostPlan: Sendable {
         // The relay fetches policies of MTA-STS, and in the laboratory everybody's addresses are special ones.
         if role == "relay" { lines.append("web: {authorities: \(authorityFile), specialNetworks: [\(plan.networks.joined(separator: ", "))]}") }
         lines += settings
-        if role == "mx" { lines.append("mtaSTS: {mode: enforce}") }
+        if role == "mx" {
+            lines.append("mtaSTS: {mode: enforce}")
+            lines.append("clients: {name: Kartapuce, imapHost: imap.\(LabNames.domain), submissionHost: msa.\(LabNames.domain)}")
+        }
         if role == "store" { lines.append("reports: {organization: Kartapuce}") }
         lines += [
             // Waits of seconds instead of minutes: somebody is watching.

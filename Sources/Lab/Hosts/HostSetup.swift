@@ -20,7 +20,9 @@ struct HostSetup: Sendable {
     /// The certificate of Kartapuce's edge, by the authority that everybody trusts.
     static func edgesCertificate(by authority: PublicAuthority, plan: AddressPlan) async throws -> PublicAuthority.Issued {
         let host = "mail.\(LabNames.domain)"
-        return try await authority.issue(host: host, names: [host, "mta-sts.\(LabNames.domain)"], addresses: [plan.mail])
+        // It hosts the policy, and tells mail programs their settings: at the domain itself, too.
+        let names = [host, LabNames.domain] + ["mta-sts", "autoconfig", "autodiscover"].map { "\($0).\(LabNames.domain)" }
+        return try await authority.issue(host: host, names: names, addresses: [plan.mail])
     }
 
     private var pkiFolder: String { "\(folder)/pki" }

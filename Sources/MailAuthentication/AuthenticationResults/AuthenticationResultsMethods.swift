@@ -32,9 +32,12 @@ extension AuthenticationResults.MethodResult {
 
     /// The first characters of a signature, at least 8, that no other signature of the message begins with (RFC 6008 §4).
     public static func signaturePrefix(_ signature: String, among all: [String]) -> String {
-        let own = Array(compact(signature))
         var length = 8
-        for other in all.map(compact) where other != own {
+        let others = all.filter { $0 != signature }
+        // Mostly it is the only one.
+        if others.isEmpty { return String(decoding: signature.utf8.lazy.filter { !TagList.isSpace($0) }.prefix(length), as: UTF8.self) }
+        let own = compact(signature)
+        for other in others.map(compact) where other != own {
             var common = 0
             while common < min(own.count, other.count), own[common] == other[common] { common += 1 }
             length = max(length, common + 1)

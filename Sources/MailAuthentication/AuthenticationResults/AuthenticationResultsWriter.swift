@@ -120,7 +120,7 @@ struct AuthenticationResultsWriter {
         if !allowsUTF8, !text.utf8.allSatisfy({ $0 < 0x80 }) { return value(inASCII(text)) }
         let text = clean(text)
         if let token = Self.token(text) { return token }
-        guard let at = text.lastIndex(of: "@") else { return Self.isDomain(text[...]) ? text : quoted(text) }
+        guard let at = text.utf8.lastIndex(of: UInt8(ascii: "@")) else { return Self.isDomain(text[...]) ? text : quoted(text) }
         let local = text[..<at]
         guard Self.isDomain(text[text.index(after: at)...]), local.isEmpty || Self.isDotAtom(local) || Self.isQuoted(local) else {
             return quoted(text)
@@ -140,7 +140,7 @@ struct AuthenticationResultsWriter {
     /// A comment as words between which folds may be (RFC 5322 §3.2.2).
     private func comment(_ text: String) -> [String] {
         let escaped = clean(text).escaping { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ")") || $0 == UInt8(ascii: "\\") }
-        return "(\(escaped))".split(separator: " ").map(String.init)
+        return "(\(escaped))".utf8.split(separator: UInt8(ascii: " ")).map { String(Substring($0)) }
     }
 
     private func quoted(_ text: String) -> String {

@@ -92,7 +92,9 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     /// RFC 6376 §3.5: `[ Local-part ] "@" domain-name`, of which the domain is that of `d=` or below it.
     private mutating func readIdentity(_ reader: DKIMTagReader) throws(DKIMSyntaxError) {
         guard let text = reader.optional("i") else { return }
-        guard let decoded = Self.decodeQuotedPrintable(text), let at = decoded.lastIndex(of: "@") else { throw reader.error(.invalidValue, "i") }
+        guard let decoded = Self.decodeQuotedPrintable(text), let at = decoded.utf8.lastIndex(of: UInt8(ascii: "@")) else {
+            throw reader.error(.invalidValue, "i")
+        }
         guard let name = try? DomainName(decoded[decoded.index(after: at)...]) else { throw reader.error(.invalidValue, "i") }
         guard name.isEqualOrSubdomain(of: domain) else { throw reader.error(.identityOutsideDomain, "i", "RFC 6376 §6.1.1") }
         identity = decoded

@@ -96,7 +96,9 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         }
         guard !written.isEmpty else { throw DMARCAuthorError(.noDomain) }
         var domains: [DomainName] = []
-        for text in written {
+        for (place, text) in written.enumerated() {
+            // Mostly both readings wrote the same.
+            if place > 0, text == written[place - 1] { continue }
             guard let domain = try? DomainName(text) else { throw DMARCAuthorError(.invalidDomain(String(text.prefix(255)))) }
             if !domains.contains(domain) {
                 // More are not worth a look: the message is refused as it is.
@@ -112,17 +114,17 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         }
         self.domain = domain
         let text = String(validating: octets, as: UTF8.self) ?? String(decoding: octets.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
-        writtenFrom = String(text.prefix(1000))
+        writtenFrom = text.utf8.count <= 1000 ? text : String(text.prefix(1000))
         var deviations: Set<Deviation> = []
         if !isPlain { deviations.insert(.malformedAddress) }
         if mailboxes.count > 1 { deviations.insert(.severalAddresses) }
         if list.entries.contains(where: { if case .group = $0 { true } else { false } }) { deviations.insert(.group) }
         if !routes.isEmpty { deviations.insert(.sourceRoute) }
-        if written.contains(where: { $0.lowercased() != domain.ascii }) || domain.ascii.contains("xn--") {
+        if written.contains(where: { $0 != domain.ascii && $0.lowercased() != domain.ascii }) || domain.ascii.contains("xn--") {
             deviations.insert(.internationalizedDomain)
         }
         if mailboxes.contains(where: { Self.showsAnotherDomain($0, than: domain) }) { deviations.insert(.displayNameHasOtherAddress) }
-        self.deviations = Deviation.allCases.filter(deviations.contains)
+        self.deviations = deviations.isEmpty ? [] : Deviation.allCases.filter(deviations.contains)
     }
 
     /// Whether a display name, decoded, has an address of another domain in it, or the local part has.
@@ -132,6 +134,7 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
 
     /// Whether an at sign with another domain behind it stands in a text.
     private static func namesAnotherDomain(_ text: String, than domain: DomainName) -> Bool {
+        guard text.utf8.contains(UInt8(ascii: "@")) else { return false }
         for part in text.split(separator: "@", omittingEmptySubsequences: false).dropFirst() {
             let name = part.prefix { $0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_" }
             if name.contains("."), (try? DomainName(String(name.prefix(255)))) != domain { return true }

@@ -24,11 +24,18 @@ enum DMARCFromSearch {
                 let dropping = droppingNUL.take(octet)
                 let ending = endingAtNUL.take(octet)
                 if dropping || ending { found += 1 }
+                if droppingNUL.isOver, endingAtNUL.isOver {
+                    // Nothing on this line counts any more.
+                    while index + 1 < end, !isLineEnd(octets[index + 1]) { index += 1 }
+                }
             }
             index += 1
         }
         return found
     }
+
+    /// What somebody may take for the end of a line.
+    private static func isLineEnd(_ octet: UInt8) -> Bool { octet == 0x0A || octet == 0x0D || octet == 0 }
 
     /// Whether an empty line follows that nobody can take for something else: LF, then LF or CR LF.
     private static func isHeaderEnd(_ octets: Span<UInt8>, _ index: Int, _ end: Int) -> Bool {
@@ -46,6 +53,9 @@ enum DMARCFromSearch {
         private let skipsBlanks: Bool
 
         init(skipsBlanks: Bool) { self.skipsBlanks = skipsBlanks }
+
+        /// Whether no colon can count before the line ends.
+        var isOver: Bool { matched == nil }
 
         /// Whether this octet is the colon behind the name.
         mutating func take(_ octet: UInt8) -> Bool {

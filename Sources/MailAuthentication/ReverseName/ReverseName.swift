@@ -4,9 +4,13 @@ public import DNS
 public enum ReverseName {
     /// `4.3.2.1.in-addr.arpa`, or 32 nibbles below `ip6.arpa`.
     public static func name(of address: IPAddress) -> DomainName {
-        let labels = dotted(address).split(separator: ".").reversed().joined(separator: ".")
+        let reversed =
+            switch address {
+            case .v4(let value): "\(IPAddress.v4(value.byteSwapped)).in-addr.arpa"
+            case .v6: dotted(address).split(separator: ".").reversed().joined(separator: ".") + ".ip6.arpa"
+            }
         // Digits and dots of a fixed length: it always is a name.
-        return (try? DomainName(labels + (address.isIPv4 ? ".in-addr.arpa" : ".ip6.arpa"))) ?? .root
+        return (try? DomainName(reversed)) ?? .root
     }
 
     /// The address as dotted decimals, or as dotted nibbles: `%{i}` of RFC 7208 §7.3.

@@ -37,13 +37,21 @@ extension SPFEvaluation {
 
     private static func quoted(_ text: String) -> String {
         let text = plain(text, limit: 300)
-        let isPlain =
-            !text.isEmpty
-            && text.utf8.allSatisfy { octet in
-                (0x30...0x39).contains(octet) || (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet) || octet == UInt8(ascii: "-")
-                    || octet == UInt8(ascii: "_") || octet == UInt8(ascii: ".")
-            } && !text.hasPrefix(".") && !text.hasSuffix(".") && !text.contains("..")
-        return isPlain ? text : "\"" + text.escaping { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") } + "\""
+        return isDotAtom(text) ? text : "\"" + text.escaping { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") } + "\""
+    }
+
+    /// `dot-atom` (RFC 5322 §3.2.3) of letters, digits, hyphens and underscores.
+    private static func isDotAtom(_ text: String) -> Bool {
+        var previous = UInt8(ascii: ".")
+        for octet in text.utf8 {
+            switch octet {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "_"): break
+            case UInt8(ascii: ".") where previous != octet: break
+            default: return false
+            }
+            previous = octet
+        }
+        return previous != UInt8(ascii: ".")
     }
 
     /// Without controls and what isn't ASCII, which older programs can't read in a trace field.

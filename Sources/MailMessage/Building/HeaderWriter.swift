@@ -25,9 +25,9 @@ public struct HeaderWriter: Sendable {
         // A word that is no line any more would be cut; as encoded-words it comes back whole.
         let mayStay = !clean.contains("=?") && words.allSatisfy { $0.utf8.count <= HeaderWriter.longestWord }
         if mayStay, allowsUTF8 || clean.utf8.allSatisfy({ $0 < 0x80 }) {
-            write(name, words: words)
+            write(name, words: words.map(\.utf8))
         } else {
-            write(name, words: EncodedWord.encode(clean, firstLineUsed: name.utf8.count + 2))
+            write(name, words: EncodedWord.encode(clean, firstLineUsed: name.utf8.count + 2).map(\.utf8))
         }
     }
 
@@ -36,7 +36,8 @@ public struct HeaderWriter: Sendable {
     /// Writes a field whose value follows a grammar; it is folded at its blanks and otherwise written as it is, also
     /// what is not ASCII.
     public mutating func structured(_ name: String, _ value: String) {
-        write(name, words: HeaderWriter.words(HeaderWriter.withoutControls(value)))
+        // By octets, as words(_:).
+        write(name, words: HeaderWriter.withoutControls(value).utf8.split(separator: UInt8(ascii: " ")))
     }
 
     /// Writes a date-time (RFC 5322 §3.3).
@@ -57,7 +58,7 @@ public struct HeaderWriter: Sendable {
                 words.append("\(address)\(comma)")
             }
         }
-        write(name, words: words)
+        write(name, words: words.map(\.utf8))
     }
 
     /// Writes the empty line that ends the section.
@@ -85,36 +86,47 @@ public struct HeaderWriter: Sendable {
         return "\"\(escaped)\""
     }
 
-    private mutating func write(_ name: String, words: [String]) {
-        buffer.writeBytes(name.utf8.filter { (33...126).contains($0) && $0 != UInt8(ascii: ":") })
+    private mutating func write(_ name: String, words: [some Collection<UInt8>]) {
+        for octet in name.utf8 where (33...126).contains(octet) && octet != UInt8(ascii: ":") { buffer.writeInteger(octet) }
         buffer.writeStaticString(":")
         var column = name.utf8.count + 1
         var isFirst = true
         for word in words {
-            var rest = Array(word.utf8)[...]
-            if !isFirst, column + 1 + rest.count > HeaderWriter.preferredLineLength {
+            let length = word.count
+            if !isFirst, column + 1 + length > HeaderWriter.preferredLineLength {
                 buffer.writeStaticString("\r\n")
                 column = 0
             }
             buffer.writeStaticString(" ")
             column += 1
             isFirst = false
-            // A word that no line can hold is broken: a blank too many is better than a line that relays refuse.
-            while column + rest.count > HeaderWriter.largestLineLength {
-                var cut = rest.startIndex + max(1, HeaderWriter.largestLineLength - column)
-                while cut > rest.startIndex + 1, rest[cut] & 0xC0 == 0x80 { cut -= 1 }
-                buffer.writeBytes(rest[..<cut])
-                buffer.writeStaticString("\r\n ")
-                rest = rest[cut...]
-                column = 1
+            if column + length > HeaderWriter.largestLineLength {
+                writeBroken(Array(word)[...], &column)
+            } else {
+                buffer.writeBytes(word)
+                column += length
             }
-            buffer.writeBytes(rest)
-            column += rest.count
         }
         buffer.writeStaticString("\r\n")
     }
 
-    private static func words(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
+    /// A word that no line can hold is broken: a blank too many is better than a line that relays refuse.
+    private mutating func writeBroken(_ word: ArraySlice<UInt8>, _ column: inout Int) {
+        var rest = word
+        while column + rest.count > HeaderWriter.largestLineLength {
+            var cut = rest.startIndex + max(1, HeaderWriter.largestLineLength - column)
+            while cut > rest.startIndex + 1, rest[cut] & 0xC0 == 0x80 { cut -= 1 }
+            buffer.writeBytes(rest[..<cut])
+            buffer.writeStaticString("\r\n ")
+            rest = rest[cut...]
+            column = 1
+        }
+        buffer.writeBytes(rest)
+        column += rest.count
+    }
+
+    /// The words between blanks. Octets are looked at, not characters: a blank with a combining mark behind it is a blank.
+    static func words(_ text: String) -> [String] { text.utf8.split(separator: UInt8(ascii: " ")).map { String(Substring($0)) } }
 
     /// Control characters of ASCII, C1 and the separators of Unicode lines as blanks.
     static func withoutControls(_ text: String) -> String {

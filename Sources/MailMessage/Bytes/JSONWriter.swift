@@ -67,17 +67,20 @@ package struct JSONWriter: Sendable {
         separate()
         octets.append(UInt8(ascii: "\""))
         // The octets are read while they are borrowed.
-        let isPlain = unsafe text.utf8.withContiguousStorageIfAvailable { unsafe appendPlain($0) } ?? false
-        if !isPlain { for octet in text.utf8 { escape(octet) } }
+        let isWritten: Void? = unsafe text.utf8.withContiguousStorageIfAvailable { unsafe append($0) }
+        if isWritten == nil { for octet in text.utf8 { escape(octet) } }
         octets.append(UInt8(ascii: "\""))
     }
 
-    /// Appends octets of which none needs an escape.
-    /// - Returns: whether it did.
-    private mutating func appendPlain(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard unsafe !text.contains(where: Self.isEscaped) else { return false }
-        unsafe octets.append(contentsOf: text)
-        return true
+    /// Appends text in runs without an escape.
+    private mutating func append(_ text: UnsafeBufferPointer<UInt8>) {
+        var rest = unsafe text[...]
+        while let special = unsafe rest.firstIndex(where: Self.isEscaped) {
+            unsafe octets.append(contentsOf: rest[..<special])
+            unsafe escape(rest[special])
+            unsafe rest = rest[(special + 1)...]
+        }
+        unsafe octets.append(contentsOf: rest)
     }
 
     private static func isEscaped(_ octet: UInt8) -> Bool {

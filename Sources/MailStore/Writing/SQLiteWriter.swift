@@ -35,10 +35,12 @@ final class SQLiteWriter: Sendable {
     /// How long a relaxed job waits for company.
     private static let relaxedWait = DispatchTimeInterval.milliseconds(5)
     /// From this size of the last batch on, the next one waits for company.
-    private static let busyBatch = 3
+    private static let busyBatch = 2
     /// How often it looks whether more have come, and how long it waits each time, in microseconds.
     private static let gatheringLooks = 4
-    private static let gatheringStep: UInt32 = 500
+    private static let gatheringStep: UInt32 = 1000
+    /// After it waited and nobody came, so many batches don't wait.
+    private static let futilePause = 16
 
     private struct State {
         var waiting: [any WriterJob] = []
@@ -112,8 +114,13 @@ final class SQLiteWriter: Sendable {
 
     private func drain() {
         var last = 0
+        var pause = 0
         while true {
-            if last >= Self.busyBatch { gather() }
+            if pause > 0 {
+                pause -= 1
+            } else if last >= Self.busyBatch, !gather() {
+                pause = Self.futilePause
+            }
             let batch: [any WriterJob] = state.withLock { state in
                 var octets = 0
                 var count = 0
@@ -132,15 +139,18 @@ final class SQLiteWriter: Sendable {
         }
     }
 
-    /// Waits as long as more jobs keep coming, but two milliseconds at most.
-    private func gather() {
-        var count = state.withLock { $0.waiting.count }
+    /// Waits as long as more jobs keep coming, but four milliseconds at most.
+    /// - Returns: whether one came.
+    private func gather() -> Bool {
+        let first = state.withLock { $0.waiting.count }
+        var count = first
         for _ in 0..<Self.gatheringLooks where count < Self.batchJobs {
             usleep(Self.gatheringStep)
             let now = state.withLock { $0.waiting.count }
-            guard now > count else { return }
+            guard now > count else { break }
             count = now
         }
+        return count > first || count >= Self.batchJobs
     }
 
     private func commit(_ batch: [any WriterJob]) {

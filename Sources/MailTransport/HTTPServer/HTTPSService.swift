@@ -20,6 +20,22 @@ public struct HTTPSServerRequest: Sendable, Hashable {
     public var serverPort: Int
     /// The content.
     public var body = ByteBuffer()
+
+    /// Puts a request together.
+    public init(
+        method: String, target: String, host: String, contentType: String? = nil, contentEncoding: String? = nil, client: IPAddress, clientPort: Int,
+        server: IPAddress, serverPort: Int
+    ) {
+        self.method = method
+        self.target = target
+        self.host = host
+        self.contentType = contentType
+        self.contentEncoding = contentEncoding
+        self.client = client
+        self.clientPort = clientPort
+        self.server = server
+        self.serverPort = serverPort
+    }
 }
 
 /// An answer.

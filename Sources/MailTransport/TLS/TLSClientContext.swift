@@ -81,6 +81,19 @@ public final class TLSClientContext: Sendable {
         }
     }
 
+    /// Offers one outdated version and no other: only to find out who still takes it (RFC 8996). Nothing is ever said in such a session.
+    static func outdated(_ version: TLSVersionInquiry.Version) throws -> TLSClientContext {
+        try TLSClientContext(verification: .unverified, readsRoles: false) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            let number: TLSVersion = version == .tls10 ? .tlsv1 : .tlsv11
+            configuration.minimumTLSVersion = number
+            configuration.maximumTLSVersion = number
+            configuration.cipherSuites = "ALL:!aNULL:!eNULL"
+            configuration.certificateVerification = .noHostnameVerification
+            return try context(configuration, purpose: "\(version.rawValue)")
+        }
+    }
+
     /// Demands a certificate that is valid for the host's name, from an authority of the system or from one of these.
     /// - Parameter additionalAuthorityFiles: PEM files of further authorities.
     /// - Throws: ``TLSFailure`` that names the file.

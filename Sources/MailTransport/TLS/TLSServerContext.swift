@@ -10,9 +10,9 @@ import X509
 public final class TLSServerContext: Sendable {
     /// Who connects.
     public enum Audience: Hashable, Sendable {
-        /// Mail clients, which are expected to be of this decade: TLS 1.2 with strong suites, or 1.3.
+        /// Mail programs and MTAs that are expected to be of this decade: TLS 1.2 with strong suites, or 1.3.
         case clients
-        /// MTAs of the internet: TLS 1.2 or 1.3, weaker suites behind the strong ones.
+        /// MTAs of the internet, old ones too: TLS 1.2 or 1.3, weaker suites behind the strong ones.
         case internet
         /// Our own hosts: TLS 1.3 only, and a certificate of the authority in this PEM file is required.
         case link(authorityFile: String)
@@ -117,6 +117,7 @@ public final class TLSServerContext: Sendable {
             _ = try TLSPolicy.context(pair, "certificate \(file.certificate) with key \(file.key)")
         }
         let context = try TLSPolicy.context(configuration, "certificate \(files[0].certificate) with key \(files[0].key)")
+        context.setServerPreferences()
         return Loaded(context: context, identities: identities)
     }
 
