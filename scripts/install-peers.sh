@@ -14,11 +14,13 @@ mkdir -p "$folder"
 cmp --quiet "$(dirname "$0")/run-peer.sh" "$folder/run" || install -m 755 "$(dirname "$0")/run-peer.sh" "$folder/run"
 
 layers=("$@")
-[ "${#layers[@]}" -gt 0 ] || layers=(python exim opensmtpd dovecot clients authentication authority scanners)
+[ "${#layers[@]}" -gt 0 ] || layers=(python exim opensmtpd sendmail dovecot clients authentication authority scanners)
 packages_of() {
     case "$1" in
         exim) echo exim4-daemon-heavy ;;
         opensmtpd) echo opensmtpd ;;
+        # An MTA before our milter; its users' passwords are SASL's.
+        sendmail) echo sendmail-bin sendmail-cf sasl2-bin libsasl2-modules ;;
         dovecot) echo dovecot-imapd dovecot-lmtpd ;;
         # A certificate authority for tests, and a name server that takes updates.
         authority) echo pebble knot ;;

@@ -149,7 +149,7 @@ struct ReportsSendCommand: PosternCommand {
         commandName: "send", abstract: "Send the reports of finished days now, without waiting for the hour.",
         discussion: """
             What is counted is made into reports, who may get them is asked in the DNS, and they go into the queue. What was sent is not sent again. \
-            For the store, or the host that plays all roles.
+            For the store, the host that plays all roles, and the host of postern milter.
             """)
 
     @Option(help: ArgumentHelp("One day only, such as 2026-11-27; today's so far if it is today.", valueName: "day"), transform: StoredReportOptions.time)

@@ -151,6 +151,7 @@ struct ConfigurationTests {
         ("milter: {internalNetworks: [\"::/0\"]}", "5:10", ["everybody", "signed"]),
         ("milter: {listen: [\"unix:/a\", \"unix:/a\"]}", "5:10", ["twice"]),
         ("milter: {quarantine: junk}", "5:22", ["header, hold"]),
+        ("milter: {submit: \"unix:/run/postern/smtp\"}", "5:18", ["where the MTA listens", "inet:127.0.0.1:25"]),
         ("hostname: again.test", "1:1", ["twice"]),
         ("a: [", "6:1", ["isn't YAML"]),
     ]
@@ -364,8 +365,13 @@ struct ConfigurationTests {
             let milter = try #require(configuration.milter)
             #expect(milter.listen.map(\.description) == ["inet:127.0.0.1:8891", "inet:[::1]:8892", "unix:/run/postern/milter.sock"])
             #expect(milter.internalNetworks.map(\.description) == ["10.0.0.0/8"])
-            #expect(milter.quarantine == .header && !milter.seals)
+            #expect(milter.quarantine == .header && !milter.seals && milter.submit.description == "inet:127.0.0.1:25")
         }
+        // Reports by the filter need neither journeys nor a relay.
+        let reports = "authentication: {bimi: {enabled: true, evidence: optional}}\nreports: {organization: Kartapuce}\njourneys: {enabled: false}\n"
+        let configuration = try load(Self.minimal + section + reports)
+        #expect(configuration.filterSendsReports && configuration.filterCounts)
+        #expect(try !load(Self.minimal + section).filterCounts)
         #expect(try load(Self.everything + "roles: [relay]\n" + section).roles == [.relay])
     }
 

@@ -13,7 +13,7 @@ import Testing
 
 /// Indicators of senders: fetched from a web server, judged after DMARC, written on top of the message.
 @Suite(.timeLimit(.minutes(3))) struct IndicatorTests {
-    private static let svg = Array(
+    static let svg = Array(
         """
         <?xml version="1.0" encoding="UTF-8"?>
         <svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps" viewBox="0 0 64 64"><title>Gmail</title>

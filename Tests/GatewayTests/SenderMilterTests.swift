@@ -6,6 +6,7 @@ import MailTesting
 import MailTransport
 import Milter
 import NIOCore
+import NIOPosix
 import Testing
 
 @testable import Gateway
@@ -17,6 +18,9 @@ struct SenderMilterTests {
         _dmarc.gmail.test. TXT "v=DMARC1; p=reject"
         careful.test. TXT "v=spf1 -all"
         _dmarc.careful.test. TXT "v=DMARC1; p=quarantine"
+        default._bimi.gmail.test. TXT "v=BIMI1; l=https://logos.gmail.test/logo.svg"
+        default._bimi.careful.test. TXT "v=BIMI1; l=https://logos.gmail.test/logo.svg"
+        logos.gmail.test. A 127.0.0.1
         """
     private static let outside = IPAddress("203.0.113.7")
     private static let attacker = IPAddress("198.51.100.66")
@@ -35,7 +39,7 @@ struct SenderMilterTests {
 
     /// A filter with keys of our domain in a folder.
     private func withFilter(
-        _ change: Change? = nil, failing: String? = nil, _ work: (Filter) async throws -> Void
+        _ change: Change? = nil, failing: String? = nil, web: WebAuthority? = nil, _ work: (Filter) async throws -> Void
     ) async throws {
         try await withTemporaryFolder { folder in
             var configuration = Configuration()
@@ -54,10 +58,15 @@ struct SenderMilterTests {
                 resolver.add(try DomainName(entry.recordName), .txt, .txt(Array(entry.record.utf8)))
             }
             let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname)
+            try web?.write(to: "\(folder)/web.pem")
+            let group = MultiThreadedEventLoopGroup.singleton
+            let indicators = try IndicatorSource(configuration, isFilter: true)
             let rules = SenderMilter.Rules(
-                configuration, try #require(configuration.milter), verifier: verifier, keys: try keys.activeKeys())
+                configuration, try #require(configuration.milter), verifier: verifier, keys: try keys.activeKeys(),
+                indicators: indicators.map { ($0, $0.judge(configuration, resolver: resolver, group: group)) })
             let milter = SenderMilter(rules: rules, now: { Date.now }, logger: TestHouse.quiet)
             try await work(Filter(milter: milter, resolver: resolver, configuration: configuration))
+            await milter.indicators?.close()
         }
     }
 
@@ -138,6 +147,52 @@ struct SenderMilterTests {
         try await withFilter(Change { $0.authentication.mode = .off }) { filter in
             #expect(await filter.milter.message(spoofed) == MilterVerdict(.continue))
         }
+    }
+
+    /// Behind the results, after DMARC has passed; what strangers write goes whether indicators are looked for or not.
+    @Test(arguments: [true, false]) func indicatorsAreWrittenAndForgedOnesTakenOut(enabled: Bool) async throws {
+        let web = try WebAuthority()
+        let server = try await ScriptedWebServer.start(
+            tls: try web.server(names: ["logos.gmail.test"]), answers: ["/logo.svg": .content(200, type: "image/svg+xml", body: IndicatorTests.svg)])
+        let outcome: Result<Void, any Error>
+        do {
+            let change = Change { configuration in
+                configuration.authentication.bimi.enabled = enabled
+                configuration.authentication.bimi.evidence = .optional
+                configuration.authentication.bimi.waitMilliseconds = 10_000
+                configuration.web.authorities = "\(configuration.dataFolder)/web.pem"
+                configuration.web.specialNetworks = [IPNetwork(address: TestHouse.loopback, prefixLength: 8)]
+                configuration.web.port = server.port
+            }
+            outcome = .success(try await withFilter(change, web: web) { filter in try await indicators(filter, server, enabled: enabled) })
+        } catch { outcome = .failure(error) }
+        try await server.stop()
+        try outcome.get()
+    }
+
+    private func indicators(_ filter: Filter, _ server: ScriptedWebServer, enabled: Bool) async throws {
+        let forged = "BIMI-Location: v=BIMI1; l=https://forged.test/logo.svg\r\nbimi-indicator: forged\r\n"
+        let text = text(from: "bob@gmail.test", above: forged, below: "BIMI-Location: v=BIMI1; l=https://forged.test/\r\n")
+        for _ in 0..<2 {
+            let verdict = await filter.milter.message(message(text, from: Self.outside, sender: "bob@gmail.test"))
+            #expect(verdict.decision == .continue)
+            let result = try apply(verdict.changes, to: text)
+            #expect(!result.contains("forged"))
+            let header = HeaderSection(parsing: ByteBuffer(string: result))
+            let shown = ["BIMI-Location", "BIMI-Indicator", "BIMI-Logo-Preference"]
+            #expect(header.prefix(enabled ? 6 : 3).map(\.name) == ["Authentication-Results", "Received-SPF"] + (enabled ? shown : []) + ["From"])
+            let results = try AuthenticationResults(parsing: header[0].value)
+            #expect(results.results(of: "bimi").first?.result == (enabled ? "pass" : nil))
+            guard enabled else { continue }
+            let indicator = try #require(header.first(named: "BIMI-Indicator")).rawValue.readableBytesView.filter { $0 > 0x20 }
+            #expect(Data(base64Encoded: Data(indicator)).map(Array.init) == IndicatorTests.svg)
+        }
+        // The second message finds it in the cache.
+        #expect(server.requests.count == (enabled ? 1 : 0))
+        // Nothing is shown beside what isn't proven.
+        let spoofed = self.text(from: "bob@careful.test")
+        let verdict = await filter.milter.message(message(spoofed, from: Self.attacker, sender: "bob@careful.test"))
+        #expect(try !apply(verdict.changes, to: spoofed).contains("BIMI-"))
     }
 
     @Test func junkIsMarkedOrHeld() async throws {

@@ -1,9 +1,10 @@
 import Foundation
+import MailTesting
 
 @testable import Lab
 
 /// A Postfix of its own on loopback, with a milter before each of its two ports: no DNS, no TLS, mail into a Maildir.
-struct MilterPostfix {
+struct MilterPostfix: MilterMTA {
     /// Where it listens: the first port has its milter at an address, the second at a socket of the file system.
     let ports: [Int]
     private let folder: String
@@ -17,9 +18,11 @@ struct MilterPostfix {
     ///   - milterPort: where the milter listens.
     ///   - milterPath: where it listens too.
     ///   - version: of the protocol that Postfix speaks.
-    init(milterPort: Int, milterPath: String, version: Int) async throws {
+    ///   - firstPort: where it listens, where that is known.
+    init(milterPort: Int, milterPath: String, version: Int, firstPort: Int? = nil) async throws {
         folder = try LabFiles.temporaryFolder("milter")
-        ports = try FreePorts.take(2)
+        let free = try FreePorts.take(2)
+        ports = [firstPort ?? free[0], free[1]]
         postfix = try await PostfixInstance(
             folder: folder,
             logFile: "\(folder)/postfix.log",
@@ -37,7 +40,7 @@ struct MilterPostfix {
                 smtpd_tls_security_level = none
                 smtpd_peername_lookup = no
                 # Tests speak as clients of anywhere.
-                smtpd_authorized_xclient_hosts = 127.0.0.1
+                smtpd_authorized_xclient_hosts = 127.0.0.0/8
                 smtp_dns_support_level = disabled
                 smtp_host_lookup = native
                 smtputf8_enable = no
@@ -60,6 +63,12 @@ struct MilterPostfix {
             await stop()
             throw error
         }
+    }
+
+    /// Postfix believes what a trusted client says of a client.
+    func authenticate(_ client: ServerTestClient) async throws -> Bool {
+        guard try await client.say("XCLIENT ADDR=203.0.113.99 NAME=[UNAVAILABLE] LOGIN=jack").hasPrefix("220") else { return false }
+        return try await client.say("EHLO laptop.kartapuce.test").hasPrefix("250")
     }
 
     /// Hands a message in on the host itself.

@@ -13,7 +13,7 @@ import Testing
 @testable import Lab
 
 /// Marks every message, refuses one sender when the message is complete and another at MAIL, and puts a third one's mail aside.
-private final class MarkingService: MilterService {
+final class MarkingService: MilterService {
     let messages = Mutex<[(message: MilterMessage, content: ByteBuffer)]>([])
     let abandoned = Mutex<[String]>([])
     let errors = Mutex<[MilterError]>([])
@@ -49,7 +49,7 @@ private final class MarkingService: MilterService {
 /// A real Postfix that asks Postern's milter server.
 @Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: MilterPostfix.isInstalled, "needs Postfix, and root"))
 struct MilterPostfixTests {
-    private static let header: [UInt8] =
+    static let header: [UInt8] =
         Array(
             """
             From: Bob <bob@gmail.test>\r
@@ -71,10 +71,10 @@ struct MilterPostfixTests {
             X-Eight: 
             """.utf8) + [0xE4, 0xF6, 0xFC, 0x0D, 0x0A]
     /// With a line longer than Postfix's own records, dots, 8-bit octets, and enough of it for several chunks.
-    private static let body: [UInt8] =
+    static let body: [UInt8] =
         Array("Hello,\r\n.\r\n..\r\n\r\n".utf8) + [0xFF, 0xFE, 0x0D, 0x0A] + Array(String(repeating: "long ", count: 2_000).utf8) + Array("\r\n".utf8)
         + Array(String(repeating: String(repeating: "x", count: 70) + "\r\n", count: 3_000).utf8) + Array("\r\n\r\n".utf8)
-    private static let message = header + [0x0D, 0x0A] + body
+    static let message = header + [0x0D, 0x0A] + body
 
     private func withPostfix(version: Int = 6, _ work: (MilterPostfix, MarkingService) async throws -> Void) async throws {
         let service = MarkingService()
@@ -105,7 +105,7 @@ struct MilterPostfixTests {
     }
 
     /// The same octets; where they differ, the place is told. (The difference of long arrays as such would take minutes to find.)
-    private func expectSame(_ seen: [UInt8], _ sent: [UInt8]) {
+    static func expectSame(_ seen: [UInt8], _ sent: [UInt8]) {
         let place = zip(seen, sent).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? min(seen.count, sent.count)
         let isSame = seen == sent
         #expect(
@@ -114,20 +114,25 @@ struct MilterPostfixTests {
         )
     }
 
-    /// Sends a message with the dots that SMTP wants; returns the last reply.
+    /// The octets with the dots that SMTP wants (RFC 5321 §4.5.2).
+    static func dotted(_ message: [UInt8]) -> [UInt8] {
+        var stuffed: [UInt8] = []
+        var isLineStart = true
+        for octet in message {
+            if isLineStart, octet == UInt8(ascii: ".") { stuffed.append(octet) }
+            stuffed.append(octet)
+            isLineStart = octet == 0x0A
+        }
+        return stuffed
+    }
+
+    /// Sends a message; returns the last reply.
     private func send(_ client: ServerTestClient, from sender: String) async throws -> String {
         for line in ["MAIL FROM:<\(sender)> BODY=8BITMIME", "RCPT TO:<bob@kartapuce.test>", "DATA"] {
             let reply = try await client.say(line)
             guard reply.hasPrefix("2") || reply.hasPrefix("3") else { return reply }
         }
-        var stuffed: [UInt8] = []
-        var isLineStart = true
-        for octet in Self.message {
-            if isLineStart, octet == UInt8(ascii: ".") { stuffed.append(octet) }
-            stuffed.append(octet)
-            isLineStart = octet == 0x0A
-        }
-        client.push(ByteBuffer(bytes: stuffed + Array(".\r\n".utf8)))
+        client.push(ByteBuffer(bytes: Self.dotted(Self.message) + Array(".\r\n".utf8)))
         return await client.reply().last ?? ""
     }
 
@@ -149,7 +154,7 @@ struct MilterPostfixTests {
 
             let seen = service.messages.withLock { $0 }
             #expect(seen.map { $0.message.envelope.sender.address?.localPart } == ["bob", "mike", "tom"])
-            for (_, content) in seen { expectSame(Array(content.readableBytesView), Self.message) }
+            for (_, content) in seen { Self.expectSame(Array(content.readableBytesView), Self.message) }
             let first = try #require(seen.first?.message)
             #expect(first.clientAddress == .v4(0x7F00_0001))
             #expect(first.session.helo == "mail.gmail.test")
@@ -185,7 +190,7 @@ struct MilterPostfixTests {
             #expect(message.session.negotiation?.version == UInt32(version))
             let expected = String(String.UnicodeScalarView(Self.message.map { Unicode.Scalar($0) }))
                 .replacing("X-Close:value", with: "X-Close: value").replacing("X-Empty:\r\n", with: "X-Empty: \r\n")
-            expectSame(Array(content.readableBytesView), expected.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
+            Self.expectSame(Array(content.readableBytesView), expected.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
             let text = String(decoding: try #require(try postfix.delivered.first), as: Unicode.ASCII.self)
             #expect(text.contains("\r\nAuthentication-Results: postfix.kartapuce.test;\r\n\tspf=none\r\nFrom: Bob"))
         }
@@ -196,7 +201,7 @@ struct MilterPostfixTests {
             try await postfix.handIn(Self.message.filter { $0 != 0x0D }, from: "bob@gmail.test")
             #expect(await eventually { (try? postfix.delivered.count) == 1 }, "\(postfix.log)")
             let (message, content) = try #require(service.messages.withLock { $0 }.first)
-            expectSame(Array(content.readableBytesView), Self.message)
+            Self.expectSame(Array(content.readableBytesView), Self.message)
             #expect(message.session.client?.hostName == "localhost")
             #expect(message.envelope.recipients.map { $0.address?.localPart } == ["bob"])
             #expect(message.macros.queueID?.isEmpty == false)

@@ -81,9 +81,10 @@ struct OutboundSigner: Sendable {
     /// - Parameters:
     ///   - head: the beginning of the message, with all of its header.
     ///   - usesSMTPUTF8: whether it is an internationalised message (RFC 6531), whose header may be signed as it is.
+    ///   - fieldsAddedLater: those that another program adds after us where they are missing.
     /// - Throws: what reading the message throws.
     func sign(
-        _ content: any MessageContent, head: ByteBuffer, header: HeaderSection, usesSMTPUTF8: Bool, at time: Date
+        _ content: any MessageContent, head: ByteBuffer, header: HeaderSection, usesSMTPUTF8: Bool, fieldsAddedLater: Set<String> = [], at time: Date
     ) async throws -> Signatures {
         let author: DomainName
         do {
@@ -102,6 +103,7 @@ struct OutboundSigner: Sendable {
         do {
             var options = DKIMSigningOptions()
             options.allowsInternationalizedHeader = usesSMTPUTF8
+            options.fieldsAddedLater = fieldsAddedLater
             let fields = try await DKIMSigner(keys: active, options: options).sign(header: header, content: content, at: time)
             return Signatures(
                 fields: fields, result: "signed",

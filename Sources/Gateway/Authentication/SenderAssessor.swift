@@ -22,6 +22,14 @@ struct SenderJudgement: Sendable {
     var fields = ByteBuffer()
     /// The evidence.
     var steps: [(operation: JourneyEvent.Operation, seconds: Double?)] = []
+
+    /// What reports will say of the message; `nil` where nobody asks for any.
+    var reported: JourneyEvent.Judged? {
+        for step in steps.reversed() {
+            if case .judged(let judged) = step.operation { return judged }
+        }
+        return nil
+    }
 }
 
 /// Finds out who sent a message, by SPF, DKIM, ARC and DMARC, and what follows from it by the settings of this organisation.

@@ -3,7 +3,7 @@ public import MailAuthentication
 import Yams
 
 extension Configuration {
-    /// Whether role `mx` looks for the indicators of senders (BIMI), and whom it believes.
+    /// Whether role `mx` and the filter of an MTA look for the indicators of senders (BIMI), and whom they believe.
     public struct IndicatorSettings: Sendable, Equatable {
         public var enabled: Bool = false
         /// PEM file with the authorities that may certify marks; these are others than the web's.
@@ -35,7 +35,7 @@ extension Configuration {
         return [
             .init(
                 "enabled", \.enabled, .flag, in: initial, example: "true",
-                "whether role mx looks for the sender's indicator after DMARC has passed; it fetches by HTTPS"),
+                "whether role mx and postern milter look for the sender's indicator after DMARC has passed; they fetch by HTTPS"),
             .init(
                 "markAuthorities", \.markAuthorities, ConfigurationValue.path("file").optional, in: initial, example: "mark-authorities.pem",
                 "the authorities that may certify marks (VMC, CMC), in PEM"),
@@ -72,8 +72,8 @@ extension Configuration {
         let bimi = authentication.bimi
         guard bimi.enabled else { return }
         let keys = ["authentication.bimi.enabled", "authentication.bimi", "authentication"]
-        if !roles.contains(.mx) {
-            reader.report(.warning, keys: keys, "indicators are looked for by role mx only; it isn't played here, and postern milter doesn't")
+        if !roles.contains(.mx), milter == nil {
+            reader.report(.warning, keys: keys, "indicators are looked for by role mx and postern milter; neither is configured here")
             return
         }
         if authentication.mode == .off {
@@ -90,6 +90,7 @@ extension Configuration {
                 .warning, keys: ["authentication.bimi.evidence"] + keys,
                 "indicators are shown that nobody certifies: whoever passes DMARC for a domain of his own may show anybody's logo")
         }
+        guard roles.contains(.mx) else { return }
         reader.report(
             .warning, keys: keys,
             "the rules of postern zones let role mx open nothing into the internet but questions to its resolver: where they are in force every indicator "

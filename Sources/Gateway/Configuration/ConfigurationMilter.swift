@@ -25,9 +25,11 @@ extension Configuration {
         public var quarantine: Quarantine = .header
         /// Whether mail from outside that goes on to the outside gets an ARC seal.
         public var seals: Bool = false
+        /// Where the filter hands in the reports that it sends, by SMTP; of this kind only places of the internet's.
+        public var submit: Endpoint = .internet(.v4(0x7F00_0001), port: 25)
         public init() {}
 
-        private static let thisHost = [IPNetwork(address: .v4(0x7F00_0000), prefixLength: 8), IPNetwork(address: .v6(0, 1), prefixLength: 128)]
+        static let thisHost = [IPNetwork(address: .v4(0x7F00_0000), prefixLength: 8), IPNetwork(address: .v6(0, 1), prefixLength: 128)]
     }
 
     private static let milterFields: [ConfigurationField<MilterSettings>] = {
@@ -48,6 +50,9 @@ extension Configuration {
             .init(
                 "seals", \.seals, .flag, in: initial, example: "true",
                 "whether mail from outside gets an ARC seal where recipients are outside of domains"),
+            .init(
+                "submit", \.submit, ConfigurationValue.milterSubmission, in: initial, example: "inet:127.0.0.1:25",
+                "where the MTA takes the reports that the filter sends (section reports), as mail of our own"),
         ]
     }()
 
@@ -103,6 +108,53 @@ extension ConfigurationValue where Value == Configuration.MilterSettings.Endpoin
             },
             show: { "\"\($0)\"" }
         )
+    }
+}
+
+extension ConfigurationValue where Value == Configuration.MilterSettings.Endpoint {
+    /// A place where an MTA takes mail.
+    static var milterSubmission: Self {
+        .init(
+            name: "inet:address:port",
+            read: { node, reader in
+                guard let endpoint = milterEndpoint.read(node, &reader) else { return nil }
+                guard case .internet = endpoint else {
+                    reader.reportError(at: node, "“\(endpoint)” must be where the MTA listens for SMTP: inet:127.0.0.1:25")
+                    return nil
+                }
+                return endpoint
+            },
+            show: { "\"\($0)\"" }
+        )
+    }
+}
+
+extension Configuration {
+    /// The filter sends reports itself: no host of this configuration does.
+    public var filterSendsReports: Bool { milter != nil && reports != nil && roles.isEmpty }
+
+    /// The filter counts what it judges: it reports on it, or the host that has its data folder does.
+    public var filterCounts: Bool { milter != nil && reports != nil && (roles.isEmpty || roles.contains(.store)) }
+
+    /// What the filter's own queue goes by: a host that hands everything to the MTA and does nothing else. The MTA shows what it takes to the
+    /// filter, which signs it as other mail of our own.
+    func filterOffice(_ milter: MilterSettings) -> Configuration {
+        var office = self
+        office.roles = [.relay]
+        (office.listeners, office.peers, office.certificates) = ([], [:], [])
+        (office.certificate, office.link, office.monitoring, office.acme, office.dns) = (nil, nil, nil, nil, nil)
+        office.authentication.bimi.enabled = false
+        office.signing.enabled = false
+        (office.transport.mtaSTS, office.transport.reports) = (false, false)
+        office.reports?.tls = false
+        guard case .internet(let address, let port) = milter.submit else { return office }
+        var route = Route()
+        (route.host, route.address, route.port) = (hostname, address, port)
+        // On this host nobody listens; elsewhere the MTA's certificate may be one of its own.
+        route.security = MilterSettings.thisHost.contains { $0.contains(address) } ? .plain : .opportunistic
+        office.routes = [Self.everyOtherDomain: route]
+        for domain in domains { office.routes[domain.ascii] = route }
+        return office
     }
 }
 

@@ -98,7 +98,7 @@ extension Configuration {
     static let reportsField = ConfigurationField<Configuration>(
         "reports", type: "mapping", defaultValue: "none", example: "{organization: Kartapuce}",
         children: ConfigurationField.flatten(reportFields, below: "reports"),
-        "reports by DMARC on mail, and on TLS: role store sends and receives them; none: neither"
+        "reports by DMARC on mail, and on TLS: role store sends and receives them, postern milter sends those on mail; none: neither"
     ) { target, node, reader in
         var settings = ReportSettings()
         reader.readMapping(node, reportFields, into: &settings)
@@ -119,6 +119,17 @@ extension Configuration {
         }
         if reports.httpsPath != nil, firstReportAddress == nil {
             reader.report(.error, keys: ["reports.receive", "reports"], "has no address, and reports that come to reports.httpsPath go to the first one")
+        }
+        if roles.isEmpty {
+            // postern milter sends them.
+            if reports.httpsPath != nil {
+                reader.report(
+                    .warning, keys: ["reports.httpsPath", "reports"], "does nothing here: postern milter sends reports on mail, and reads none that come")
+            }
+            if authentication.mode == .off {
+                reader.report(.warning, keys: ["authentication.mode", "reports"], "nothing is judged, so that there is nothing to report on")
+            }
+            return
         }
         let isEdge = roles.contains(.mx) && !roles.contains(.store)
         guard roles.contains(.store) else {

@@ -10,11 +10,13 @@ struct IndicatorSource: Sendable {
     private let tls: TLSClientContext
     private let fetches: IndicatorFetches
 
-    /// - Parameter earlier: what it was under another configuration; what was fetched is kept.
+    /// - Parameters:
+    ///   - isFilter: for `postern milter`, whatever the roles are.
+    ///   - earlier: what it was under another configuration; what was fetched is kept.
     /// - Throws: ``HostError`` or ``TLSFailure`` that names the file; `nil` comes back where indicators are switched off.
-    init?(_ configuration: Configuration, earlier: IndicatorSource? = nil, now: @escaping @Sendable () -> Date = { .now }) throws {
+    init?(_ configuration: Configuration, isFilter: Bool = false, earlier: IndicatorSource? = nil, now: @escaping @Sendable () -> Date = { .now }) throws {
         let settings = configuration.authentication.bimi
-        guard settings.enabled, configuration.roles.contains(.mx) else { return nil }
+        guard settings.enabled, isFilter || configuration.roles.contains(.mx) else { return nil }
         roots = try settings.markAuthorities.map(Self.roots) ?? BIMIRoots()
         tls = try .web(authorityFile: configuration.web.authorities)
         fetches =

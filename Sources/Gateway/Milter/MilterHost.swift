@@ -10,8 +10,8 @@ import ServiceLifecycle
 import UnboundDNS
 import UnixSignals
 
-/// A process that filters for an MTA: it has no spool and no mailboxes, and needs of a configuration its names, and the sections
-/// `authentication`, `signing`, `resolver` and `milter`.
+/// A process that filters for an MTA: it has no mailboxes, and needs of a configuration its names, and the sections `authentication`, `signing`,
+/// `resolver` and `milter`. With the section `reports` it counts what it judges, and sends reports from a queue of its own.
 public struct MilterHost: Sendable {
     private let configuration: Configuration
     private let settings: Configuration.MilterSettings
@@ -40,24 +40,43 @@ public struct MilterHost: Sendable {
     public func run() async throws {
         let resolver = try UnboundResolver(configuration: .init(configuration.resolver))
         let verifier = SenderVerifier(resolver: resolver, receivingHost: configuration.hostname, keyCache: DKIMKeyCache())
-        let makeRules: @Sendable (Configuration, Configuration.MilterSettings) throws -> SenderMilter.Rules = { configuration, settings in
+        let group = MultiThreadedEventLoopGroup.singleton
+        let now: @Sendable () -> Date = { Date.now }
+        let makeRules: RulesMaker = { configuration, settings, earlier in
             let keys = try DKIMKeyFolder(path: configuration.dkimFolder).activeKeys()
-            return SenderMilter.Rules(configuration, settings, verifier: verifier, keys: keys)
+            let source = try IndicatorSource(configuration, isFilter: true, earlier: earlier)
+            return SenderMilter.Rules(
+                configuration, settings, verifier: verifier, keys: keys,
+                indicators: source.map { ($0, $0.judge(configuration, resolver: resolver, group: group)) })
         }
-        let milter = SenderMilter(rules: try makeRules(configuration, settings), now: { Date.now }, logger: logger)
-        let server = MilterServer(
-            listenerName: "milter", settings: Self.serverSettings(configuration, settings), service: milter, group: MultiThreadedEventLoopGroup.singleton,
-            budget: MemoryBudget(limit: configuration.limits.memoryBudgetBytes), makeIncomingFile: nil, logger: logger)
-        let services: [any Service] = [
-            DNSSECProof(resolver: resolver, settings: configuration.resolver, logger: logger),
-            MilterReloader(milter: milter, reread: reread, makeRules: makeRules, setLogLevel: setLogLevel, logger: logger),
-            MilterListenerService(server: server, endpoints: settings.listen, grace: .seconds(configuration.limits.stopSeconds), logger: logger),
-        ]
-        var group = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        group.maximumGracefulShutdownDuration = .seconds(configuration.limits.stopSeconds + 5)
         defer { resolver.shutdown() }
-        try await ServiceGroup(configuration: group).run()
+        let rules = try makeRules(configuration, settings, nil)
+        let office = try await MilterOffice.open(configuration, settings, group: group, now: now, logger: logger)
+        let milter = SenderMilter(rules: rules, ledger: office?.ledger, now: now, logger: logger)
+        let server = MilterServer(
+            listenerName: "milter", settings: Self.serverSettings(configuration, settings), service: milter, group: group,
+            budget: MemoryBudget(limit: configuration.limits.memoryBudgetBytes), makeIncomingFile: nil, logger: logger)
+        var services: [any Service] = [DNSSECProof(resolver: resolver, settings: configuration.resolver, logger: logger)]
+        services += office?.services(now: now, logger: logger) ?? []
+        services.append(MilterReloader(milter: milter, reread: reread, makeRules: makeRules, setLogLevel: setLogLevel, logger: logger))
+        services.append(
+            MilterListenerService(server: server, endpoints: settings.listen, grace: .seconds(configuration.limits.stopSeconds), logger: logger))
+        var running = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        running.maximumGracefulShutdownDuration = .seconds(configuration.limits.stopSeconds + 5)
+        let result: Result<Void, any Error>
+        do {
+            try await ServiceGroup(configuration: running).run()
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await milter.indicators?.close()
+        try await office?.close()
+        try result.get()
     }
+
+    /// Makes what messages are treated by of a configuration; what was fetched of indicators earlier is kept.
+    typealias RulesMaker = @Sendable (Configuration, Configuration.MilterSettings, IndicatorSource?) throws -> SenderMilter.Rules
 
     /// What is wanted of MTAs.
     static func serverSettings(_ configuration: Configuration, _ settings: Configuration.MilterSettings) -> MilterServer.Settings {
@@ -102,7 +121,7 @@ struct MilterListenerService: Service {
 struct MilterReloader: Service {
     let milter: SenderMilter
     let reread: @Sendable () throws -> Configuration
-    let makeRules: @Sendable (Configuration, Configuration.MilterSettings) throws -> SenderMilter.Rules
+    let makeRules: MilterHost.RulesMaker
     let setLogLevel: @Sendable (Logger.Level) -> Void
     let logger: Logger
 
@@ -115,7 +134,7 @@ struct MilterReloader: Service {
         do {
             let configuration = try reread()
             guard let settings = configuration.milter else { throw HostError("the section milter is gone") }
-            milter.change(try makeRules(configuration, settings))
+            milter.change(try makeRules(configuration, settings, milter.indicators))
             if let level = Logger.Level(rawValue: configuration.logging.level) { setLogLevel(level) }
             logger.notice("reloaded: keys, domains and the sections authentication, signing and milter; where it listens takes a restart")
         } catch {

@@ -22,12 +22,21 @@ final class SenderMilter: MilterService {
         var signs: Bool
         var domains: [DomainName]
         var settings: Configuration.MilterSettings
+        /// What indicators are fetched by; `nil` where none are looked for.
+        var indicators: IndicatorSource?
 
-        init(_ configuration: Configuration, _ settings: Configuration.MilterSettings, verifier: SenderVerifier, keys: DKIMKeyFolder.Keys) {
+        init(
+            _ configuration: Configuration, _ settings: Configuration.MilterSettings, verifier: SenderVerifier, keys: DKIMKeyFolder.Keys,
+            indicators: (source: IndicatorSource, judge: IndicatorJudge)? = nil
+        ) {
             border = HeaderBorder(configuration, reservedNames: [SenderMilter.dispositionField])
             assessor =
                 configuration.authentication.mode == .off
-                ? nil : SenderAssessor(verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname)
+                ? nil
+                : SenderAssessor(
+                    verifier: verifier, settings: configuration.authentication, hostname: configuration.hostname, indicators: indicators?.judge,
+                    keepsFailures: configuration.reports?.failures.enabled ?? false)
+            self.indicators = indicators?.source
             signer = OutboundSigner(
                 keys: keys, settings: configuration.signing, domains: configuration.domains)
             signs = configuration.signing.enabled
@@ -36,21 +45,29 @@ final class SenderMilter: MilterService {
         }
     }
 
+    /// What an MTA adds to mail of our own behind the filter, where it is missing: Sendmail does. (Postfix has done it before.)
+    private static let fieldsOfTheMTA: Set<String> = ["Date", "Message-ID"]
     /// The field that tells those who deliver a message that it belongs into the folder for junk.
     static let dispositionField = "Postern-Disposition"
 
     private let rules: Mutex<Rules>
+    /// Counts what was judged; `nil` where nobody reports on it.
+    private let ledger: MilterLedger?
     private let now: @Sendable () -> Date
     private let logger: Logger
 
-    init(rules: Rules, now: @escaping @Sendable () -> Date, logger: Logger) {
+    init(rules: Rules, ledger: MilterLedger? = nil, now: @escaping @Sendable () -> Date, logger: Logger) {
         self.rules = Mutex(rules)
+        self.ledger = ledger
         self.now = now
         self.logger = logger
     }
 
     /// Changes what messages that are complete from now on are treated by.
     func change(_ rules: Rules) { self.rules.withLock { $0 = rules } }
+
+    /// What indicators are fetched by now.
+    var indicators: IndicatorSource? { rules.withLock { $0.indicators } }
 
     func message(_ message: MilterMessage) async -> MilterVerdict {
         let rules = rules.withLock { $0 }
@@ -91,6 +108,7 @@ final class SenderMilter: MilterService {
             var metadata: Logger.Metadata = ["results": "\(results)", "decision": "\(decision)"]
             if !clean.removed.isEmpty { metadata["removed"] = "\(clean.removed.joined(separator: ", "))" }
             logger.info("judged a message from outside", metadata: metadata)
+            if let ledger, let judged = judgement.reported { ledger.note(judged, to: message.envelope.recipients, at: time) }
         }
         if let refusal = judgement.refusal {
             tell("\(refusal)")
@@ -142,7 +160,7 @@ final class SenderMilter: MilterService {
         let head = try await clean.head
         let signatures = try await rules.signer.sign(
             clean.content, head: head, header: HeaderSection(parsing: head), usesSMTPUTF8: message.envelope.sender.parameter("SMTPUTF8") != nil,
-            at: now())
+            fieldsAddedLater: Self.fieldsOfTheMTA, at: now())
         changes += Self.insertions(of: signatures.fields)
         var metadata: Logger.Metadata = [
             "origin": "\(origin.name)", "result": "\(signatures.result)", "explanation": "\(signatures.explanation)",

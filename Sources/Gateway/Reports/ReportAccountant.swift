@@ -55,14 +55,16 @@ struct ReportAccountant: Sendable {
         }
     }
 
-    private var limits: ReportAccountLimits {
+    /// How much is kept.
+    var limits: ReportAccountLimits {
         var limits = ReportAccountLimits()
         limits.singlesPerDomain = settings.failures.perDomain
         limits.singlesPerDay = settings.failures.perDay
         return limits
     }
 
-    private func tell(_ outcome: ReportAccountOutcome) {
+    /// Tells of what was counted of mail.
+    func tell(_ outcome: ReportAccountOutcome) {
         Metrics.reportEntries.add(.counted, outcome.counted)
         Metrics.reportEntries.add(.dropped, outcome.dropped)
         if outcome.dropped > 0 {
@@ -84,17 +86,17 @@ struct ReportAccountant: Sendable {
     private func takeSessions(_ record: JourneyRecord, _ entries: inout [ReportEntry]) {
         guard settings.tls, let events = try? JourneyCoding.decode(record.payload) else { return }
         for event in events {
-            guard case .protected(let session) = event.operation, let day = day(of: event), let entry = SessionObservation(session)?.entry(day: day) else {
+            guard case .protected(let session) = event.operation, let day = day(of: event.time), let entry = SessionObservation(session)?.entry(day: day) else {
                 continue
             }
             entries.append(entry)
         }
     }
 
-    /// The day that an event belongs to. The time is another host's word: a day that can't be is none.
-    private func day(of event: JourneyEvent) -> Int? {
+    /// The day that a time belongs to. The time is another host's word: a day that can't be is none.
+    private func day(of time: Date) -> Int? {
         let today = ReportDay.containing(now())
-        let day = ReportDay.containing(event.time)
+        let day = ReportDay.containing(time)
         return day <= today + 1 && day >= today - settings.keepDays ? day : nil
     }
 
@@ -102,15 +104,22 @@ struct ReportAccountant: Sendable {
         guard let events = try? JourneyCoding.decode(record.payload) else { return }
         guard !isReportMail(events) else { return }
         for event in events {
-            guard case .judged(let judged) = event.operation, let seen = ReportObservation(judged), let day = day(of: event) else { continue }
-            if settings.aggregates, let entry = seen.entry(day: day) { entries.append(entry) }
-            if settings.failures.enabled, let payload = seen.failurePayload(at: event.time) {
-                singles.append(
-                    SingleReport(
-                        day: day, domain: judged.recordDomain, destinations: seen.record.failureReportURIs.writtenList, payload: payload,
-                        identity: identities.make(judged.recordDomain, day)))
-            }
+            guard case .judged(let judged) = event.operation else { continue }
+            let account = account(judged, at: event.time)
+            if let entry = account.entry { entries.append(entry) }
+            if let single = account.single { singles.append(single) }
         }
+    }
+
+    /// What one message adds: to the report of its day, and a report of its own.
+    func account(_ judged: JourneyEvent.Judged, at time: Date) -> (entry: ReportEntry?, single: SingleReport?) {
+        guard let seen = ReportObservation(judged), let day = day(of: time) else { return (nil, nil) }
+        let entry = settings.aggregates ? seen.entry(day: day) : nil
+        guard settings.failures.enabled, let payload = seen.failurePayload(at: time) else { return (entry, nil) }
+        let single = SingleReport(
+            day: day, domain: judged.recordDomain, destinations: seen.record.failureReportURIs.writtenList, payload: payload,
+            identity: identities.make(judged.recordDomain, day))
+        return (entry, single)
     }
 
     /// Whether all recipients are addresses of ours that take reports.
@@ -127,6 +136,17 @@ struct ReportAccountant: Sendable {
             found = true
         }
         return found
+    }
+}
+
+extension ReportAccountant {
+    /// - Throws: where the reports' sender has no domain that is one.
+    init(
+        _ configuration: Configuration, _ settings: Configuration.ReportSettings, spool: SpoolStore, now: @escaping @Sendable () -> Date, logger: Logger
+    ) throws {
+        self.init(
+            spool: spool, settings: settings, reportAddresses: configuration.reportAddresses,
+            identities: ReportIdentities(domain: try DomainName(configuration.reportSender.domain)), now: now, logger: logger)
     }
 }
 

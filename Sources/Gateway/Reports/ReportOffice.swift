@@ -12,11 +12,14 @@ public struct ReportOffice: Sendable {
     /// - Throws: what an operator has to mend.
     public static func open(_ configuration: Configuration, logger: Logger) async throws -> ReportOffice {
         guard configuration.reports != nil else { throw HostError("the configuration has no section “reports”") }
+        // What a filter has counted leaves by the filter's queue.
+        let filter = configuration.filterSendsReports ? configuration.milter : nil
+        let configuration = filter.map { configuration.filterOffice($0) } ?? configuration
         let host = try await Host(configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         do {
             // A queue that runs finds what another process has put into the spool.
-            guard let service = try host.reportService(now: { .now }, offer: { _ in }) else {
-                throw HostError("reports are made by the host with the role store, which collects the journeys; run this there")
+            guard let service = try host.reportService(isFilter: filter != nil, now: { .now }, offer: { _ in }) else {
+                throw HostError("reports are made by the host with the role store, which collects the journeys, and by postern milter; run this there")
             }
             return ReportOffice(host: host, service: service)
         } catch {

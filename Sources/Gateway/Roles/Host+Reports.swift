@@ -9,21 +9,22 @@ import MailStore
 extension Host {
     /// What counts and sends reports; `nil` on hosts that collect no journeys, and where reports are switched off.
     /// - Parameters:
+    ///   - isFilter: this host is a filter's queue; what is counted comes from the filter.
     ///   - resolver: another one than the host's, for tests.
     ///   - poster: sends by HTTPS another way, for tests.
     ///   - current: this host as it is after a reload, with other keys and routes.
     func reportService(
-        resolver: (any Resolver)? = nil, poster: (any ReportPoster)? = nil, current: (@Sendable () -> Host)? = nil, now: @escaping @Sendable () -> Date,
+        isFilter: Bool = false, resolver: (any Resolver)? = nil, poster: (any ReportPoster)? = nil, current: (@Sendable () -> Host)? = nil,
+        now: @escaping @Sendable () -> Date,
         offer: @escaping @Sendable (QueuedMessage) -> Void
     ) throws -> ReportService? {
-        guard let settings = configuration.reports, mailboxes != nil else { return nil }
+        guard let settings = configuration.reports, isFilter || mailboxes != nil else { return nil }
         let configuration = configuration
         let current = current ?? { self }
         let sender = configuration.reportSender
         let domain = try DomainName(sender.domain)
-        let identities = ReportIdentities(domain: domain)
-        let accountant = ReportAccountant(
-            spool: spool, settings: settings, reportAddresses: configuration.reportAddresses, identities: identities, now: now, logger: logger)
+        let accountant = try ReportAccountant(configuration, settings, spool: spool, now: now, logger: logger)
+        let identities = accountant.identities
         let outbound = ReportOutbound(
             hostname: configuration.hostname, signer: { configuration.roles.contains(.relay) ? current().signer : nil }, sealer: capsuleSealer,
             domain: domain.ascii)

@@ -12,7 +12,7 @@ public struct PeerLayer: Sendable {
     /// Whether somebody has installed the layers and says where.
     public static var areInstalled: Bool { ProcessInfo.processInfo.environment[variable] != nil }
 
-    /// - Parameter name: `exim`, `opensmtpd`, `dovecot`, `clients` or `authentication`.
+    /// - Parameter name: `exim`, `opensmtpd`, `sendmail`, `dovecot`, `clients` or `authentication`.
     /// - Throws: ``LabError`` where the layer isn't there.
     public init(_ name: String) throws {
         guard let base = ProcessInfo.processInfo.environment[Self.variable], LabFiles.exists("\(base)/\(name)/packages"), LabFiles.exists("\(base)/run") else {

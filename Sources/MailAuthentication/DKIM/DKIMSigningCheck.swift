@@ -15,7 +15,9 @@ struct DKIMSigningCheck {
     func run(domains: [DomainName]) throws(DKIMSigningRefusal) {
         let header = fields.header
         guard !fields.isTruncated else { throw .headerOverLimits }
-        for name in ["From", "Date"] where fields[name.lowercased()].isEmpty { throw .missingField(name) }
+        for name in ["From", "Date"] where fields[name.lowercased()].isEmpty && !options.fieldsAddedLater.contains(name) {
+            throw .missingField(name)
+        }
         for name in Self.singleFields {
             let count = fields[name.lowercased()].count
             guard count <= 1 else { throw .repeatedField(name, count: count) }
@@ -45,8 +47,8 @@ struct DKIMSigningCheck {
     }
 
     private func check(authors domains: [DomainName]) throws(DKIMSigningRefusal) {
-        guard let from = fields["from"].first, let date = fields["date"].first else { throw .missingField("From") }
-        guard MessageDate(parsing: fields.header[date].unfoldedOctets) != nil else { throw .unreadableDate }
+        guard let from = fields["from"].first else { throw .missingField("From") }
+        if let date = fields["date"].first, MessageDate(parsing: fields.header[date].unfoldedOctets) == nil { throw .unreadableDate }
         let list = AddressList(parsing: fields.header[from].unfoldedOctets)
         let mailboxes = list.mailboxes
         guard list.isWellFormed, !mailboxes.isEmpty else { throw .unreadableFrom }

@@ -9,6 +9,8 @@ public struct DKIMSigningOptions: Sendable, Hashable {
     /// The names for `h=`, in order and as they are to be written; `nil` for those of ``defaultFields`` that are there, and one more of each of
     /// ``oversignedFields``.
     public var signedFields: [String]?
+    /// Those of ``oversignedFields`` that whoever sends the message on adds where they are missing: they aren't signed as missing then.
+    public var fieldsAddedLater: Set<String> = []
     /// Whether `t=` is written.
     public var includesTimestamp: Bool = true
     /// For how many seconds the signature is good (`x=`); `nil` for ever.
@@ -50,7 +52,9 @@ public struct DKIMSigningOptions: Sendable, Hashable {
         } else {
             let oversigned = Set(Self.oversignedFields)
             names = Self.defaultFields.flatMap { name in
-                Array(repeating: name, count: fields[name.lowercased()].count + (oversigned.contains(name) ? 1 : 0))
+                let count = fields[name.lowercased()].count
+                let isOpen = !oversigned.contains(name) || count == 0 && fieldsAddedLater.contains(name)
+                return Array(repeating: name, count: count + (isOpen ? 0 : 1))
             }
         }
         if let trace = names.first(where: Self.isTraceField) { throw .traceField(trace) }

@@ -96,6 +96,7 @@ public struct ReportAccountOutcome: Sendable, Hashable {
     public var singles = 0
     /// Reports on single messages that the limits kept from being made.
     public var suppressedSingles = 0
+    public init() {}
 }
 
 /// A report that is to be sent, or was.

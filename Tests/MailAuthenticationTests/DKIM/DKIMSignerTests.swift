@@ -52,6 +52,20 @@ struct DKIMSignerTests {
         #expect(evaluations.map(\.identity) == ["@kartapuce.test", "@kartapuce.test"])
     }
 
+    /// An MTA adds what is missing behind a filter that signs.
+    @Test(arguments: [false, true]) func fieldsThatAreAddedLaterLeaveTheSignatureGood(isTold: Bool) async throws {
+        let identity = "Message-ID: <1@kartapuce.test>\r\n"
+        var options = DKIMSigningOptions()
+        if isTold { options.fieldsAddedLater = ["Date", "Message-ID"] }
+        let signed = try Self.signed(Self.message.replacing(identity, with: ""), options: options)
+        #expect(try await results(identity + signed) == Array(repeating: isTold ? .pass : .fail, count: 2))
+        // What is there is signed with one more, as ever.
+        #expect(try await results("Date: Tue, 3 Nov 2026 10:00:00 +0100\r\n" + signed) == [.fail, .fail])
+        guard isTold else { return }
+        let date = "Date: Mon, 2 Nov 2026 10:00:00 +0100\r\n"
+        #expect(try await results(date + Self.signed(Self.message.replacing(date, with: ""), options: options)) == [.pass, .pass])
+    }
+
     @Test func linesStayWithinTheirColumns() throws {
         let signed = try Self.signed(Self.message)
         for line in signed.split(separator: "\r\n") {
