@@ -75,7 +75,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler, Expiring {
 
     private func written() {
         isWriting = false
-        cancelExpiry()
+        if !isClosing { cancelExpiry() }
     }
 
     private func expire(at deadline: NIODeadline) {
@@ -89,7 +89,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler, Expiring {
 
     func timeIsUp() {
         expiry = nil
-        if isWriting { context?.close(promise: nil) } else { resume(.timedOut) }
+        if isWriting || isClosing { context?.close(promise: nil) } else { resume(.timedOut) }
     }
 
     func wake() {
@@ -119,8 +119,7 @@ final class IMAPChannelHandler: ChannelDuplexHandler, Expiring {
         pending = ByteBuffer()
         // A plain close with octets unread would make the kernel reset the connection, and our last words would be lost with it: end our
         // side, and wait a moment until the client has read.
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.lingering) { bound.value.context?.close(promise: nil) }
+        if !isEnded { expire(at: .now() + Self.lingering) }
         if tlsHandler == nil, !isEnded { context.close(mode: .output, promise: nil) } else { context.close(promise: nil) }
         readIfWanted()
     }
@@ -267,5 +266,5 @@ final class IMAPConnection: Sendable {
 
     func shutDown() { channel.eventLoop.execute { self.handler.value.shutDown() } }
 
-    func close() { channel.eventLoop.execute { self.handler.value.close() } }
+    func close() { onLoop { self.handler.value.close() } }
 }

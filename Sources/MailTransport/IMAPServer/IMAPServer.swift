@@ -56,7 +56,7 @@ public final class IMAPServer: Sendable {
     let logger: Logger
 
     private struct State {
-        var listener: NIOAsyncChannel<Void, Never>?
+        var listener: (any Channel)?
         var connections: [UInt64: IMAPConnection] = [:]
         var isShuttingDown = false
     }
@@ -129,27 +129,19 @@ public final class IMAPServer: Sendable {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             // A connection keeps the last buffer that it read into: commands are short, and what is long makes it grow.
             .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 65_536))
-            .bind(to: SocketAddress(address, port: port)) { channel in
-                channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
-            }
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
+            .bind(to: SocketAddress(address, port: port)).get()
+        listener.closeFuture.whenComplete { [arrived] _ in arrived.finish() }
         state.withLock { $0.listener = listener }
-        return listener.channel.localAddress?.port ?? port
+        return listener.localAddress?.port ?? port
     }
 
     /// Serves connections until ``shutdown(grace:)``, each in a task of its own below this one.
     public func run() async {
-        guard let listener = state.withLock({ $0.listener }) else { return }
+        guard state.withLock({ $0.listener }) != nil else { return }
         // On a loop too: a thread that is woken for each connection costs more than what it would do.
         await withTaskExecutorPreference(executors.all.first) {
             await withDiscardingTaskGroup { group in
-                group.addTask {
-                    do {
-                        try await listener.executeThenClose { accepted in for try await _ in accepted {} }
-                    } catch {
-                        self.logger.error("a listener failed", metadata: ["listener": "\(self.listenerName)", "error": "\(error)"])
-                    }
-                    self.arrived.finish()
-                }
                 for await connection in arrivals {
                     group.addTask(executorPreference: executors.executor(of: connection.channel.eventLoop)) { await self.serve(connection) }
                 }
@@ -163,7 +155,7 @@ public final class IMAPServer: Sendable {
             state.isShuttingDown = true
             return (state.listener, Array(state.connections.values))
         }
-        try? await listener?.channel.close()
+        try? await listener?.close()
         for connection in connections { connection.shutDown() }
         let clock = ContinuousClock()
         let deadline = clock.now + grace
@@ -225,7 +217,10 @@ public final class IMAPServer: Sendable {
             return state.isShuttingDown
         }
         if isLate { handler.shutDown() }
-        arrived.yield(connection)
+        // Whoever comes while the listener closes finds nobody who serves.
+        guard case .terminated = arrived.yield(connection) else { return }
+        state.withLock { _ = $0.connections.removeValue(forKey: identity) }
+        channel.close(promise: nil)
     }
 
     /// Says why there is no service, in clear where IMAP begins in clear, and closes.
