@@ -8,7 +8,7 @@ import Testing
 enum SystemdUnits {
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
     static let folder = "\(root)/deploy/systemd"
-    static let names = ["mx", "relay", "submission", "internal", "store", "webmail", "resolver"].map { "postern-\($0)" } + ["postern"]
+    static let names = ["mx", "relay", "submission", "internal", "store", "webmail", "milter", "resolver"].map { "postern-\($0)" } + ["postern"]
 }
 
 /// The systemd units: what systemd itself says about them, and that their restrictions restrict.
@@ -55,8 +55,9 @@ struct SystemdUnitTests {
         }
         // A capability only where a port below 1024 is bound; a user namespace where none is.
         let capability = lines.first { $0.hasPrefix("CapabilityBoundingSet=") }
-        #expect(capability == (name == "postern-relay" ? "CapabilityBoundingSet=" : "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"))
-        #expect(lines.contains("PrivateUsers=yes") == (name == "postern-relay"))
+        let hasHighPorts = ["postern-relay", "postern-milter"].contains(name)
+        #expect(capability == (hasHighPorts ? "CapabilityBoundingSet=" : "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"))
+        #expect(lines.contains("PrivateUsers=yes") == hasHighPorts)
         // The roles that never speak with the internet can't.
         #expect(lines.contains("IPAddressDeny=any") == ["postern-submission", "postern-internal", "postern-store"].contains(name))
     }

@@ -34,16 +34,18 @@ final class SQLiteWriter: Sendable {
 
     /// How long a relaxed job waits for company.
     private static let relaxedWait = DispatchTimeInterval.milliseconds(5)
-    /// From this size of the last batch on, the next one waits for company.
+    /// From so many jobs that somebody waited for in the last batch on, the next one waits for company.
     private static let busyBatch = 2
     /// How often it looks whether more have come, and how long it waits each time, in microseconds.
     private static let gatheringLooks = 4
-    private static let gatheringStep: UInt32 = 1000
-    /// After it waited and nobody came, so many batches don't wait.
-    private static let futilePause = 16
+    private static let gatheringStep: UInt32 = 500
+    /// After it waited and nobody came, so many batches don't wait; twice as many after each time more.
+    private static let pauses = 2...64
 
     private struct State {
         var waiting: [any WriterJob] = []
+        /// How many of them somebody waits for.
+        var promptCount = 0
         var isRunning = false
         var isScheduled = false
         var isClosed = false
@@ -64,10 +66,11 @@ final class SQLiteWriter: Sendable {
         octets: Int = 0, urgency: Urgency = .prompt, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
-            let job = TypedJob(octets: octets, body: body, continuation: continuation)
+            let job = TypedJob(octets: octets, urgency: urgency, body: body, continuation: continuation)
             let start: Start = state.withLock { state in
                 if state.isClosed { return .refused }
                 state.waiting.append(job)
+                if urgency == .prompt { state.promptCount += 1 }
                 if state.isRunning { return .isRunning }
                 switch urgency {
                 case .prompt:
@@ -115,38 +118,47 @@ final class SQLiteWriter: Sendable {
     private func drain() {
         var last = 0
         var pause = 0
+        var nextPause = Self.pauses.lowerBound
         while true {
             if pause > 0 {
                 pause -= 1
-            } else if last >= Self.busyBatch, !gather() {
-                pause = Self.futilePause
+            } else if last >= Self.busyBatch {
+                // Whoever works alone, one job after the other, would wait for nobody.
+                if gather() {
+                    nextPause = Self.pauses.lowerBound
+                } else {
+                    pause = nextPause
+                    nextPause = min(2 * nextPause, Self.pauses.upperBound)
+                }
             }
             let batch: [any WriterJob] = state.withLock { state in
                 var octets = 0
                 var count = 0
+                last = 0
                 while count < state.waiting.count, count < Self.batchJobs, octets < Self.batchOctets {
                     octets += state.waiting[count].octets
+                    if state.waiting[count].urgency == .prompt { last += 1 }
                     count += 1
                 }
                 let batch = Array(state.waiting.prefix(count))
                 state.waiting.removeFirst(count)
+                state.promptCount -= last
                 if batch.isEmpty { state.isRunning = false }
                 return batch
             }
             if batch.isEmpty { return }
             commit(batch)
-            last = batch.count
         }
     }
 
-    /// Waits as long as more jobs keep coming, but four milliseconds at most.
-    /// - Returns: whether one came.
+    /// Waits as long as more jobs keep coming, but two milliseconds at most.
+    /// - Returns: whether one came that somebody waits for.
     private func gather() -> Bool {
-        let first = state.withLock { $0.waiting.count }
+        let first = state.withLock { $0.promptCount }
         var count = first
         for _ in 0..<Self.gatheringLooks where count < Self.batchJobs {
             usleep(Self.gatheringStep)
-            let now = state.withLock { $0.waiting.count }
+            let now = state.withLock { $0.promptCount }
             guard now > count else { break }
             count = now
         }
@@ -208,6 +220,7 @@ final class SQLiteWriter: Sendable {
 
 private protocol WriterJob: Sendable {
     var octets: Int { get }
+    var urgency: SQLiteWriter.Urgency { get }
     /// Does the work; it may be done a second time, when the transaction was rolled back.
     func run(_ db: Database) throws
     func reject(_ error: any Error)
@@ -217,12 +230,14 @@ private protocol WriterJob: Sendable {
 
 private final class TypedJob<T: Sendable>: WriterJob {
     let octets: Int
+    let urgency: SQLiteWriter.Urgency
     private let body: @Sendable (Database) throws -> T
     private let continuation: CheckedContinuation<T, any Error>
     private let result = Mutex<Result<T, any Error>?>(nil)
 
-    init(octets: Int, body: @escaping @Sendable (Database) throws -> T, continuation: CheckedContinuation<T, any Error>) {
+    init(octets: Int, urgency: SQLiteWriter.Urgency, body: @escaping @Sendable (Database) throws -> T, continuation: CheckedContinuation<T, any Error>) {
         self.octets = octets
+        self.urgency = urgency
         self.body = body
         self.continuation = continuation
     }
