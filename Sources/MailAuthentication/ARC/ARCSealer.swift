@@ -13,6 +13,8 @@ public enum ARCSealingRefusal: Error, Sendable, Hashable, CustomStringConvertibl
     case statusContradictsChain(ARCResult)
     /// The header section is larger than what is read of it.
     case headerOverLimits
+    /// The message doesn't begin with a field, nor with the empty line behind none: with fields in front, other lines would be its header.
+    case malformedHeader
     /// The results have an octet that can't stand in a field, or a fold without a blank.
     case invalidResults
     /// A field of ARC, Authentication-Results or a trace field was to be signed (RFC 8617 §4.1.2).
@@ -26,6 +28,7 @@ public enum ARCSealingRefusal: Error, Sendable, Hashable, CustomStringConvertibl
         case .tooManySets(let limit): "the chain has \(limit) sets, and no more are allowed (RFC 8617 §4.2.1)"
         case .statusContradictsChain(let status): "the status “\(status.rawValue)” can't be that of this chain (RFC 8617 §5.2)"
         case .headerOverLimits: "the header section is larger than what is read of it"
+        case .malformedHeader: "the message doesn't begin with a header field (RFC 5322 §2.1)"
         case .invalidResults: "the authentication results can't stand in a header field (RFC 8601 §2.2)"
         case .forbiddenField(let name): "\(name) must not be signed by an ARC-Message-Signature (RFC 8617 §4.1.2)"
         case .key(let error): "\(error)"
@@ -94,6 +97,8 @@ public struct ARCSealing: Sendable {
         self.examination = examination
         let fields = examination.fields
         guard !fields.isTruncated else { throw .headerOverLimits }
+        let beginsWithField = header.first.map { $0.range.lowerBound == header.fieldsRange.lowerBound }
+        guard beginsWithField ?? header.endsWithEmptyLine else { throw .malformedHeader }
         guard !examination.isSealedAsFailed else { throw .alreadySealedAsFailed }
         instance = examination.highestInstance + 1
         guard instance <= ARCExamination.instanceLimit else { throw .tooManySets(limit: ARCExamination.instanceLimit) }

@@ -143,6 +143,17 @@ struct ARCTests {
         #expect(try await evaluate(sealed(Self.message, .none, number: 1) + "x\r\n").isTemporary == false)
     }
 
+    /// What begins a body would be header behind the fields of a set, and the body another one.
+    @Test(arguments: ["no field\r\nFrom: bob@gmail.test\r\n\r\nTea\r\n", "Tea at five\r\n"])
+    func whatBeginsWithoutAFieldIsNotSealed(message: String) {
+        #expect(throws: ARCSealingRefusal.malformedHeader) { try sealed(message, .none, number: 1) }
+    }
+
+    @Test func aMessageWithoutFieldsIsSealed() async throws {
+        let evaluation = try await evaluate(sealed("\r\nTea at five\r\n", .none, number: 1))
+        #expect(evaluation.result == .pass)
+    }
+
     @Test func tracesAndResultsAreNotSigned() throws {
         let key = DKIMSigningKey(domain: try DomainName("gmail.test"), selector: try DomainName("a"), key: DKIMTestKeys.ed25519)
         for name in ["ARC-Seal", "arc-message-signature", "Authentication-Results", "Received"] {
