@@ -151,7 +151,7 @@ import Testing
         let second = await ask(post(outlook(" bob@SECOND.test\n")), configuration)
         #expect(second.status == 200 && second.body.contains("<LoginName>bob@second.test</LoginName>"))
         let odd = await ask(post(outlook("&quot;a&lt;b&quot;@kartapuce.test")), configuration)
-        #expect(odd.status == 200 && odd.body.contains("<LoginName>&quot;a&lt;b&quot;@kartapuce.test</LoginName>"), "\(odd)")
+        #expect(odd.status == 200 && odd.body.contains("<LoginName>\"a&lt;b\"@kartapuce.test</LoginName>"), "\(odd)")
     }
 
     @Test func hostileRequestsAreRefused() async throws {

@@ -1,4 +1,5 @@
 public import DNS
+import MailAuthentication
 public import MailMessage
 
 /// What mail programs are told of the organisation's domains: where to read and where to send, with TLS from the first octet and nothing else (RFC 8314 §3).
@@ -54,7 +55,7 @@ public struct ClientSettingsHosting: Sendable {
 
     /// A domain's settings in the format of Autoconfig, version 1.1. Mail programs put the address in where `%EMAILADDRESS%` stands.
     public func autoconfig(for domain: DomainName) -> String {
-        let name = XMLText.escape(name ?? "\(domain)")
+        let name = XMLText.escaped(name ?? "\(domain)")
         func server(_ tag: String, _ type: String, _ host: DomainName, _ port: Int) -> String {
             // The password goes in clear within TLS: there is nothing else that all of them know.
             """
@@ -84,7 +85,7 @@ public struct ClientSettingsHosting: Sendable {
 
     /// The answer of Autodiscover in its plain form (MS-OXDSCLI §2.2.4) for an address of ours.
     public func autodiscover(for address: EmailAddress) -> String {
-        let login = XMLText.escape("\(address)")
+        let login = XMLText.escaped("\(address)")
         func service(_ type: String, _ host: DomainName, _ port: Int, _ more: String = "") -> String {
             """
                   <Protocol>
@@ -114,24 +115,5 @@ public struct ClientSettingsHosting: Sendable {
             </Autodiscover>
 
             """
-    }
-}
-
-/// Text between two tags.
-enum XMLText {
-    static func escape(_ text: String) -> String {
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": result.append(contentsOf: "&amp;".unicodeScalars)
-            case "<": result.append(contentsOf: "&lt;".unicodeScalars)
-            case ">": result.append(contentsOf: "&gt;".unicodeScalars)
-            case "\"": result.append(contentsOf: "&quot;".unicodeScalars)
-            // XML 1.0 §2.2 has no place for the others.
-            case "\u{20}"..."\u{D7FF}", "\u{E000}"..."\u{FFFD}", "\u{10000}"..."\u{10FFFF}": result.append(scalar)
-            default: continue
-            }
-        }
-        return String(result)
     }
 }

@@ -162,7 +162,7 @@ struct XMLWriter {
     mutating func value(_ name: StaticString, _ text: String) {
         indent()
         octets += "<\(name)>".utf8
-        for scalar in text.unicodeScalars { escape(scalar) }
+        octets += XMLText.escaped(text).utf8
         octets += "</\(name)>\n".utf8
     }
 
@@ -172,17 +172,4 @@ struct XMLWriter {
     }
 
     private mutating func indent() { octets += repeatElement(UInt8(ascii: " "), count: 2 * depth) }
-
-    private mutating func escape(_ scalar: Unicode.Scalar) {
-        switch scalar.value {
-        case 0x26: octets += "&amp;".utf8
-        case 0x3C: octets += "&lt;".utf8
-        case 0x3E: octets += "&gt;".utf8
-        // Line ends in values would come back as others (XML 1.0 §2.11), and nothing of ours has them.
-        case 0x09, 0x0A, 0x0D: octets.append(0x20)
-        // What XML 1.0 §2.2 has no way to write.
-        case 0..<0x20, 0xFFFE, 0xFFFF: octets += "\u{FFFD}".utf8
-        default: octets += UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
-        }
-    }
 }

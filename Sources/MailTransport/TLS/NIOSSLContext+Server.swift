@@ -9,15 +9,13 @@ extension NIOSSLContext {
     /// Lets the server choose the cipher suite of TLS 1.2, in the order of ``TLSPolicy``, and shortens the life of tickets.
     ///
     /// BoringSSL can do both; NIOSSL (2.37) has a setting for neither, and keeps BoringSSL's context to itself, so it is found by its name.
-    /// - Returns: `false` where NIOSSL keeps it in another place: then the client chooses among the same suites, and tickets live for two days.
-    @discardableResult
-    func setServerPreferences() -> Bool {
-        guard let context = unsafe Mirror(reflecting: self).children.first(where: { $0.label == "sslContext" })?.value as? OpaquePointer else { return false }
+    /// Where a later NIOSSL keeps it in another place, the client chooses among the same suites, and tickets live for two days.
+    func setServerPreferences() {
+        guard let context = unsafe Mirror(reflecting: self).children.first(where: { $0.label == "sslContext" })?.value as? OpaquePointer else { return }
         // The pointer is BoringSSL's own, of which `self` is the owner; nobody else uses it yet.
-        return withExtendedLifetime(self) {
+        withExtendedLifetime(self) {
             unsafe SSL_CTX_set_options(context, UInt32(SSL_OP_CIPHER_SERVER_PREFERENCE))
             unsafe SSL_CTX_set_session_psk_dhe_timeout(context, Self.ticketSeconds)
-            return true
         }
     }
 }
