@@ -57,6 +57,7 @@ public actor Kartapuce {
     public nonisolated let provider: MailProvider
     /// The web server with the provider's policy of MTA-STS.
     nonisolated let policyHost: PolicyHost
+    private let revocationHost: RevocationHost
     /// The hosts, in the order in which they were started.
     public nonisolated let hosts: [PosternHost]
     /// The authority of the certificates that mail clients see (PEM).
@@ -73,6 +74,7 @@ public actor Kartapuce {
         folder: String,
         provider: MailProvider,
         policyHost: PolicyHost,
+        revocationHost: RevocationHost,
         hosts: [PosternHost],
         authority: PublicAuthority,
         servers: NameServers,
@@ -84,6 +86,7 @@ public actor Kartapuce {
         self.folder = folder
         self.provider = provider
         self.policyHost = policyHost
+        self.revocationHost = revocationHost
         self.hosts = hosts
         self.authority = authority
         self.servers = servers
@@ -140,6 +143,8 @@ public actor Kartapuce {
                     policy: PolicyHost.policy(exchangers: [LabNames.providerHost]),
                     certificate: try await authority.issue(host: policyName, names: [policyName], addresses: [])), at: policyName)
             try await policyHost.start()
+            let revocationHost = try await RevocationHost(plan: options.plan, authority: authority, folder: "\(folder)/revocation-host")
+            started.append { await revocationHost.stop() }
             let hosts = try await HostSetup(
                 options: options, folder: folder, authority: authority, edgesCertificate: edgesCertificate, zones: servers.zones
             ).make(report: report)
@@ -155,6 +160,7 @@ public actor Kartapuce {
                 folder: folder,
                 provider: provider,
                 policyHost: policyHost,
+                revocationHost: revocationHost,
                 hosts: hosts,
                 authority: authority,
                 servers: servers,
@@ -190,9 +196,10 @@ public actor Kartapuce {
 
     /// Stops everything in reverse order, and removes the folder unless it shall stay.
     public func stop() async {
-        let (hosts, provider, policyHost, servers, world) = (hosts, provider, policyHost, servers, world)
+        let (hosts, provider, policyHost, revocationHost, servers, world) = (hosts, provider, policyHost, revocationHost, servers, world)
         await uncancelled {
             for host in hosts.reversed() { await host.stop() }
+            await revocationHost.stop()
             await policyHost.stop()
             await provider.stop()
             await servers.stop()

@@ -25,7 +25,9 @@ struct Prerequisites: Sendable {
             )
         }
         guard plan.namespaces == nil else { return }
-        for (address, port) in [(plan.nsresolve, 53), (plan.provider, 25), (plan.policyHost, 443), (plan.mail, 25), (plan.imap, 993)]
+        for (address, port) in [
+            (plan.nsresolve, 53), (plan.provider, 25), (plan.policyHost, 443), (plan.revocationHost, 80), (plan.mail, 25), (plan.imap, 993),
+        ]
         where await Waiting.accepts(address: address, port: port) {
             throw LabError(
                 .missingPrerequisite,

@@ -166,11 +166,12 @@ struct HostPlan: Sendable {
                 "  timeoutSeconds: 5s",
             ]
         }
-        // The relay fetches policies of MTA-STS, and in the laboratory everybody's addresses are special ones.
-        if role == "relay" { lines.append("web: {authorities: \(authorityFile), specialNetworks: [\(plan.networks.joined(separator: ", "))]}") }
+        // The relay fetches policies of MTA-STS, and `postern check` looks from the edge; in the laboratory everybody's addresses are special ones.
+        if ["relay", "mx"].contains(role) { lines.append("web: {authorities: \(authorityFile), specialNetworks: [\(plan.networks.joined(separator: ", "))]}") }
         lines += settings
         if role == "mx" {
             lines.append("mtaSTS: {mode: enforce}")
+            lines.append("dns: {certificateAuthorities: [\(LabNames.authorityDomain)]}")
             lines.append("clients: {name: Kartapuce, imapHost: imap.\(LabNames.domain), submissionHost: msa.\(LabNames.domain)}")
         }
         if role == "store" { lines.append("reports: {organization: Kartapuce}") }

@@ -19,6 +19,12 @@ struct PublicAuthority: Sendable {
 
     let folder: String
 
+    /// Where every certificate says that the list of those taken back is (RFC 5280 §4.2.1.13).
+    static let revocationList = "http://\(LabNames.authorityDomain)/\(revocationFile)"
+    private static let revocationFile = "public.crl"
+    /// What its web server gives out.
+    var publicFolder: String { "\(folder)/public" }
+
     var certificateFile: String { "\(folder)/authority.pem" }
     private var keyFile: String { "\(folder)/authority.key" }
 
@@ -33,6 +39,19 @@ struct PublicAuthority: Sendable {
                 certificateFile,
             ]
         )
+        try await publishRevocations()
+    }
+
+    /// Signs the list of the certificates that were taken back: none (RFC 5280 §5).
+    private func publishRevocations() async throws {
+        try LabFiles.makeFolder(publicFolder)
+        let base = "\(folder)/revocations"
+        try LabFiles.write("[ca]\ndefault_ca=a\n[a]\ndatabase=\(base).index\ndefault_md=sha256\ndefault_crl_days=90\n", to: "\(base).conf")
+        try LabFiles.write("", to: "\(base).index")
+        try await Command.require(
+            "openssl", ["ca", "-gencrl", "-config", "\(base).conf", "-cert", certificateFile, "-keyfile", keyFile, "-out", "\(base).pem"])
+        try await Command.require(
+            "openssl", ["crl", "-in", "\(base).pem", "-outform", "DER", "-out", "\(publicFolder)/\(Self.revocationFile)"])
     }
 
     /// A server's certificate and key as PEM files. Programs that can't be told another way to resolve names connect by address: hence both.
@@ -78,7 +97,8 @@ struct PublicAuthority: Sendable {
         )
         let alternatives = (names.map { "DNS:\($0)" } + addresses.map { "IP:\($0)" }).joined(separator: ",")
         try LabFiles.write(
-            "subjectAltName=\(alternatives)\nbasicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n",
+            "subjectAltName=\(alternatives)\nbasicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"
+                + "crlDistributionPoints=URI:\(Self.revocationList)\n",
             to: "\(base).ext"
         )
         return base

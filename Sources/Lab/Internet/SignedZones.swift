@@ -50,7 +50,8 @@ struct SignedZones: Sendable {
             zone: "test",
             records: (delegations + [strangersDS]).map(trimmed)
                 + zones.map { "\($0). IN NS ns.\($0)." }
-                + zones.map { "ns.\($0). IN A \(plan.leafNameServer)" },
+                + zones.map { "ns.\($0). IN A \(plan.leafNameServer)" }
+                + ["\(LabNames.authorityDomain). IN A \(plan.revocationHost)"],
             nameServerAddress: plan.testNameServer
         )
         _ = try await sign(
@@ -68,6 +69,7 @@ struct SignedZones: Sendable {
             "@ IN TXT \"v=spf1 ip4:\(plan.smtp) -all\"",
             "_dmarc IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@kartapuce.test\"",
             "_smtp._tls IN TXT \"v=TLSRPTv1; rua=mailto:dmarc-reports@kartapuce.test\"",
+            "@ IN CAA 0 issue \"\(LabNames.authorityDomain)\"",
             "mta-sts IN A \(plan.mail)",
             "autoconfig IN A \(plan.mail)",
             "autodiscover IN A \(plan.mail)",

@@ -50,6 +50,8 @@ public struct AddressPlan: Sendable, Hashable {
     public var provider: String { address(internet: 10) }
     /// The web server with the provider's policy of MTA-STS.
     public var policyHost: String { provider }
+    /// The web server with the certificates that the public authority has taken back.
+    public var revocationHost: String { address(internet: 5) }
     /// Tom's laptop, in his provider's network.
     public var tomsLaptop: String { address(internet: 103) }
     /// The attacker: outside of everybody's network.
@@ -95,6 +97,8 @@ public enum LabNames {
     static let unsignedDomain = "unsigned.test"
     /// The attacker's own, where attacks are played.
     static let attackersDomain = "attacker.test"
+    /// Where the public authority publishes, and what it is called in CAA records.
+    public static let authorityDomain = "authority.test"
     public static let linkPort = 2525
     public static let controlPort = 8443
 }

@@ -67,6 +67,7 @@ public enum Topology {
     static let hosts: [Host] = [
         Host("provider", .internet, (.backbone, internet, [10])),
         Host("nameservers", .internet, (.backbone, internet, [1, 2, 3])),
+        Host("authority", .internet, (.backbone, internet, [5])),
         Host("tom", .internet, (.backbone, internet, [103])),
         Host("attacker", .internet, (.backbone, internet, [166])),
         Host("smtp", .relay, (.outer, dmzOutside, [10]), (.inner, dmzInside, [10])),
@@ -96,7 +97,7 @@ public enum Topology {
         plan.hasPolicies = true
         for host in hosts where host.role != .administration || !servedOnly {
             // Of the internet, those that have something to offer.
-            if host.role == .internet, host.name != "provider", host.name != "nameservers" { continue }
+            if host.role == .internet, !["provider", "nameservers"].contains(host.name) { continue }
             var place = plan.places[host.role] ?? .init()
             for wire in host.wires {
                 switch wire.router {

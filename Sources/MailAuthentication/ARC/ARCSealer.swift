@@ -98,7 +98,7 @@ public struct ARCSealing: Sendable {
         let fields = examination.fields
         guard !fields.isTruncated else { throw .headerOverLimits }
         let beginsWithField = header.first.map { $0.range.lowerBound == header.fieldsRange.lowerBound }
-        guard beginsWithField ?? header.endsWithEmptyLine else { throw .malformedHeader }
+        guard beginsWithField ?? (header.fieldsRange.isEmpty && header.endsWithEmptyLine) else { throw .malformedHeader }
         guard !examination.isSealedAsFailed else { throw .alreadySealedAsFailed }
         instance = examination.highestInstance + 1
         guard instance <= ARCExamination.instanceLimit else { throw .tooManySets(limit: ARCExamination.instanceLimit) }

@@ -144,7 +144,7 @@ struct ARCTests {
     }
 
     /// What begins a body would be header behind the fields of a set, and the body another one.
-    @Test(arguments: ["no field\r\nFrom: bob@gmail.test\r\n\r\nTea\r\n", "Tea at five\r\n"])
+    @Test(arguments: ["no field\r\nFrom: bob@gmail.test\r\n\r\nTea\r\n", "Tea at five\r\n", "From bob: today\r\n\r\nTea\r\n", " a fold\r\n\r\nTea\r\n"])
     func whatBeginsWithoutAFieldIsNotSealed(message: String) {
         #expect(throws: ARCSealingRefusal.malformedHeader) { try sealed(message, .none, number: 1) }
     }
