@@ -161,11 +161,11 @@ struct DMARCReportReader {
         if let finished = path.popLast() { try finish(finished, value) }
     }
 
+    /// Without the blanks around it. A line end or tab within is a blank, as when a report is written: lines are folded by who indents them.
     private func trimmed(_ text: String) -> String {
-        guard text.utf8.first.map(TagList.isSpace) ?? false || text.utf8.last.map(TagList.isSpace) ?? false else { return text }
-        let octets = Array(text.utf8)
-        guard let first = octets.firstIndex(where: { !TagList.isSpace($0) }), let last = octets.lastIndex(where: { !TagList.isSpace($0) })
-        else { return "" }
+        guard text.utf8.contains(where: { $0 < 0x20 }) || text.utf8.first == 0x20 || text.utf8.last == 0x20 else { return text }
+        let octets = text.utf8.map { TagList.isSpace($0) ? 0x20 : $0 }
+        guard let first = octets.firstIndex(where: { $0 != 0x20 }), let last = octets.lastIndex(where: { $0 != 0x20 }) else { return "" }
         return String(decoding: octets[first...last], as: UTF8.self)
     }
 

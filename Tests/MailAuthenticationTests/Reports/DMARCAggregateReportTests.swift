@@ -129,6 +129,14 @@ struct DMARCAggregateReportTests {
             ])
     }
 
+    /// What is read is what would be written: values are of one line.
+    @Test(arguments: ["203.0.113.7\t8", " \r\n203.0.113.7\n8\t"])
+    func blanksOfAnyKindInValuesAreBlanks(address: String) throws {
+        let report = try DMARCAggregateReport(parsing: ReportSample.xml(row: "<source_ip>\(address)</source_ip><count>2</count>"))
+        #expect(report.records.map(\.sourceIP) == ["203.0.113.7 8"])
+        #expect(try DMARCAggregateReport(parsing: try report.xml()).records == report.records)
+    }
+
     @Test func extensionsAreLeftOut() throws {
         let xml = ReportSample.xml(
             results: """
