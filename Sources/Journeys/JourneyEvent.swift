@@ -24,7 +24,8 @@ public struct JourneyEvent: Sendable, Hashable, Codable {
     }
 
     /// What was done. Each case is one typed piece of evidence; a case is only ever added, its fields only ever extended by optionals.
-    public enum Operation: Sendable, Hashable, Codable {
+    /// Behind a reference: events are handed on and collected many times before they are written.
+    public indirect enum Operation: Sendable, Hashable, Codable {
         /// A client connected to one of our listeners.
         case connected(Connected)
         /// A TLS session was established, with a client or with a peer.

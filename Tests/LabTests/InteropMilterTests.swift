@@ -116,35 +116,14 @@ struct InteropMilterTests {
     private func send(
         _ text: String, from sender: String, client address: String, _ mta: any MilterMTA, listener: Int = 0, authenticated: Bool = false
     ) async throws -> String {
-        let client = try await ServerTestClient(port: mta.ports[listener], from: address)
-        _ = await client.reply()
-        _ = try await client.say("EHLO mail.gmail.test")
-        if authenticated { #expect(try await mta.authenticate(client), "\(mta.log)") }
-        for line in ["MAIL FROM:<\(sender)>", "RCPT TO:<bob@kartapuce.test>", "DATA"] {
-            let reply = try await client.say(line)
-            guard reply.hasPrefix("2") || reply.hasPrefix("3") else { return reply }
+        try await mta.send(text, from: sender, client: address, listener: listener) { client in
+            guard authenticated else { return }
+            let isUser = try await mta.authenticate(client)
+            #expect(isUser, "\(mta.log)")
         }
-        client.push(ByteBuffer(string: "\(text).\r\n"))
-        let reply = await client.reply().last ?? ""
-        _ = try await client.say("QUIT")
-        return reply
     }
 
-    /// What delivery puts in front.
-    private static let deliveryFields = ["return-path", "x-original-to", "delivered-to"]
-
-    /// The message with something in it, from its first trace field on.
-    private func delivered(_ mark: String, by mta: any MilterMTA) throws -> ByteBuffer? {
-        for data in try mta.delivered where String(decoding: data, as: UTF8.self).contains(mark) {
-            let message = ByteBuffer(bytes: data)
-            let header = HeaderSection(parsing: message)
-            let start = header.first { !Self.deliveryFields.contains($0.name.lowercased()) }?.range.lowerBound ?? 0
-            return message.getSlice(at: start, length: message.readableBytes - start)
-        }
-        return nil
-    }
-
-    private func delivered(_ number: Int, by mta: any MilterMTA) throws -> ByteBuffer? { try delivered("X-Number: \(number)\r\n", by: mta) }
+    private func delivered(_ number: Int, by mta: any MilterMTA) throws -> ByteBuffer? { try mta.delivered(with: "X-Number: \(number)\r\n") }
 
     private func expectSigned(_ message: ByteBuffer, _ stand: Stand) async throws {
         let header = HeaderSection(parsing: message)
@@ -237,11 +216,11 @@ struct InteropMilterTests {
             stand.clock.advance(by: 86_400 + 7200)
             let queue = Task { try await mail.queue.run() }
             await mail.reports.work()
-            let arrived = await eventually { (try? delivered("Report Domain: gmail.test", by: mta)) != nil }
+            let arrived = await eventually { (try? mta.delivered(with: "Report Domain: gmail.test")) != nil }
             queue.cancel()
             _ = await queue.result
             #expect(arrived, "\(mta.log)")
-            let message = try #require(try delivered("Report Domain: gmail.test", by: mta))
+            let message = try #require(try mta.delivered(with: "Report Domain: gmail.test"))
             try await expectSigned(message, stand)
             guard case .dmarcAggregate(let report) = try ReportMail.find(in: message) else { throw LabError(.processFailed, "another report") }
             #expect(report.metadata.email == "dmarc-reports@kartapuce.test" && report.policy.domain == "gmail.test")

@@ -13,35 +13,10 @@ struct MilterSenderTests {
         "\(above)From: Somebody <\(author)>\r\nTo: bob@kartapuce.test\r\nDate: Sat, 28 Nov 2026 12:00:00 +0000\r\nMessage-ID: <\(number)@x.test>\r\nSubject: folded\r\n here\r\n\r\nHello,\r\n\r\nbye \r\n\r\n"
     }
 
-    /// Sends a message as a client at an address; returns the last reply.
-    private func send(_ text: String, from sender: String, client address: String?, port: Int) async throws -> String {
-        let client = try await ServerTestClient(port: port)
-        _ = await client.reply()
+    /// Postfix believes what its client says of another.
+    private func fromOutside(_ client: ServerTestClient) async throws {
+        #expect(try await client.say("XCLIENT ADDR=203.0.113.7 NAME=[UNAVAILABLE]").hasPrefix("220"))
         _ = try await client.say("EHLO mail.gmail.test")
-        if let address {
-            guard try await client.say("XCLIENT ADDR=\(address) NAME=[UNAVAILABLE]").hasPrefix("220") else { return "no XCLIENT" }
-            _ = try await client.say("EHLO mail.gmail.test")
-        }
-        for line in ["MAIL FROM:<\(sender)>", "RCPT TO:<bob@kartapuce.test>", "DATA"] {
-            let reply = try await client.say(line)
-            guard reply.hasPrefix("2") || reply.hasPrefix("3") else { return reply }
-        }
-        client.push(ByteBuffer(string: "\(text).\r\n"))
-        let reply = await client.reply().last ?? ""
-        _ = try await client.say("QUIT")
-        return reply
-    }
-
-    /// The message with this number, from its first trace field on: what delivery puts in front is left out.
-    private func delivered(_ number: Int, by postfix: MilterPostfix) throws -> ByteBuffer? {
-        for data in try postfix.delivered where String(decoding: data, as: UTF8.self).contains("Message-ID: <\(number)@x.test>") {
-            let own = ["return-path", "x-original-to", "delivered-to"]
-            let message = ByteBuffer(bytes: data)
-            let header = HeaderSection(parsing: message)
-            let start = header.first { !own.contains($0.name.lowercased()) }?.range.lowerBound ?? 0
-            return message.getSlice(at: start, length: message.readableBytes - start)
-        }
-        return nil
     }
 
     @Test func theProcessSignsWithKeysThatAReloadBrings() async throws {
@@ -79,20 +54,20 @@ struct MilterSenderTests {
         }
         func exchange(_ postfix: MilterPostfix) async throws {
             let first = Self.text(from: "jack@kartapuce.test", number: 1)
-            #expect(try await send(first, from: "jack@kartapuce.test", client: nil, port: postfix.ports[1]).hasPrefix("250 2.0.0"), "\(child.lastLines())")
+            #expect(try await postfix.send(first, from: "jack@kartapuce.test", listener: 1).hasPrefix("250 2.0.0"), "\(child.lastLines())")
             #expect(await eventually { (try? postfix.delivered.count) == 1 }, "\(postfix.log)")
-            #expect(try !String(buffer: #require(try delivered(1, by: postfix))).contains("DKIM-Signature"))
+            #expect(try !String(buffer: #require(try postfix.delivered(with: "Message-ID: <1@x.test>"))).contains("DKIM-Signature"))
             try await Command.require(postern, ["dkim", "generate", "--config", file, "--active"])
             kill(child.processIdentifier, SIGHUP)
             #expect(await eventually { child.lastLines().contains("reloaded") }, "\(child.lastLines())")
             let second = Self.text(from: "jack@kartapuce.test", number: 2)
-            #expect(try await send(second, from: "jack@kartapuce.test", client: nil, port: postfix.ports[1]).hasPrefix("250 2.0.0"), "\(child.lastLines())")
+            #expect(try await postfix.send(second, from: "jack@kartapuce.test", listener: 1).hasPrefix("250 2.0.0"), "\(child.lastLines())")
             #expect(await eventually { (try? postfix.delivered.count) == 2 }, "\(postfix.log)")
-            let message = try #require(try delivered(2, by: postfix))
+            let message = try #require(try postfix.delivered(with: "Message-ID: <2@x.test>"))
             #expect(HeaderSection(parsing: message).count(named: "DKIM-Signature") == 2, "\(child.lastLines())")
             // From outside: nothing can be known, so the message is taken with results that say so.
             let third = Self.text(from: "bob@gmail.test", number: 3)
-            #expect(try await send(third, from: "bob@gmail.test", client: "203.0.113.7", port: postfix.ports[1]).hasPrefix("250 2.0.0"), "\(child.lastLines())")
+            #expect(try await postfix.send(third, from: "bob@gmail.test", listener: 1, prepare: fromOutside).hasPrefix("250 2.0.0"), "\(child.lastLines())")
         }
         do { try await running() } catch {
             await child.stop()

@@ -38,9 +38,9 @@ struct MilterOffice: Sendable {
             return MilterOffice(ledger: MilterLedger(accountant: accountant, logger: logger), spool: spool, mail: nil)
         }
         let configuration = configuration.filterOffice(settings)
+        let lock = try HostLock(folder: configuration.dataFolder)
         let host = try await Host(configuration: configuration, group: group, logger: logger)
         do {
-            let lock = try HostLock(folder: configuration.dataFolder)
             var client = SMTPClientConfiguration(hostname: configuration.hostname)
             client.shutdownGrace = .seconds(configuration.limits.stopSeconds)
             client.timeouts.limit(to: .seconds(configuration.outboundTimeoutSeconds))

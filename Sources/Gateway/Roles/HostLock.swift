@@ -17,9 +17,10 @@ public final class HostLock: Sendable {
 
     private static func path(_ folder: String) -> String { "\(folder)/postern.lock" }
 
-    /// Takes the lock.
+    /// Takes the lock, before anything in the folder is touched. The folder is made where there is none yet.
     /// - Throws: an error that names the other process, or says why there can be no lock.
     init(folder: String) throws {
+        do { try PrivateFile.createFolder(folder) } catch { throw HostError("\(error)") }
         let path = Self.path(folder)
         // Safe: the path is handed over as a C string that lives for the call.
         descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)

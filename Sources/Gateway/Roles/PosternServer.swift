@@ -39,13 +39,13 @@ public struct PosternServer: Sendable {
     /// - Throws: when the host can't start, with what an operator has to mend.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup.singleton
+        let lock = try HostLock(folder: configuration.dataFolder)
         // What a crash left between a certificate and its new key is finished before they are read.
         if let files = CertificateFiles(configuration) {
             try files.finishInstallation()
             guard files.chain() != nil else { throw HostError("\(files.certificate) holds no certificate yet: postern acme renew has the first one") }
         }
         let host = try await Host(configuration: configuration, group: group, logger: logger)
-        let lock = try HostLock(folder: configuration.dataFolder)
         let now: @Sendable () -> Date = { Date.now }
         var client = SMTPClientConfiguration(hostname: configuration.hostname, localAddress: configuration.outboundAddress)
         client.shutdownGrace = .seconds(configuration.limits.stopSeconds)
