@@ -25,7 +25,7 @@ public struct DomainName: Hashable, Sendable {
     /// As ``init(_:)-(StringProtocol)``.
     public init(_ text: String) throws(DomainNameError) {
         // Most names come in their final form.
-        if Self.isFinal(text) {
+        if Self.isFinal(text.utf8Span.span) {
             ascii = text
             return
         }
@@ -50,6 +50,12 @@ public struct DomainName: Hashable, Sendable {
         self.ascii = ascii
     }
 
+    /// The octets of a name that is in its final form already; `nil` for all others.
+    package init?(final octets: Span<UInt8>) {
+        guard Self.isFinal(octets), let text = try? UTF8Span(validating: octets) else { return nil }
+        ascii = String(copying: text)
+    }
+
     /// A name that is only asked for: the DNS carries any octet in a label (RFC 2181 §11), and names made of other people's words have them.
     ///
     /// ASCII without controls is taken but for the backslash, which would begin an escape.
@@ -71,13 +77,13 @@ public struct DomainName: Hashable, Sendable {
         return DomainName(unchecked: ascii)
     }
 
-    /// Whether a text is a valid name in lower case, without a final dot.
-    private static func isFinal(_ text: String) -> Bool {
-        var count = 0
+    /// Whether octets are a valid name in lower case, without a final dot.
+    private static func isFinal(_ octets: Span<UInt8>) -> Bool {
+        guard octets.count <= 253 else { return false }
         var label = 0
         var last = UInt8(ascii: ".")
-        for octet in text.utf8 {
-            count += 1
+        for index in octets.indices {
+            let octet = octets[index]
             if octet == UInt8(ascii: ".") {
                 guard label > 0, last != UInt8(ascii: "-") else { return false }
                 label = 0
@@ -87,7 +93,7 @@ public struct DomainName: Hashable, Sendable {
             }
             last = octet
         }
-        return count <= 253 && label > 0 && last != UInt8(ascii: "-")
+        return label > 0 && last != UInt8(ascii: "-")
     }
 
     private static func isLabelOctet(_ octet: UInt8) -> Bool {
@@ -148,13 +154,25 @@ public struct DomainName: Hashable, Sendable {
     public func joined(by label: StaticString, to other: DomainName) -> DomainName? {
         let count = ascii.utf8.count + other.ascii.utf8.count + label.utf8CodeUnitCount + 2
         guard count <= 253, !ascii.isEmpty, !other.ascii.isEmpty else { return nil }
-        var name = ""
-        name.reserveCapacity(count)
-        name += ascii
-        name += "."
-        name += label.description
-        name += "."
-        name += other.ascii
+        // Safe: the texts are as long as was counted.
+        let name = unsafe String(unsafeUninitializedCapacity: count) { room in
+            var filled = 0
+            for octet in ascii.utf8 {
+                unsafe room[filled] = octet
+                filled += 1
+            }
+            unsafe room[filled] = UInt8(ascii: ".")
+            filled += 1
+            for index in 0..<label.utf8CodeUnitCount { unsafe room[filled + index] = label.utf8Start[index] }
+            filled += label.utf8CodeUnitCount
+            unsafe room[filled] = UInt8(ascii: ".")
+            filled += 1
+            for octet in other.ascii.utf8 {
+                unsafe room[filled] = octet
+                filled += 1
+            }
+            return filled
+        }
         return DomainName(unchecked: name)
     }
 

@@ -74,7 +74,7 @@ public struct ARCMessageSignatureHeader: Sendable, Hashable {
         instance = try reader.instance()
         signature = try DKIMSignatureHeader(reader, allowsEmptyNames: true)
         // Of the fields of ARC only the seal is refused: that its own set is signed has been seen, and does no harm.
-        guard !signature.signedFields.contains("arc-seal") else { throw reader.error(.invalidValue, "h") }
+        guard !signature.fieldNames.contains("arc-seal") else { throw reader.error(.invalidValue, "h") }
     }
 }
 

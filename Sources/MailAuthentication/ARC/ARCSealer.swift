@@ -84,6 +84,7 @@ public struct ARCSealing: Sendable {
     private let chain: ARCResult
     private let results: String
     private let names: [String]
+    private let fieldNames: DKIMFieldNames
     private let requirement: DKIMBodyRequirement
     private var hasher: DKIMBodyHasher
 
@@ -112,6 +113,8 @@ public struct ARCSealing: Sendable {
             ?? (DKIMSigningOptions.defaultFields + ["DKIM-Signature"]).flatMap { Array(repeating: $0, count: fields[$0.lowercased()].count) }
         for name in names where name.lowercased() != "dkim-signature" && DKIMSigningOptions.isTraceField(name) { throw .forbiddenField(name) }
         self.names = Array(names.prefix(DKIMSignatureHeader.signedFieldLimit))
+        guard let fieldNames = DKIMFieldNames(self.names) else { throw .forbiddenField(names.joined(separator: ":")) }
+        self.fieldNames = fieldNames
         requirement = DKIMBodyRequirement(sealer.canonicalization.body)
         hasher = DKIMBodyHasher([requirement])
     }
@@ -145,7 +148,7 @@ public struct ARCSealing: Sendable {
         writer.list("h", names)
         writer.base64("bh", DKIMBase64.encode(bodyHash))
         var canonicalizer = DKIMHeaderCanonicalizer(header)
-        _ = examination.fields.select(names.map { $0.lowercased() }, except: -1, into: &canonicalizer)
+        _ = examination.fields.select(fieldNames, except: -1, into: &canonicalizer)
         return try complete(writer, canonicalizer)
     }
 

@@ -190,16 +190,16 @@ public struct ARCVerifier: Sendable {
             guard set.seal.algorithm != .rsaSHA1 else { throw .forbiddenAlgorithm(.rsaSHA1) }
             let answer = try await dkim.key(for: set.seal.keyName, at: time)
             evaluation.key = answer
-            let keys = try dkim.usable(answer, set.seal.algorithm) { _ in nil }
             var canonicalizer = DKIMHeaderCanonicalizer(.relaxed)
             canonicalizer.append(fields.header[set.sealPlace], cutting: set.seal.signatureRange, isTerminated: false)
             var hash = state
             hash.update(data: canonicalizer.octets)
             let digest = hash.finalize()
-            for (_, key) in keys {
+            try dkim.tryKeys(of: answer, set.seal.algorithm) { _, key in
+                let isRight = key.isValidSignature(set.seal.signature, for: digest)
                 evaluation.keyBits = key.bits
-                evaluation.isValid = key.isValidSignature(set.seal.signature, for: digest)
-                if evaluation.isValid { break }
+                evaluation.isValid = isRight
+                return isRight
             }
             guard evaluation.isValid else { throw .signature }
         } catch { evaluation.failure = error }

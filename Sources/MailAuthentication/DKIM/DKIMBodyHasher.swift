@@ -45,34 +45,40 @@ public struct DKIMBodyDigests: Sendable {
 /// without CR is taken as if the CR were there, as RFC 6376 §5.3 has it done before signing: a message that was kept in a file with
 /// the system's line ends verifies as it was sent. A CR without LF is an octet as any other.
 public struct DKIMBodyHasher: Sendable {
-    private var passes: [DKIMBodyPass]
+    private var simple: DKIMBodyPass?
+    private var relaxed: DKIMBodyPass?
 
     /// A hasher for what the signatures need.
     public init(_ requirements: some Sequence<DKIMBodyRequirement>) {
-        var lengths: (simple: [UInt64?], relaxed: [UInt64?]) = ([], [])
         for requirement in requirements {
             switch requirement.canonicalization {
-            case .simple: lengths.simple.append(requirement.length)
-            case .relaxed: lengths.relaxed.append(requirement.length)
+            case .simple: Self.require(requirement, of: &simple)
+            case .relaxed: Self.require(requirement, of: &relaxed)
             }
         }
-        passes = []
-        if !lengths.simple.isEmpty { passes.append(DKIMBodyPass(.simple, lengths: lengths.simple)) }
-        if !lengths.relaxed.isEmpty { passes.append(DKIMBodyPass(.relaxed, lengths: lengths.relaxed)) }
+    }
+
+    private static func require(_ requirement: DKIMBodyRequirement, of pass: inout DKIMBodyPass?) {
+        if pass == nil { pass = DKIMBodyPass(requirement.canonicalization) }
+        pass?.require(requirement.length)
     }
 
     /// Takes the next octets of the body.
     public mutating func update(_ octets: ByteBuffer) {
         // Safe: the octets are read while they are borrowed.
         unsafe octets.withUnsafeReadableBytes { memory in
-            for index in passes.indices { unsafe passes[index].update(memory) }
+            unsafe simple?.update(memory)
+            unsafe relaxed?.update(memory)
         }
     }
 
     /// Ends the body.
-    public consuming func finish() -> DKIMBodyDigests {
+    ///
+    /// Deliberate: this isn't consuming, as the caller's variable would keep a copy, and the octets and the hash's state be copied.
+    public mutating func finish() -> DKIMBodyDigests {
         var digests: [(requirement: DKIMBodyRequirement, digest: DKIMBodyDigest)] = []
-        for index in passes.indices { passes[index].finish { digests.append(($0, $1)) } }
+        simple?.finish { digests.append(($0, $1)) }
+        relaxed?.finish { digests.append(($0, $1)) }
         return DKIMBodyDigests(digests)
     }
 }

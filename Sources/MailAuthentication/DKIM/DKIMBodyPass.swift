@@ -5,7 +5,7 @@
 /// something follows them.
 struct DKIMBodyPass: Sendable {
     private let isRelaxed: Bool
-    private var sink: DKIMBodySink
+    private var sink = DKIMBodySink()
     /// Canonical octets that aren't hashed yet, the first `filled` of it.
     private var room: [UInt8]
     private var filled = 0
@@ -17,11 +17,13 @@ struct DKIMBodyPass: Sendable {
     /// As many octets are hashed at once: they stay in the processor's nearest cache.
     private static let partSize = 4096
 
-    init(_ canonicalization: DKIMCanonicalization, lengths: [UInt64?]) {
+    init(_ canonicalization: DKIMCanonicalization) {
         isRelaxed = canonicalization == .relaxed
-        sink = DKIMBodySink(lengths: lengths)
         room = Array(repeating: 0, count: Self.partSize + DKIMBodyBlock.room + DKIMBodyBlock.reach)
     }
+
+    /// Asks for the hash of so many octets, or of all, before there is any.
+    mutating func require(_ length: UInt64?) { sink.require(length) }
 
     mutating func update(_ octets: UnsafeRawBufferPointer) {
         var index = 0
@@ -31,15 +33,19 @@ struct DKIMBodyPass: Sendable {
                 unsafe index = isRelaxed ? takeBlocks(octets, from: index, isRelaxed: true) : takeBlocks(octets, from: index, isRelaxed: false)
             }
             let stop = min(octets.count, index + DKIMBodyBlock.size)
-            while index < stop {
-                unsafe take(octets[index])
-                index += 1
-            }
+            unsafe take(octets, index..<stop)
+            index = stop
         }
     }
 
     mutating func finish(_ report: (DKIMBodyRequirement, DKIMBodyDigest) -> Void) {
-        if holdsCarriageReturn { put(0x0D) }
+        if holdsCarriageReturn {
+            var room = room
+            self.room = []
+            var end = room.mutableSpan
+            put(0x0D, to: &end)
+            self.room = room
+        }
         flushRoom(isEnd: true)
         // RFC 6376 §3.4.3: an empty body is CRLF; §3.4.4: it stays empty.
         if !isRelaxed || !sink.isEmpty { sink.writeLineEnds(1) }
@@ -121,40 +127,49 @@ extension DKIMBodyPass {
 // MARK: - One octet after the other
 
 extension DKIMBodyPass {
-    private mutating func take(_ octet: UInt8) {
+    /// Takes as many octets as a block has, or fewer: what becomes of them fits behind a part.
+    private mutating func take(_ octets: UnsafeRawBufferPointer, _ places: Range<Int>) {
+        if filled >= Self.partSize { flushRoom(isEnd: false) }
+        // Out of here, so that it is known once that nobody else has it.
+        var room = room
+        self.room = []
+        var end = room.mutableSpan
+        // Safe: the caller has octets there; those that are written are checked one by one.
+        for index in places { unsafe take(octets[index], to: &end) }
+        self.room = room
+    }
+
+    private mutating func take(_ octet: UInt8, to room: inout MutableSpan<UInt8>) {
         if holdsCarriageReturn {
             holdsCarriageReturn = false
             if octet == 0x0A {
-                endLine()
+                endLine(&room)
                 return
             }
-            put(0x0D)
+            put(0x0D, to: &room)
         }
         switch octet {
         case 0x0D: holdsCarriageReturn = true
-        case 0x0A: endLine()
+        case 0x0A: endLine(&room)
         case 0x20 where isRelaxed, 0x09 where isRelaxed: holdsBlank = true
-        default: put(octet)
+        default: put(octet, to: &room)
         }
     }
 
-    private mutating func endLine() {
+    private mutating func endLine(_ room: inout MutableSpan<UInt8>) {
         holdsBlank = false
-        write(0x0D)
-        write(0x0A)
+        room[filled] = 0x0D
+        room[filled + 1] = 0x0A
+        filled += 2
     }
 
-    private mutating func put(_ octet: UInt8) {
+    private mutating func put(_ octet: UInt8, to room: inout MutableSpan<UInt8>) {
         if holdsBlank {
-            write(0x20)
+            room[filled] = 0x20
+            filled += 1
             holdsBlank = false
         }
-        write(octet)
-    }
-
-    private mutating func write(_ octet: UInt8) {
         room[filled] = octet
         filled += 1
-        if filled >= Self.partSize { flushRoom(isEnd: false) }
     }
 }

@@ -6,13 +6,23 @@ struct DKIMBodySink: Sendable {
     /// Octets that were hashed or counted.
     private var position: UInt64 = 0
     /// The lengths that aren't reached yet, the smallest last.
-    private var lengths: [UInt64]
-    private let wantsWhole: Bool
+    private var lengths: [UInt64] = []
+    private var wantsWhole = false
     private var reached: [(length: UInt64, sha256: [UInt8])] = []
 
-    init(lengths: [UInt64?]) {
-        self.lengths = lengths.contains { $0 != nil } ? Set(lengths.compactMap { $0 }).sorted(by: >) : []
-        wantsWhole = lengths.contains(nil)
+    /// Asks for the hash of so many octets, or of all.
+    mutating func require(_ length: UInt64?) {
+        guard let length else {
+            wantsWhole = true
+            return
+        }
+        var (low, high) = (0, lengths.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if lengths[middle] > length { low = middle + 1 } else { high = middle }
+        }
+        guard low == lengths.count || lengths[low] != length else { return }
+        lengths.insert(length, at: low)
     }
 
     var isEmpty: Bool { position == 0 }

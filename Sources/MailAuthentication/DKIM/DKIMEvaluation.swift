@@ -53,7 +53,9 @@ public struct DKIMEvaluation: Sendable {
     /// The size of the key that was used.
     public internal(set) var keyBits: Int?
     /// The names of `h=`, each once.
-    public internal(set) var signedFields: [DKIMSignedField] = []
+    public var signedFields: [DKIMSignedField] { selection?.fields ?? [] }
+    /// What `h=` selects; `nil` where nobody looked.
+    var selection: DKIMFieldSelection?
     /// The hash of the body as it is; `nil` where it wasn't needed.
     public internal(set) var bodyDigest: DKIMBodyDigest?
     /// Whether the body is what was signed.

@@ -3,84 +3,120 @@ import NIOCore
 
 /// The places of a header's fields by their names.
 struct DKIMFieldIndex: Sendable {
-    /// Passed on by one reference.
-    private let shared: DKIMShared<HeaderNameIndex>
-    private var names: HeaderNameIndex { shared.value }
-    var header: HeaderSection { shared.value.header }
+    private let names: HeaderNameIndex
+    var header: HeaderSection { names.header }
     /// Whether fields may be hidden behind a limit of the header's: what is there then can't be told, nor verified.
     let isTruncated: Bool
 
     init(_ header: HeaderSection) {
-        shared = DKIMShared(HeaderNameIndex(header))
-        isTruncated = (header.last?.range.upperBound ?? header.fieldsRange.lowerBound) < header.fieldsRange.upperBound && !header.isEmpty
+        names = HeaderNameIndex(header)
+        isTruncated = !header.isEmpty && header.range(at: header.count - 1).upperBound < header.fieldsRange.upperBound
     }
 
     /// The places of the fields of a name, the topmost first.
     subscript(name: String) -> [Int] { names.places(named: name) }
 
-    /// Whether there is a field of a name.
-    func contains(_ name: String) -> Bool { names.group(named: name) != nil }
-
-    /// How far a selection has come in the fields of one name.
-    private struct Progress {
-        /// Where the name is in the result.
-        var order: Int
-        /// The lowest field that isn't taken.
-        var next: Int?
-        /// How many aren't taken, that field and those above it.
-        var left: Int
+    /// What becomes of the fields of a name, the topmost first.
+    /// - Parameter body: gets the number of the field among those of its name, and its place.
+    func map<Result>(named name: String, _ body: (_ number: Int, _ place: Int) -> Result) -> [Result] {
+        guard let group = names.group(named: name) else { return [] }
+        var results: [Result] = []
+        results.reserveCapacity(names.count(of: group))
+        var place = names.last(of: group)
+        for number in (0..<names.count(of: group)).reversed() {
+            results.append(body(number, place))
+            place = names.above(place)
+        }
+        results.reverse()
+        return results
     }
 
     /// Puts the fields that a list of names selects into their canonical form (RFC 6376 §5.4.2: of several with the same name the
     /// lowest first; a name without a field left is nothing).
-    /// - Parameters:
-    ///   - list: names in lower case.
-    ///   - own: the place of the signature itself, which never signs itself; -1 where there is none.
-    func select(_ list: [String], except own: Int, into canonicalizer: inout DKIMHeaderCanonicalizer) -> [DKIMSignedField] {
-        let names = shared.value
-        let octets = names.header.message.readableBytesUInt8Span
-        var fields: [DKIMSignedField] = []
-        fields.reserveCapacity(list.count)
-        // A handful for the most part, which is searched faster than a table.
-        var absent: [String] = []
-        var moreAbsent: Set<String> = []
-        var progress = [Progress?](repeating: nil, count: names.groupCount)
+    /// - Parameter own: the place of the signature itself, which never signs itself; -1 where there is none.
+    func select(_ list: DKIMFieldNames, except own: Int, into canonicalizer: inout DKIMHeaderCanonicalizer) -> DKIMFieldSelection {
+        let octets = header.message.readableBytesUInt8Span
+        let listed = list.octets.span
+        var parts: [DKIMFieldSelection.Part] = []
+        parts.reserveCapacity(names.groupCount + 8)
+        for _ in 0..<names.groupCount { parts.append(DKIMFieldSelection.Part()) }
+        var absent = DKIMAbsentNames(from: names.groupCount)
+        var order: Int32 = 0
+        var cursor = DKIMFieldNames.Cursor()
         // Names that are signed against being added come twice in a row.
-        var previous: (name: String, group: Int?) = ("", nil)
-        for name in list {
-            if name != previous.name || name.isEmpty { previous = (name, names.group(named: name, in: octets)) }
+        var previous: (name: Range<Int>, group: Int?) = (0..<0, nil)
+        while let name = cursor.next(listed) {
+            if name.isEmpty || !FieldNameOctets.areEqual(listed, previous.name, listed, name) {
+                previous = (name, names.group(of: listed, name, in: octets))
+            }
             guard let group = previous.group else {
-                guard !absent.contains(name) else { continue }
-                if absent.count < 16 { absent.append(name) } else if !moreAbsent.insert(name).inserted { continue }
-                fields.append(DKIMSignedField(name: name, signedCount: 0, unsignedCount: 0))
+                if absent.append(name, of: listed, order, to: &parts) { order += 1 }
                 continue
             }
-            var state: Progress
-            if let known = progress[group] {
-                state = known
-            } else {
-                state = Progress(order: fields.count, next: names.last(of: group), left: names.count(of: group))
-                fields.append(DKIMSignedField(name: name, signedCount: 0, unsignedCount: 0))
+            var part = parts[group]
+            if part.order < 0 {
+                part = DKIMFieldSelection.Part(
+                    order: order, nameStart: UInt32(name.lowerBound), nameEnd: UInt32(name.upperBound),
+                    unsignedCount: Int32(names.count(of: group)), next: Int32(names.last(of: group)))
+                order += 1
             }
-            if let place = state.next, place == own {
-                state.next = names.above(place)
-                state.left -= 1
-            }
-            if let place = state.next {
-                let (name, value) = names.header.ranges(at: place)
+            if part.next == own, own >= 0 { part.next = Int32(names.above(own)) }
+            if part.next >= 0 {
+                let place = Int(part.next)
+                let (name, value) = header.ranges(at: place)
                 canonicalizer.append(octets, name: name, value: value)
-                state.next = names.above(place)
-                state.left -= 1
-                fields[state.order].signedCount += 1
+                part.next = Int32(names.above(place))
+                part.signedCount += 1
+                part.unsignedCount -= 1
             }
-            progress[group] = state
+            parts[group] = part
         }
-        let ownGroup = own >= 0 ? names.group(at: own) : -1
-        for (group, state) in progress.enumerated() {
-            guard let state else { continue }
-            let hasOwn = group == ownGroup && (state.next ?? -1) >= own
-            fields[state.order].unsignedCount = state.left - (hasOwn ? 1 : 0)
+        // It is neither signed nor left unsigned.
+        if own >= 0, parts[names.group(at: own)].order >= 0 { parts[names.group(at: own)].unsignedCount -= 1 }
+        return DKIMFieldSelection(names: list, parts: parts)
+    }
+
+    /// Which of some names have fields that a selection leaves out, and how many of these it takes; in the order of the names.
+    func leftOut(of selection: DKIMFieldSelection, among wanted: DKIMFieldNames) -> [(name: Range<Int>, signedCount: Int)] {
+        let octets = header.message.readableBytesUInt8Span
+        let listed = wanted.octets.span
+        var found: [(name: Range<Int>, signedCount: Int)] = []
+        for group in 0..<names.groupCount where selection.parts[group].signedCount == 0 || selection.parts[group].unsignedCount > 0 {
+            let name = header.ranges(at: names.first(of: group)).name
+            guard wanted.hasName(ofLength: name.count) else { continue }
+            var cursor = DKIMFieldNames.Cursor()
+            while let place = cursor.next(listed) {
+                guard FieldNameOctets.areEqual(listed, place, octets, name) else { continue }
+                found.append((place, Int(selection.parts[group].signedCount)))
+            }
         }
-        return fields
+        return found.sorted { $0.name.lowerBound < $1.name.lowerBound }
+    }
+}
+
+/// Names in a list that no field has, each of which counts once.
+private struct DKIMAbsentNames {
+    /// The first of them among the parts of a selection.
+    let start: Int
+    /// Those behind the first ones.
+    private var more: Set<[UInt8]> = []
+
+    /// As many are searched one by one: a signature has a handful for the most part.
+    private static let searchLimit = 16
+
+    init(from start: Int) { self.start = start }
+
+    /// Takes a name unless it was there before.
+    mutating func append(_ name: Range<Int>, of listed: Span<UInt8>, _ order: Int32, to parts: inout [DKIMFieldSelection.Part]) -> Bool {
+        for index in start..<min(parts.count, start + Self.searchLimit) {
+            if FieldNameOctets.areEqual(listed, parts[index].name, listed, name) { return false }
+        }
+        if parts.count >= start + Self.searchLimit {
+            // Safe: the octets are copied while they are borrowed.
+            let octets = unsafe listed.extracting(name).withUnsafeBytes { unsafe Array($0) }
+            guard more.insert(octets).inserted else { return false }
+        }
+        parts.append(DKIMFieldSelection.Part(order: order, nameStart: UInt32(name.lowerBound), nameEnd: UInt32(name.upperBound)))
+        return true
     }
 }

@@ -44,8 +44,8 @@ struct DKIMHeaderCanonicalizer {
     mutating func append(_ message: Span<UInt8>, name: Range<Int>, value: Range<Int>, cut: Range<Int>? = nil, isTerminated: Bool = true) {
         // What stays of the value stands before and behind this.
         let cut = cut.map { value.lowerBound + $0.lowerBound..<value.lowerBound + $0.upperBound } ?? value.upperBound..<value.upperBound
-        // The line gets its colon and its end.
-        let count = value.upperBound - name.lowerBound + 3
+        // The line gets its colon and its end, and whole blocks are written.
+        let count = value.upperBound - name.lowerBound + 3 + DKIMOctetBlock.size
         switch canonicalization {
         case .simple:
             // Each LF may get a CR.
@@ -91,7 +91,16 @@ struct DKIMHeaderCanonicalizer {
     ) -> Int {
         var room = room.mutableSpan
         var filled = start
-        for index in name {
+        var next = name.lowerBound
+        while name.upperBound - next >= 8 {
+            // Safe, here and below: the octets are there, and the room is as long as is checked there; every bit pattern is a value.
+            let word = unsafe message.bytes.unsafeLoadUnaligned(fromByteOffset: next, as: UInt64.self)
+            var octets = unsafe room.mutableBytes
+            octets.storeBytes(of: word.asciiLowercased, toByteOffset: filled, as: UInt64.self)
+            filled += 8
+            next += 8
+        }
+        for index in next..<name.upperBound {
             room[filled] = lowercased(message[index])
             filled += 1
         }
@@ -135,20 +144,27 @@ struct DKIMHeaderCanonicalizer {
             }
             room[filled] = octet
             filled += 1
-            // The rest of a long word, eight octets at once.
-            while part.upperBound - next >= 8 {
-                // Safe: the octets are there, and every bit pattern is a value of the integer.
-                let word = unsafe message.bytes.unsafeLoadUnaligned(fromByteOffset: next, as: UInt64.self)
-                let ones: UInt64 = 0x0101_0101_0101_0101
-                // The highest bit of an octet is set by what is below 0x21; a borrow may set it as well, and costs a closer look.
-                guard (word &- 0x21 &* ones) & ~word & (0x80 &* ones) == 0 else { break }
+            // What follows, sixteen octets at once, as long as nothing changes. The last octet of a part is left to the above.
+            while part.upperBound - next > 1, message.count - next > DKIMOctetBlock.size {
+                // Safe: sixteen octets are there and another one, and every bit pattern is a value of each.
+                let block = unsafe message.bytes.unsafeLoadUnaligned(fromByteOffset: next, as: DKIMOctetBlock.Octets.self)
+                let behind = unsafe message.bytes.unsafeLoadUnaligned(fromByteOffset: next + 1, as: DKIMOctetBlock.Octets.self)
+                let count = min(DKIMBlockMask(changes(block, behind)).first, part.upperBound - next - 1)
                 // Safe: octets are written, and the room is as long as is checked there.
                 var octets = unsafe room.mutableBytes
-                octets.storeBytes(of: word, toByteOffset: filled, as: UInt64.self)
-                filled += 8
-                next += 8
+                octets.storeBytes(of: block, toByteOffset: filled, as: DKIMOctetBlock.Octets.self)
+                filled += count
+                next += count
+                guard count == DKIMOctetBlock.size else { break }
             }
         }
+    }
+
+    /// The places of what doesn't stay as it is: line ends and tabs, as all controls, and spaces before another blank or a line end.
+    /// - Parameter behind: the block that begins one octet later.
+    @inline(__always)
+    private static func changes(_ block: DKIMOctetBlock.Octets, _ behind: DKIMOctetBlock.Octets) -> DKIMOctetBlock.Octets {
+        DKIMOctetBlock(block).places(upTo: 0x1F) | DKIMOctetBlock(block).places(of: 0x20) & DKIMOctetBlock(behind).places(upTo: 0x20)
     }
 
     private static func lowercased(_ octet: UInt8) -> UInt8 { (0x41...0x5A).contains(octet) ? octet | 0x20 : octet }

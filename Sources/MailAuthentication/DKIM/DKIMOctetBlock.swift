@@ -6,6 +6,8 @@ struct DKIMOctetBlock {
 
     let octets: Octets
 
+    @inline(__always) init(_ octets: Octets) { self.octets = octets }
+
     /// - Parameter place: at most ``size`` octets before the end of `memory`.
     @inline(__always)
     @unsafe
@@ -19,6 +21,11 @@ struct DKIMOctetBlock {
     @inline(__always) func places(of octet: UInt8) -> Octets {
         // Safe: both are 16 octets without padding, and every bit pattern is a value of the integers.
         unsafe unsafeBitCast(equals(octet), to: Octets.self)
+    }
+    /// The same for octets up to one of them.
+    @inline(__always) func places(upTo octet: UInt8) -> Octets {
+        // Safe: as above.
+        unsafe unsafeBitCast(isAtMost(octet), to: Octets.self)
     }
     @inline(__always) func isAtMost(_ octet: UInt8) -> SIMDMask<SIMD16<Int8>> { octets .<= Octets(repeating: octet) }
     @inline(__always) func isAtLeast(_ octet: UInt8) -> SIMDMask<SIMD16<Int8>> { octets .>= Octets(repeating: octet) }

@@ -18,7 +18,8 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
     /// `d=`: who takes responsibility.
     public var domain: DomainName
     /// `h=`: the names in the order in which their fields are signed, in lower case.
-    public var signedFields: [String]
+    public var signedFields: [String] { fieldNames.texts }
+    let fieldNames: DKIMFieldNames
     /// `i=` as it is written, decoded; `nil` where it is absent and stands for `@` and the domain.
     public var identity: String?
     /// The domain of `i=`, or of `d=` where there is none.
@@ -54,7 +55,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
         try self.init(reader)
         try readIdentity(reader)
         // RFC 6376 §5.4, §6.1.1
-        guard signedFields.contains("from") else { throw reader.error(.fromNotSigned, "h", "RFC 6376 §6.1.1") }
+        guard fieldNames.contains("from") else { throw reader.error(.fromNotSigned, "h", "RFC 6376 §6.1.1") }
     }
 
     /// Reads a value that is given as text.
@@ -67,7 +68,7 @@ public struct DKIMSignatureHeader: Sendable, Hashable {
         signatureRange = try reader.place("b").value
         bodyHash = try reader.base64("bh")
         (headerCanonicalization, bodyCanonicalization) = try reader.canonicalizations()
-        signedFields = try reader.fieldNames("h", limit: Self.signedFieldLimit, allowsEmpty: allowsEmptyNames)
+        fieldNames = try reader.fieldNames("h", limit: Self.signedFieldLimit, allowsEmpty: allowsEmptyNames)
         domain = try reader.domain("d")
         selector = try reader.domain("s")
         identityDomain = domain
@@ -128,23 +129,30 @@ struct DKIMTagReader {
         DKIMSyntaxError(problem, tag: tag, section: section ?? self.section)
     }
 
-    func place(_ name: String) throws(DKIMSyntaxError) -> TagList.Place {
-        guard let place = tags.place(of: name) else { throw error(.missingTag, name) }
+    func place(_ name: TagName) throws(DKIMSyntaxError) -> TagList.Place {
+        guard let place = tags.place(of: name) else { throw error(.missingTag, name.text.description) }
         return place
     }
 
     /// The value as it is written.
-    func text(_ name: String) throws(DKIMSyntaxError) -> String { TagList.text(tags.octets.span.extracting(try place(name).text)) ?? "" }
+    func text(_ name: TagName) throws(DKIMSyntaxError) -> String { TagList.text(tags.octets.span.extracting(try place(name).text)) ?? "" }
 
     /// The value without blanks.
-    func compact(_ name: String) throws(DKIMSyntaxError) -> String { tags.compactText(try place(name)) }
+    func compact(_ name: TagName) throws(DKIMSyntaxError) -> String { tags.compactText(try place(name)) }
 
-    func optional(_ name: String) -> String? { tags.place(of: name).map(tags.compactText) }
+    func optional(_ name: TagName) -> String? { tags.place(of: name).map(tags.compactText) }
 
     /// Whether the value is this, blanks left out.
-    func hasValue(_ name: String, _ value: String) throws(DKIMSyntaxError) -> Bool {
+    func hasValue(_ name: TagName, _ value: StaticString) throws(DKIMSyntaxError) -> Bool {
         let place = try place(name)
-        return TagList.areEqual(tags.octets.span.extracting(place.text), value.utf8Span.span) || tags.compactText(place) == value
+        return Self.areEqual(tags.octets.span.extracting(place.text), value) || tags.compactText(place) == value.description
+    }
+
+    private static func areEqual(_ octets: Span<UInt8>, _ value: StaticString) -> Bool {
+        guard octets.count == value.utf8CodeUnitCount else { return false }
+        // Safe: a literal of ASCII, which has as many octets as were compared.
+        for index in octets.indices where unsafe octets[index] != value.utf8Start[index] { return false }
+        return true
     }
 
     func algorithm() throws(DKIMSyntaxError) -> DKIMAlgorithm {
@@ -156,36 +164,40 @@ struct DKIMTagReader {
         return algorithm
     }
 
-    func base64(_ name: String) throws(DKIMSyntaxError) -> [UInt8] {
+    func base64(_ name: TagName) throws(DKIMSyntaxError) -> [UInt8] {
         let place = try place(name)
-        guard let octets = DKIMBase64.decode(tags.octets.span.extracting(place.text)), !octets.isEmpty else { throw error(.invalidValue, name) }
+        guard let octets = DKIMBase64.decode(tags.octets.span.extracting(place.text)), !octets.isEmpty else {
+            throw error(.invalidValue, name.text.description)
+        }
         return octets
     }
 
-    func domain(_ name: String) throws(DKIMSyntaxError) -> DomainName {
+    func domain(_ name: TagName) throws(DKIMSyntaxError) -> DomainName {
         let place = try place(name)
-        guard let text = TagList.text(tags.octets.span.extracting(place.text)), let domain = try? DomainName(text) else {
-            throw error(.invalidValue, name)
+        let octets = tags.octets.span.extracting(place.text)
+        if let domain = DomainName(final: octets) { return domain }
+        guard let text = TagList.text(octets), let domain = try? DomainName(text) else {
+            throw error(.invalidValue, name.text.description)
         }
         return domain
     }
 
     /// Digits only; what is beyond 64 bits is as large as can be.
-    func number(_ name: String, digits: Int) throws(DKIMSyntaxError) -> UInt64? {
+    func number(_ name: TagName, digits: Int) throws(DKIMSyntaxError) -> UInt64? {
         guard let place = tags.place(of: name) else { return nil }
         let text = tags.octets.span.extracting(place.text)
         var number: UInt64 = 0
         var count = 0
         var isOver = false
         for index in text.indices where !TagList.isSpace(text[index]) {
-            guard (0x30...0x39).contains(text[index]), count < digits else { throw error(.invalidValue, name) }
+            guard (0x30...0x39).contains(text[index]), count < digits else { throw error(.invalidValue, name.text.description) }
             count += 1
             let (tens, isFirstOver) = number.multipliedReportingOverflow(by: 10)
             let (sum, isSecondOver) = tens.addingReportingOverflow(UInt64(text[index] - 0x30))
             isOver = isOver || isFirstOver || isSecondOver
             number = sum
         }
-        guard count > 0 else { throw error(.invalidValue, name) }
+        guard count > 0 else { throw error(.invalidValue, name.text.description) }
         return isOver ? .max : number
     }
 
@@ -202,62 +214,12 @@ struct DKIMTagReader {
         return (header, body)
     }
 
-    /// Names of fields between colons, in lower case. Those of ARC may be empty, and select nothing.
-    func fieldNames(_ name: String, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> [String] {
+    /// Names of fields between colons. Those of ARC may be empty, and select nothing.
+    func fieldNames(_ name: TagName, limit: Int, allowsEmpty: Bool) throws(DKIMSyntaxError) -> DKIMFieldNames {
         let place = try place(name)
-        let text = tags.octets.span.extracting(place.text)
-        var names: [String] = []
-        names.reserveCapacity(16)
-        var isValid = true
-        // The octets of the name before: those that are signed against being added come twice in a row.
-        var previous = 0..<0
-        var start = 0
-        while start <= text.count {
-            var end = start
-            var count = 0
-            while end < text.count, text[end] != UInt8(ascii: ":") {
-                if (0x21...0x7E).contains(text[end]) { count += 1 } else if !TagList.isSpace(text[end]) { isValid = false }
-                end += 1
-            }
-            guard names.count < limit else { throw error(.tooLarge, name) }
-            if count == 0, !allowsEmpty { isValid = false }
-            if let last = names.last, TagList.areEqual(text.extracting(previous), text.extracting(start..<end)) {
-                names.append(last)
-            } else {
-                names.append(Self.fieldName(text.extracting(start..<end), count: count))
-            }
-            previous = start..<end
-            start = end + 1
-        }
-        guard isValid else { throw error(.invalidValue, name) }
+        guard let names = DKIMFieldNames(tags.octets.span.extracting(place.text)) else { throw error(.invalidValue, name.text.description) }
+        guard names.count <= limit else { throw error(.tooLarge, name.text.description) }
+        guard allowsEmpty || !names.hasEmptyName else { throw error(.invalidValue, name.text.description) }
         return names
-    }
-
-    /// The text of a name in lower case, without the blanks in it. The long ones among those that are in use are made once.
-    /// - Parameter count: how many of the octets are visible ones.
-    private static func fieldName(_ octets: Span<UInt8>, count: Int) -> String {
-        switch count == octets.count ? count : 0 {
-        case 25: if isName(octets, "content-transfer-encoding") { return "content-transfer-encoding" }
-        case 16: if isName(octets, "list-unsubscribe") { return "list-unsubscribe" }
-        case 21: if isName(octets, "list-unsubscribe-post") { return "list-unsubscribe-post" }
-        default: break
-        }
-        // Safe: as many octets are written as are said, and as there is room for.
-        return unsafe String(unsafeUninitializedCapacity: count) { room in
-            var filled = 0
-            for index in octets.indices where (0x21...0x7E).contains(octets[index]) {
-                let octet = octets[index]
-                unsafe room[filled] = (0x41...0x5A).contains(octet) ? octet | 0x20 : octet
-                filled += 1
-            }
-            return filled
-        }
-    }
-
-    /// Whether visible octets are a name of letters and hyphens, whatever the case of the letters.
-    private static func isName(_ octets: Span<UInt8>, _ name: String) -> Bool {
-        let name = name.utf8Span.span
-        for index in octets.indices where octets[index] | 0x20 != name[index] { return false }
-        return true
     }
 }

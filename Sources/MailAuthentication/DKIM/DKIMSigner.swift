@@ -71,6 +71,7 @@ public struct DKIMSigning: Sendable {
     private let signer: DKIMSigner
     private let fields: DKIMFieldIndex
     private let names: [String]
+    private let fieldNames: DKIMFieldNames
     private let isMIME: Bool
     private var hasher: DKIMBodyHasher
     private var inspector = DKIMMessageInspector()
@@ -81,6 +82,10 @@ public struct DKIMSigning: Sendable {
         fields = DKIMFieldIndex(header)
         try DKIMSigningCheck(fields: fields, options: signer.options).run(domains: signer.keys.map(\.domain))
         names = try signer.options.fields(for: fields)
+        guard let fieldNames = DKIMFieldNames(names) else {
+            throw .template(DKIMSyntaxError(.invalidValue, tag: "h", section: "RFC 6376 §3.5"))
+        }
+        self.fieldNames = fieldNames
         isMIME = !fields["mime-version"].isEmpty
         hasher = DKIMBodyHasher([DKIMBodyRequirement(signer.options.bodyCanonicalization)])
     }
@@ -103,7 +108,7 @@ public struct DKIMSigning: Sendable {
         let options = signer.options
         guard let digest = hasher.finish()[DKIMBodyRequirement(options.bodyCanonicalization)] else { throw .noKey }
         var canonicalizer = DKIMHeaderCanonicalizer(options.headerCanonicalization)
-        _ = fields.select(names.map { $0.lowercased() }, except: -1, into: &canonicalizer)
+        _ = fields.select(fieldNames, except: -1, into: &canonicalizer)
         var result = ByteBuffer()
         for key in signer.keys {
             var writer = DKIMTagWriter("DKIM-Signature")
@@ -163,7 +168,7 @@ extension DKIMSigner {
         let signature: DKIMSignatureHeader
         do throws(DKIMSyntaxError) { signature = try DKIMSignatureHeader(parsing: field.rawValue.readableBytesView) } catch { throw .template(error) }
         var canonicalizer = DKIMHeaderCanonicalizer(signature.headerCanonicalization)
-        _ = fields.select(signature.signedFields, except: place, into: &canonicalizer)
+        _ = fields.select(signature.fieldNames, except: place, into: &canonicalizer)
         canonicalizer.append(field, cutting: signature.signatureRange, isTerminated: false)
         do throws(DKIMPrivateKeyError) {
             return DKIMBase64.encode(try key.signature(for: SHA256.hash(data: canonicalizer.octets)))

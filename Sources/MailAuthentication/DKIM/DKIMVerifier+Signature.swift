@@ -8,7 +8,7 @@ extension DKIMVerifier {
     func evaluate(
         _ shared: DKIMShared<DKIMSignatureHeader>, at place: Int, _ fields: DKIMFieldIndex, _ body: DKIMBodyDigests, _ time: Date
     ) async -> DKIMEvaluation {
-        var evaluation = DKIMEvaluation(fieldIndex: place, fieldRange: fields.header[place].range)
+        var evaluation = DKIMEvaluation(fieldIndex: place, fieldRange: fields.header.range(at: place))
         guard let digest = begin(&evaluation, shared, at: place, fields, body, time) else { return evaluation }
         do throws(DKIMFailure) {
             let answer: DKIMKeyAnswer
@@ -38,7 +38,7 @@ extension DKIMVerifier {
             return nil
         }
         var canonicalizer = DKIMHeaderCanonicalizer(shared.value.headerCanonicalization)
-        evaluation.signedFields = fields.select(shared.value.signedFields, except: place, into: &canonicalizer)
+        evaluation.selection = fields.select(shared.value.fieldNames, except: place, into: &canonicalizer)
         canonicalizer.append(fields.header, at: place, cutting: shared.value.signatureRange, isTerminated: false)
         return SHA256.hash(data: canonicalizer.octets)
     }
@@ -49,14 +49,15 @@ extension DKIMVerifier {
         _ fields: DKIMFieldIndex
     ) throws(DKIMFailure) {
         evaluation.keyRecordPlace = answer.readablePlace
-        let keys = try usable(answer, shared.value.algorithm) { isStrict in
+        func refusal(_ isStrict: Bool) -> DKIMFailure? {
             isStrict && shared.value.identityDomain != shared.value.domain ? .identityIsSubdomain : nil
         }
-        for (place, key) in keys {
+        try tryKeys(of: answer, shared.value.algorithm, refusal: refusal) { place, key in
+            let isRight = key.isValidSignature(shared.value.signature, for: digest)
             evaluation.keyRecordPlace = place
             evaluation.keyBits = key.bits
-            evaluation.headerMatches = key.isValidSignature(shared.value.signature, for: digest)
-            if evaluation.headerMatches == true { break }
+            evaluation.headerMatches = isRight
+            return isRight
         }
         // RFC 6376 §3.5
         if let length = shared.value.bodyLength, let digest = evaluation.bodyDigest, length > digest.canonicalOctets { throw .bodyShorterThanSigned }
@@ -90,46 +91,51 @@ extension DKIMVerifier {
         return answer
     }
 
-    /// The keys that may have made a signature with their places among the candidates, or why there is none: what is wrong with the record that gets furthest.
-    func usable(
-        _ answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, refusal: (_ isStrict: Bool) -> DKIMFailure?
-    ) throws(DKIMFailure) -> [(place: Int, key: DKIMPublicKey)] {
+    /// Tries the keys that may have made a signature, one after the other, until one has made it.
+    /// - Parameters:
+    ///   - refusal: what else is wrong with a key, by whether it is for the domain alone.
+    ///   - isRight: gets the place of a key among the candidates, and the key.
+    /// - Throws: why there is no key to be tried: what is wrong with the record that gets furthest.
+    func tryKeys(
+        of answer: DKIMKeyAnswer, _ algorithm: DKIMAlgorithm, refusal: (_ isStrict: Bool) -> DKIMFailure? = { _ in nil },
+        _ isRight: (_ place: Int, _ key: DKIMPublicKey) -> Bool
+    ) throws(DKIMFailure) {
         if case .failure(let error) = answer.lookup.result { throw .lookup(error) }
-        var keys: [(place: Int, key: DKIMPublicKey)] = []
-        var failures: [DKIMFailure] = []
-        for (place, claim) in answer.claims.enumerated() {
+        let claims = answer.claims
+        var (first, readable): (DKIMFailure?, DKIMFailure?) = (nil, nil)
+        var hasKey = false
+        for place in claims.indices {
             do throws(DKIMFailure) {
-                if let type = claim.keyType, type != algorithm.keyType { throw .keyOfOtherType(type) }
-                if let failure = claim.failure ?? refusal(claim.isStrict) { throw failure }
-                switch claim.key {
-                case .success(let key): keys.append((place, key))
+                if let type = claims[place].keyType, type != algorithm.keyType { throw .keyOfOtherType(type) }
+                if let failure = claims[place].failure ?? refusal(claims[place].isStrict) { throw failure }
+                switch claims[place].key {
+                case .success(let key):
+                    hasKey = true
+                    if isRight(place, key) { return }
                 case .failure(let error): throw .key(error)
                 }
-            } catch { failures.append(error) }
+            } catch {
+                first = first ?? error
+                if case .keyRecord = error { continue }
+                readable = readable ?? error
+            }
         }
-        guard keys.isEmpty else { return keys }
-        let readable = failures.first { if case .keyRecord = $0 { false } else { true } }
-        throw readable ?? failures.first ?? .noKey(answer.lookup.name)
+        guard hasKey else { throw readable ?? first ?? .noKey(answer.lookup.name) }
     }
 
     /// Fields that people see, or that say how the body is shown (RFC 6376 §5.4.1).
-    private static let shownFields = ["from", "reply-to", "subject", "date", "to", "cc", "content-type", "content-transfer-encoding", "mime-version"]
+    private static let shownFields = DKIMFieldNames([
+        "from", "reply-to", "subject", "date", "to", "cc", "content-type", "content-transfer-encoding", "mime-version",
+    ])
 
     private func risks(of evaluation: DKIMEvaluation, _ fields: DKIMFieldIndex) -> [DKIMRisk] {
         var risks: [DKIMRisk] = []
-        let signedFields = evaluation.signedFields
-        // Most signatures name them in this order: the one behind the last that was found is looked at first.
-        var next = 0
         if evaluation.unsignedOctets > 0 { risks.append(.unsignedBody(octets: evaluation.unsignedOctets)) }
-        for name in Self.shownFields {
-            let place = signedFields[next...].firstIndex { $0.name == name } ?? signedFields[..<next].firstIndex { $0.name == name }
-            guard let place, signedFields[place].signedCount > 0 else {
-                if fields.contains(name) { risks.append(.unsignedField(name)) }
-                if let place { next = place + 1 }
-                continue
+        if let shown = Self.shownFields, let selection = evaluation.selection {
+            for (name, signedCount) in fields.leftOut(of: selection, among: shown) {
+                let name = shown.text(name)
+                risks.append(signedCount == 0 ? .unsignedField(name) : .addedField(name))
             }
-            next = place + 1
-            if signedFields[place].unsignedCount > 0 { risks.append(.addedField(name)) }
         }
         if let bits = evaluation.keyBits, evaluation.sharedSignature?.value.algorithm.keyType == .rsa, bits < 2048 { risks.append(.smallKey(bits: bits)) }
         return risks

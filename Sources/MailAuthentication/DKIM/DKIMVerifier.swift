@@ -15,7 +15,11 @@ public struct DKIMExamination: Sendable {
     let findings: [(place: Int, finding: Finding)]
 
     /// What the signatures need to know of the body, each at least once.
-    let requirements: [DKIMBodyRequirement]
+    var requirements: some Sequence<DKIMBodyRequirement> {
+        findings.lazy.compactMap {
+            if case .signature(let signature) = $0.finding, signature.value.algorithm != .rsaSHA1 { signature.value.bodyRequirement } else { nil }
+        }
+    }
     /// What the signatures need to know of the body.
     public var bodyRequirements: Set<DKIMBodyRequirement> { Set(requirements) }
 
@@ -24,17 +28,16 @@ public struct DKIMExamination: Sendable {
 
     init(_ fields: DKIMFieldIndex, limits: DKIMLimits) {
         self.fields = fields
-        findings = fields["dkim-signature"].enumerated().map { number, place in
-            guard number < limits.signatureCount else { return (place, .failure(.tooManySignatures(limit: limits.signatureCount))) }
-            guard !fields.isTruncated else { return (place, .failure(.headerOverLimits)) }
-            do throws(DKIMSyntaxError) {
-                let signature = try DKIMSignatureHeader(parsing: fields.header[place].rawValue.readableBytesView)
-                return (place, .signature(DKIMShared(signature)))
-            } catch { return (place, .failure(.syntax(error))) }
-        }
-        requirements = findings.compactMap {
-            if case .signature(let signature) = $0.finding, signature.value.algorithm != .rsaSHA1 { signature.value.bodyRequirement } else { nil }
-        }
+        findings = fields.map(named: "dkim-signature") { number, place in (place, Self.finding(number, place, fields, limits)) }
+    }
+
+    private static func finding(_ number: Int, _ place: Int, _ fields: DKIMFieldIndex, _ limits: DKIMLimits) -> Finding {
+        guard number < limits.signatureCount else { return .failure(.tooManySignatures(limit: limits.signatureCount)) }
+        guard !fields.isTruncated else { return .failure(.headerOverLimits) }
+        do throws(DKIMSyntaxError) {
+            let signature = try DKIMSignatureHeader(parsing: fields.header[place].rawValue.readableBytesView)
+            return .signature(DKIMShared(signature))
+        } catch { return .failure(.syntax(error)) }
     }
 
     /// Whether there is no signature at all: `dkim=none`.
@@ -85,9 +88,8 @@ public struct DKIMVerifier: Sendable {
     public func verify(_ examination: DKIMExamination, body: DKIMBodyDigests, at time: Date) async -> [DKIMEvaluation] {
         let findings = examination.findings
         guard findings.count > 1 else {
-            var evaluations: [DKIMEvaluation] = []
-            for item in findings { evaluations.append(await evaluate(item.finding, at: item.place, examination.fields, body, time)) }
-            return evaluations
+            guard let (place, finding) = findings.first else { return [] }
+            return [await evaluate(finding, at: place, examination.fields, body, time)]
         }
         return await withTaskGroup(of: (Int, DKIMEvaluation).self) { group in
             for (number, item) in findings.enumerated() {
@@ -105,7 +107,7 @@ public struct DKIMVerifier: Sendable {
         switch finding {
         case .signature(let signature): return await evaluate(signature, at: place, fields, body, time)
         case .failure(let failure):
-            var evaluation = DKIMEvaluation(fieldIndex: place, fieldRange: fields.header[place].range)
+            var evaluation = DKIMEvaluation(fieldIndex: place, fieldRange: fields.header.range(at: place))
             evaluation.fail(failure)
             return evaluation
         }

@@ -47,7 +47,7 @@ public struct SenderVerifier: Sendable {
         let signatures = DKIMExamination(fields, limits: limits)
         let chain = ARCExamination(fields)
         // The body is read and hashed once for all signatures of both kinds.
-        let requirements = signatures.requirements + chain.bodyRequirements
+        let requirements = Array(signatures.requirements) + chain.bodyRequirements
         var hasher = DKIMBodyHasher(requirements)
         if !requirements.isEmpty {
             try await hasher.update(content, from: header.range.upperBound, octets: limits.readOctets)

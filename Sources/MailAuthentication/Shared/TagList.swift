@@ -87,6 +87,14 @@ public struct TagList: Sendable {
         return nil
     }
 
+    /// As above, for the names that a standard has.
+    func place(of name: TagName) -> Place? {
+        guard name.count <= 8 else { return place(of: name.text.description) }
+        // Octets that the name doesn't have are zero, which none in a name is.
+        for place in places where place.nameStart == name.start && place.name.count == name.count { return place }
+        return nil
+    }
+
     private func tag(_ place: Place) -> Tag {
         let octets = octets.span
         // Both were seen to be UTF-8.
@@ -133,20 +141,17 @@ public struct TagList: Sendable {
         var isASCII = true
         var index = valueStart
         while index < octets.count, octets[index] != semicolon {
-            // Base64 for the most part: eight octets at once, as long as none of them ends or parts anything.
-            if octets.count - index >= 8, isPlain(octets, at: index) {
-                index += 8
+            let octet = octets[index]
+            if octet > 0x20, octet != 0x7F {
+                // Base64 for the most part: sixteen octets at once, as long as none of them ends or parts anything.
+                let isBlock = octet < 0x80 && octets.count - index >= DKIMOctetBlock.size
+                if octet >= 0x80 { isASCII = false }
+                index += isBlock ? max(1, plainCount(octets, at: index)) : 1
                 textEnd = index
                 continue
             }
-            let octet = octets[index]
-            if octet > 0x20, octet != 0x7F {
-                textEnd = index + 1
-                if octet >= 0x80 { isASCII = false }
-            } else {
-                guard isSpace(octet) else { throw TagListError(.invalidValue, offset: index) }
-                if textEnd == valueStart { textStart = index + 1 }
-            }
+            guard isSpace(octet) else { throw TagListError(.invalidValue, offset: index) }
+            if textEnd == valueStart { textStart = index + 1 }
             index += 1
         }
         end = index
@@ -155,17 +160,13 @@ public struct TagList: Sendable {
         return Place(nameStart: nameStart(octets.extracting(first..<nameEnd)), name: first..<nameEnd, text: text, value: valueStart..<end)
     }
 
-    /// Whether eight octets are visible ASCII without a semicolon.
+    /// How many of sixteen octets, from the first one on, are visible ASCII without a semicolon.
     @inline(__always)
-    private static func isPlain(_ octets: Span<UInt8>, at index: Int) -> Bool {
-        // Safe: the caller has eight octets there, and every bit pattern is a value of the integer.
-        let word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let high = 0x80 &* ones
-        let semicolons = word ^ (UInt64(semicolon) &* ones)
-        // The highest bit of an octet is set by what is below 0x21, by DEL, by what isn't ASCII, and by a semicolon; a borrow may set
-        // it as well, and costs a closer look.
-        return (word | (word &- 0x21 &* ones) | (word &+ ones) | (semicolons &- ones)) & high == 0
+    private static func plainCount(_ octets: Span<UInt8>, at index: Int) -> Int {
+        // Safe: the caller has sixteen octets there, and every bit pattern is a value of each.
+        let block = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: DKIMOctetBlock.Octets.self)
+        let visible = DKIMOctetBlock(block &- DKIMOctetBlock.Octets(repeating: 0x21)).places(upTo: 0x7E - 0x21)
+        return DKIMBlockMask(~visible | DKIMOctetBlock(block).places(of: semicolon)).first
     }
 
     /// Whether both have the same octets.
@@ -187,6 +188,24 @@ public struct TagList: Sendable {
     static func isSpace(_ octet: UInt8) -> Bool { octet == 0x20 || octet == 0x09 || octet == 0x0D || octet == 0x0A }
     private static func isLetter(_ octet: UInt8) -> Bool { (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet) }
     private static func isDigit(_ octet: UInt8) -> Bool { (0x30...0x39).contains(octet) }
+}
+
+/// The name of a tag that is looked for.
+struct TagName: ExpressibleByStringLiteral {
+    let text: StaticString
+    /// Its first octets, the first one lowest.
+    let start: UInt64
+
+    var count: Int { text.utf8CodeUnitCount }
+
+    @inline(__always)
+    init(stringLiteral text: StaticString) {
+        self.text = text
+        var start: UInt64 = 0
+        // Safe: a literal of letters, which has as many octets as it says.
+        for index in 0..<min(text.utf8CodeUnitCount, 8) { start |= unsafe UInt64(text.utf8Start[index]) &<< UInt64(8 &* index) }
+        self.start = start
+    }
 }
 
 extension TagList: Hashable {

@@ -3,134 +3,98 @@ import NIOCore
 /// The fields of a header section by their names, without a text for each name: one table, made in one look at the names.
 ///
 /// Fields of the same name, whatever the case of its letters, are a group.
-package struct HeaderNameIndex: Sendable {
-    private struct Group {
-        var first: Int
-        var last: Int
-        var count: Int
-    }
-
+package final class HeaderNameIndex: Sendable {
     package let header: HeaderSection
-    private var groups: [Group] = []
-    /// For each field its group, and the field of the same name above it; -1 where there is none.
-    private var links: [(group: Int, above: Int)] = []
-    /// The groups by the hash of their name, each at the first free place from there; -1 where there is none.
-    private var table: [Int]
-    /// Of this process: nobody can choose names that all come to the same place.
-    private let seed = UInt64(truncatingIfNeeded: Hasher().finalize())
+    /// How many groups there are: they are numbered from 0.
+    package let groupCount: Int
+    /// One piece of memory for three tables, one behind the other:
+    /// - the groups by the hash of their name, each at the first free place from there; -1 where there is none;
+    /// - for each field its group, and the field of the same name above it; -1 where there is none;
+    /// - for each group its first field, its last one and how many there are.
+    @usableFromInline let cells: [Int32]
+    private let hashedCount: Int
+    @usableFromInline let linksStart: Int
+    @usableFromInline let groupsStart: Int
 
     package init(_ header: HeaderSection) {
-        self.header = header
+        let count = header.count
         var size = 16
-        while size < header.count * 2 { size *= 2 }
-        table = Array(repeating: -1, count: size)
-        links.reserveCapacity(header.count)
-        groups.reserveCapacity(min(header.count, 32))
+        while size < count * 2 { size *= 2 }
+        let (linksStart, groupsStart) = (size, size + 2 * count)
+        var cells = [Int32](repeating: -1, count: groupsStart + 3 * count)
+        var groupCount = 0
         let octets = header.message.readableBytesUInt8Span
-        for (place, entry) in header.entries.enumerated() {
-            let name = octets.extracting(Int(entry.start)..<Int(entry.nameEnd))
-            let slot = slot(of: name, octets)
-            let group = table[slot]
-            if group >= 0 {
-                links.append((group, groups[group].last))
-                groups[group].last = place
-                groups[group].count += 1
-            } else {
-                table[slot] = groups.count
-                links.append((groups.count, -1))
-                groups.append(Group(first: place, last: place, count: 1))
+        let entries = header.entries.span
+        var table = cells.mutableSpan
+        for place in entries.indices {
+            let name = entries[place].name
+            var slot = Int(truncatingIfNeeded: FieldNameOctets.hash(octets, name)) & (size - 1)
+            // There are at most half as many groups as places.
+            while table[slot] >= 0 {
+                let first = Int(table[groupsStart + 3 * Int(table[slot])])
+                if FieldNameOctets.areEqual(octets, name, octets, entries[first].name) { break }
+                slot = (slot + 1) & (size - 1)
             }
+            if table[slot] < 0 {
+                table[slot] = Int32(groupCount)
+                table[groupsStart + 3 * groupCount] = Int32(place)
+                table[groupsStart + 3 * groupCount + 2] = 0
+                groupCount += 1
+            }
+            let group = Int(table[slot])
+            table[linksStart + 2 * place] = Int32(group)
+            table[linksStart + 2 * place + 1] = table[groupsStart + 3 * group + 1]
+            table[groupsStart + 3 * group + 1] = Int32(place)
+            table[groupsStart + 3 * group + 2] += 1
         }
+        self.header = header
+        self.groupCount = groupCount
+        self.cells = cells
+        self.hashedCount = size
+        self.linksStart = linksStart
+        self.groupsStart = groupsStart
     }
-
-    /// How many groups there are: they are numbered from 0.
-    package var groupCount: Int { groups.count }
 
     /// The group of a name; the case of its letters doesn't count.
-    package func group(named name: String) -> Int? { group(named: name, in: header.message.readableBytesUInt8Span) }
-
-    /// As above, for who asks often.
-    /// - Parameter octets: those of the header's message.
-    package func group(named name: String, in octets: Span<UInt8>) -> Int? {
-        guard !groups.isEmpty else { return nil }
-        let group = table[slot(of: name.utf8Span.span, octets)]
-        return group >= 0 ? group : nil
+    package func group(named name: String) -> Int? {
+        let (message, name) = (header.message, name.utf8Span.span)
+        return group(of: name, 0..<name.count, in: message.readableBytesUInt8Span)
     }
 
-    /// How many fields a group has.
-    package func count(of group: Int) -> Int { groups[group].count }
+    /// As above, for who asks often.
+    /// - Parameters:
+    ///   - list: octets among which the name is, and where.
+    ///   - octets: those of the header's message.
+    package func group(of list: Span<UInt8>, _ name: Range<Int>, in octets: Span<UInt8>) -> Int? {
+        var slot = Int(truncatingIfNeeded: FieldNameOctets.hash(list, name)) & (hashedCount - 1)
+        while cells[slot] >= 0 {
+            let first = Int(cells[groupsStart + 3 * Int(cells[slot])])
+            if FieldNameOctets.areEqual(list, name, octets, header.entries[first].name) { return Int(cells[slot]) }
+            slot = (slot + 1) & (hashedCount - 1)
+        }
+        return nil
+    }
+
     /// The place of the topmost field of a group.
-    package func first(of group: Int) -> Int { groups[group].first }
+    @inlinable package func first(of group: Int) -> Int { Int(cells[groupsStart + 3 * group]) }
     /// The place of the lowest field of a group.
-    package func last(of group: Int) -> Int { groups[group].last }
+    @inlinable package func last(of group: Int) -> Int { Int(cells[groupsStart + 3 * group + 1]) }
+    /// How many fields a group has.
+    @inlinable package func count(of group: Int) -> Int { Int(cells[groupsStart + 3 * group + 2]) }
     /// The group of a field.
-    package func group(at place: Int) -> Int { links[place].group }
-    /// The place of the next field of the same name above one.
-    package func above(_ place: Int) -> Int? { links[place].above >= 0 ? links[place].above : nil }
+    @inlinable package func group(at place: Int) -> Int { Int(cells[linksStart + 2 * place]) }
+    /// The place of the next field of the same name above one; -1 where there is none.
+    @inlinable package func above(_ place: Int) -> Int { Int(cells[linksStart + 2 * place + 1]) }
 
     /// The places of the fields of a name, the topmost first.
     package func places(named name: String) -> [Int] {
         guard let group = group(named: name) else { return [] }
-        var places: [Int] = []
-        places.reserveCapacity(groups[group].count)
-        var place: Int? = groups[group].last
-        while let current = place {
-            places.append(current)
-            place = above(current)
+        var places = [Int](repeating: 0, count: count(of: group))
+        var place = last(of: group)
+        for index in places.indices.reversed() {
+            places[index] = place
+            place = above(place)
         }
-        places.reverse()
         return places
-    }
-
-    /// The place in the table at which the group of a name is, or would be.
-    private func slot(of name: Span<UInt8>, _ octets: Span<UInt8>) -> Int {
-        var hash = seed ^ UInt64(truncatingIfNeeded: name.count)
-        var index = 0
-        while index < name.count {
-            let product = (hash ^ Self.word(name, at: index)).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
-            hash = product.high ^ product.low
-            index += 8
-        }
-        var slot = Int(truncatingIfNeeded: hash) & (table.count - 1)
-        // There are at most half as many groups as places.
-        while table[slot] >= 0, !isName(name, of: groups[table[slot]].first, octets) { slot = (slot + 1) & (table.count - 1) }
-        return slot
-    }
-
-    private func isName(_ name: Span<UInt8>, of place: Int, _ octets: Span<UInt8>) -> Bool {
-        let entry = header.entries[place]
-        let start = Int(entry.start)
-        guard Int(entry.nameEnd) - start == name.count else { return false }
-        let other = octets.extracting(start..<start + name.count)
-        var index = 0
-        while index < name.count {
-            guard Self.word(name, at: index) == Self.word(other, at: index) else { return false }
-            index += 8
-        }
-        return true
-    }
-
-    /// Eight octets in lower case, or as many as there are.
-    @inline(__always)
-    private static func word(_ octets: Span<UInt8>, at index: Int) -> UInt64 {
-        var word: UInt64 = 0
-        if octets.count - index >= 8 {
-            // Safe: the octets are there, and every bit pattern is a value of the integer.
-            word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
-        } else {
-            for place in index..<octets.count { word |= UInt64(octets[place]) &<< UInt64(8 &* (place &- index)) }
-        }
-        return word.asciiLowercased
-    }
-}
-
-extension UInt64 {
-    /// Eight octets, `A` to `Z` among them made small.
-    fileprivate var asciiLowercased: UInt64 {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let low = self & (0x7F &* ones)
-        // The highest bit of an octet of the sums says whether it is `A` or above, and whether it is above `Z`.
-        let capitals = ~self & ((low &+ (0x80 - 0x41) &* ones) ^ (low &+ (0x80 - 0x5B) &* ones)) & (0x80 &* ones)
-        return self | capitals &>> 2
     }
 }

@@ -107,23 +107,36 @@ struct HeaderScan {
         return prefix.indices.allSatisfy { octets[start + $0] == prefix[$0] }
     }
 
+    /// Whether octets are ASCII without NUL and CR, as most are; `false` may be said of others, which costs a closer look.
+    private static func isPlain(_ octets: Span<UInt8>, _ line: Range<Int>) -> Bool {
+        guard line.count >= 8 else { return false }
+        var odd: UInt64 = 0
+        var next = line.lowerBound
+        while line.upperBound - next > 8 {
+            // Safe: the octets are there, and every bit pattern is a value of the integer.
+            odd |= unsafe oddOctets(octets.bytes.unsafeLoadUnaligned(fromByteOffset: next, as: UInt64.self))
+            next += 8
+        }
+        // Safe: as above. The last eight octets, some of them for the second time.
+        odd |= unsafe oddOctets(octets.bytes.unsafeLoadUnaligned(fromByteOffset: line.upperBound - 8, as: UInt64.self))
+        return odd == 0
+    }
+
+    /// Not zero where one of eight octets may be a NUL, a CR or beyond ASCII.
+    @inline(__always)
+    private static func oddOctets(_ word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let other = word ^ (0x0D &* ones)
+        return (word | (word &- ones) | (other &- ones)) & (0x80 &* ones)
+    }
+
     private static func examine(_ line: TextLine, _ octets: Span<UInt8>, limits: MessageLimits, log: inout DeviationLog) {
         if line.isTerminated, line.lineEndLength == 1 { log.note(.bareLineFeed, at: line.contentEnd) }
         if line.contentEnd - line.start > limits.headerLineOctets { log.note(.lineTooLong, at: line.start) }
+        guard !isPlain(octets, line.start..<line.contentEnd) else { return }
         var isEightBit = false
         var next = line.start
         while next < line.contentEnd {
-            // Most octets are none of these.
-            if line.contentEnd - next >= 8 {
-                // Safe: the octets are there, and every bit pattern is a value of the integer.
-                let word = unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: next, as: UInt64.self)
-                let ones: UInt64 = 0x0101_0101_0101_0101
-                let other = word ^ (0x0D &* ones)
-                if (word | (word &- ones) | (other &- ones) & ~other) & (0x80 &* ones) == 0 {
-                    next += 8
-                    continue
-                }
-            }
             let index = next
             next += 1
             let octet = octets[index]

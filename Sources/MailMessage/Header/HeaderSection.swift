@@ -11,6 +11,9 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         var valueStart: UInt32
         var valueEnd: UInt32
         var end: UInt32
+
+        /// The octets of the name.
+        var name: Range<Int> { Int(start)..<Int(nameEnd) }
     }
 
     package let message: ByteBuffer
@@ -64,10 +67,13 @@ public struct HeaderSection: Sendable, RandomAccessCollection {
         )
     }
 
+    /// The octets of a field.
+    package func range(at position: Int) -> Range<Int> { Int(entries[position].start)..<Int(entries[position].end) }
+
     /// The octets of a field's name and value in ``message``.
     package func ranges(at position: Int) -> (name: Range<Int>, value: Range<Int>) {
         let entry = entries[position]
-        return (Int(entry.start)..<Int(entry.nameEnd), Int(entry.valueStart)..<Int(entry.valueEnd))
+        return (entry.name, Int(entry.valueStart)..<Int(entry.valueEnd))
     }
 
     /// The first field of this name; the case of letters does not count.
