@@ -22,22 +22,20 @@ enum DKIMBase64 {
         var count = 0
         var padding = 0
         var index = 0
-        // Where sixteen at once may be tried again: behind what stopped them.
-        var nextBlock = 0
         while index < text.count {
-            if count & 3 == 0, padding == 0, index >= nextBlock, index + 16 <= text.count {
+            if count & 3 == 0, padding == 0, index + 16 <= text.count {
                 // Safe: sixteen octets are there, and every bit pattern is a value of each.
                 let block = unsafe text.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: DKIMOctetBlock.Octets.self)
                 let (values, isInside) = Self.values(of: block)
-                let inside = DKIMBlockMask(~isInside).first
-                if inside == 16 {
+                // As many as are of the alphabet, in fours; the others come below, one after the other.
+                let fours = DKIMBlockMask(~isInside).first >> 2
+                if fours > 0 {
                     write(values, to: &result, at: filled)
-                    filled += 12
-                    count += 16
-                    index += 16
+                    filled += 3 * fours
+                    count += 4 * fours
+                    index += 4 * fours
                     continue
                 }
-                nextBlock = index + inside + 1
             }
             // Four at once, as long as nothing else is between them.
             if count & 3 == 0, padding == 0, index + 4 <= text.count {
