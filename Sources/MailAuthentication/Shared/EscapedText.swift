@@ -11,3 +11,12 @@ extension String {
         return String(decoding: octets, as: UTF8.self)
     }
 }
+
+extension String {
+    /// Whether there is nothing but letters, digits, blanks and other printable characters of ASCII.
+    var isPrintableASCII: Bool {
+        let octets = utf8Span.span
+        for index in octets.indices where !(0x20...0x7E).contains(octets[index]) { return false }
+        return true
+    }
+}
