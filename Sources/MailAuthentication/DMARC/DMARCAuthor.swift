@@ -26,9 +26,9 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     /// The domain in A-labels (RFC 9989 §5.3.1).
     public let domain: DomainName
     /// The field as text without folds, at most 1000 characters of it; `nil` where the domain was given.
-    public let writtenFrom: String?
+    public private(set) var writtenFrom: String?
     /// What is unusual.
-    public let deviations: [Deviation]
+    public private(set) var deviations: [Deviation]
 
     /// The most octets of a From field that is read.
     public static let fieldLimit = 64 * 1024
@@ -69,6 +69,35 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     /// Reads the unfolded value of a From field.
     /// - Throws: ``DMARCAuthorError`` where it doesn't have exactly one domain.
     public init(from octets: [UInt8]) throws(DMARCAuthorError) {
+        if let plain = Self.plain(octets) {
+            self = plain
+        } else {
+            try self.init(parsing: octets)
+        }
+    }
+
+    /// Reads a field with one address in the form that nearly all have. Whatever two programs could read in two ways is left to the reader of
+    /// all forms, which would come to the same.
+    static func plain(_ octets: [UInt8]) -> DMARCAuthor? {
+        guard octets.count <= writtenLimit, let mailbox = AddressList.plainMailbox(of: octets), EmailAddress.isPlainLocalPart(mailbox.localPart),
+            let domain = DomainName(plain: mailbox.domain), mailbox.localPart.utf8.count + mailbox.domain.utf8.count < EmailAddress.maximumLength
+        else { return nil }
+        var author = DMARCAuthor(domain: domain)
+        author.writtenFrom = String(decoding: octets, as: UTF8.self)
+        // Without these nothing in a name is an address, nor becomes one when it is decoded.
+        if let name = mailbox.writtenDisplayName, name.utf8.contains(where: { $0 == UInt8(ascii: "@") || $0 == UInt8(ascii: "=") }),
+            showsAnotherDomain(mailbox, than: domain)
+        {
+            author.deviations = [.displayNameHasOtherAddress]
+        }
+        return author
+    }
+
+    /// The most characters of ``writtenFrom``.
+    private static let writtenLimit = 1000
+
+    /// Reads a field in whatever form it is.
+    init(parsing octets: [UInt8]) throws(DMARCAuthorError) {
         guard octets.count <= Self.fieldLimit else { throw DMARCAuthorError(.fieldTooLong) }
         guard octets.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else { throw DMARCAuthorError(.controlCharacter) }
         let list = AddressList(parsing: octets)
@@ -114,7 +143,7 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
         }
         self.domain = domain
         let text = String(validating: octets, as: UTF8.self) ?? String(decoding: octets.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
-        writtenFrom = text.utf8.count <= 1000 ? text : String(text.prefix(1000))
+        writtenFrom = text.utf8.count <= Self.writtenLimit ? text : String(text.prefix(Self.writtenLimit))
         var deviations: Set<Deviation> = []
         if !isPlain { deviations.insert(.malformedAddress) }
         if mailboxes.count > 1 { deviations.insert(.severalAddresses) }
@@ -152,6 +181,37 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
             if name.contains("."), (try? DomainName(String(name.prefix(255)))) != domain { return true }
         }
         return false
+    }
+}
+
+extension EmailAddress {
+    /// Whether a text is a local part of ASCII that needs no quotes (RFC 5321 §4.1.2), and has no question mark, as encoded-words have.
+    fileprivate static func isPlainLocalPart(_ text: String) -> Bool {
+        let octets = text.utf8Span.span
+        guard octets.count <= maximumLocalPartLength else { return false }
+        var previous = UInt8(ascii: ".")
+        for index in octets.indices {
+            switch octets[index] {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "+"), UInt8(ascii: "="): break
+            case UInt8(ascii: "."): if previous == UInt8(ascii: ".") { return false }
+            default: return false
+            }
+            previous = octets[index]
+        }
+        return previous != UInt8(ascii: ".")
+    }
+}
+
+extension DomainName {
+    /// A name of letters in lower case, digits and hyphens, none of which stands for other letters; `nil` for all others.
+    fileprivate init?(plain text: String) {
+        let octets = text.utf8Span.span
+        for index in octets.indices {
+            if octets[index] == UInt8(ascii: "_") { return nil }
+            // Two hyphens in a row are those of A-labels mostly.
+            if index > 0, octets[index] == UInt8(ascii: "-"), octets[index - 1] == UInt8(ascii: "-") { return nil }
+        }
+        self.init(final: octets)
     }
 }
 

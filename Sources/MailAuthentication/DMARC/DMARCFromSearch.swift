@@ -26,12 +26,27 @@ enum DMARCFromSearch {
                 if dropping || ending { found += 1 }
                 if droppingNUL.isOver, endingAtNUL.isOver {
                     // Nothing on this line counts any more.
-                    while index + 1 < end, !isLineEnd(octets[index + 1]) { index += 1 }
+                    index = lineEnd(octets, from: index + 1, end)
+                    continue
                 }
             }
             index += 1
         }
         return found
+    }
+
+    /// The first place from `start` on at which somebody may see the end of a line; `end` where there is none.
+    private static func lineEnd(_ octets: Span<UInt8>, from start: Int, _ end: Int) -> Int {
+        var index = start
+        while end - index >= DKIMOctetBlock.size {
+            // Safe: sixteen octets are there, and every bit pattern is a value of each.
+            let block = DKIMOctetBlock(unsafe octets.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: DKIMOctetBlock.Octets.self))
+            let place = DKIMBlockMask(block.places(of: 0x0A) | block.places(of: 0x0D) | block.places(of: 0)).first
+            index += place
+            if place < DKIMOctetBlock.size { return index }
+        }
+        while index < end, !isLineEnd(octets[index]) { index += 1 }
+        return index
     }
 
     /// What somebody may take for the end of a line.
@@ -46,7 +61,9 @@ enum DMARCFromSearch {
 
     /// `from`, blanks, a colon; control characters don't count, nor do octets beyond ASCII, which programs may drop.
     private struct NameMatch {
-        private static let name = Array("from".utf8)
+        /// `from`, its first letter lowest.
+        private static let name: UInt32 = 0x6D6F_7266
+        private static let length = 4
         /// How many letters of the name have come; `nil` where the line has another name.
         private var matched: Int? = 0
         /// Whether blanks may stand in front: on the first line, which continues no other one.
@@ -62,14 +79,14 @@ enum DMARCFromSearch {
             guard let count = matched else { return false }
             switch octet {
             case 0x20, 0x09:
-                if count == 0 ? !skipsBlanks : count < Self.name.count { matched = nil }
+                if count == 0 ? !skipsBlanks : count < Self.length { matched = nil }
             case 0..<0x20, 0x7F...0xFF: break
             default:
-                if count == Self.name.count {
+                if count == Self.length {
                     matched = nil
                     return octet == UInt8(ascii: ":")
                 }
-                matched = octet | 0x20 == Self.name[count] ? count + 1 : nil
+                matched = UInt32(octet | 0x20) == Self.name &>> UInt32(8 &* count) & 0xFF ? count + 1 : nil
             }
             return false
         }

@@ -68,6 +68,10 @@ public struct AddressList: Hashable, Sendable {
         return parser.entries
     }
 
+    /// The mailbox of a field's unfolded value that has one alone and is written as nearly all are, `name <local@domain>` or `local@domain`,
+    /// in printable ASCII: as the list would have it. `nil` for every other field, whether it can be read or not.
+    package static func plainMailbox(of octets: [UInt8]) -> HeaderMailbox? { PlainAddressList.mailbox(of: octets) }
+
     /// Reads a text.
     public init(parsing text: some StringProtocol) { self.init(parsing: Array(text.utf8)) }
 

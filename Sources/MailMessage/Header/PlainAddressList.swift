@@ -22,6 +22,14 @@ enum PlainAddressList {
         return entries
     }
 
+    /// The mailbox of a field that has one alone; `nil` where it has others, or isn't so plain.
+    static func mailbox(of octets: [UInt8]) -> HeaderMailbox? {
+        guard !octets.isEmpty, octets.count <= longest else { return nil }
+        var place = 0
+        guard let mailbox = mailbox(octets, &place), place == octets.count else { return nil }
+        return mailbox
+    }
+
     private static func mailbox(_ octets: [UInt8], _ place: inout Int) -> HeaderMailbox? {
         var name: String?
         if octets[place] == UInt8(ascii: "\"") {
