@@ -1,5 +1,6 @@
-import MailAuthentication
 import Testing
+
+@testable import MailAuthentication
 
 struct TagListTests {
     @Test func pairsKeepTheirOrderAndTheirPlace() throws {
@@ -51,5 +52,13 @@ struct TagListTests {
         #expect(list["abcdefgh3"] == nil)
         let error = #expect(throws: TagListError.self) { try TagList(parsing: "abcdefgh1=x; abcdefgh1=y") }
         #expect(error?.problem == .repeatedName("abcdefgh1"))
+    }
+
+    /// The first octets of a value are those of the whole value without blanks.
+    @Test(arguments: ["", "a", "abcdefgh", "abcdefghi", " a\r\n b c\td ", "  ", "abc defg hij"], [0, 1, 3, 8, 20])
+    func prefixesOfValues(_ value: String, _ count: Int) throws {
+        let list = try TagList(parsing: "x=1; b=\(value); y=2")
+        #expect(list.compactPrefix("b", count) == list.tag("b").map { String($0.compactValue.prefix(count)) })
+        #expect(list.compactPrefix("z", count) == nil)
     }
 }

@@ -7,7 +7,10 @@ extension AuthenticationResults.MethodResult {
     ///   - reason: why.
     ///   - comment: for people.
     public static func spf(_ result: String, mailFrom: String? = nil, helo: String? = nil, reason: String? = nil, comment: String? = nil) -> Self {
-        make("spf", result, [("smtp", "mailfrom", mailFrom), ("smtp", "helo", helo)], reason: reason, comment: comment)
+        var made = make("spf", result, reason: reason, comment: comment, propertyCount: 2)
+        made.add("smtp", "mailfrom", mailFrom)
+        made.add("smtp", "helo", helo)
+        return made
     }
 
     /// The result of one DKIM signature (RFC 8601 §2.7.1).
@@ -24,15 +27,21 @@ extension AuthenticationResults.MethodResult {
         _ result: String, domain: String? = nil, identity: String? = nil, selector: String? = nil, algorithm: String? = nil,
         signature: String? = nil, reason: String? = nil, comment: String? = nil
     ) -> Self {
-        let properties = [
-            ("header", "d", domain), ("header", "i", identity), ("header", "s", selector), ("header", "a", algorithm), ("header", "b", signature),
-        ]
-        return make("dkim", result, properties, reason: reason, comment: comment)
+        var made = make("dkim", result, reason: reason, comment: comment, propertyCount: 5)
+        made.add("header", "d", domain)
+        made.add("header", "i", identity)
+        made.add("header", "s", selector)
+        made.add("header", "a", algorithm)
+        made.add("header", "b", signature)
+        return made
     }
+
+    /// The fewest characters that tell a signature from others (RFC 6008 §4).
+    static let signaturePrefixLength = 8
 
     /// The first characters of a signature, at least 8, that no other signature of the message begins with (RFC 6008 §4).
     public static func signaturePrefix(_ signature: String, among all: [String]) -> String {
-        var length = 8
+        var length = signaturePrefixLength
         let others = all.filter { $0 != signature }
         // Mostly it is the only one.
         if others.isEmpty { return String(decoding: signature.utf8.lazy.filter { !TagList.isSpace($0) }.prefix(length), as: UTF8.self) }
@@ -60,10 +69,12 @@ extension AuthenticationResults.MethodResult {
         _ result: String, headerFrom: String? = nil, appliedPolicy: String? = nil, recordPolicy: String? = nil, recordDomain: String? = nil,
         reason: String? = nil, comment: String? = nil
     ) -> Self {
-        let properties = [
-            ("header", "from", headerFrom), ("policy", "dmarc", appliedPolicy), ("polrec", "p", recordPolicy), ("polrec", "domain", recordDomain),
-        ]
-        return make("dmarc", result, properties, reason: reason, comment: comment)
+        var made = make("dmarc", result, reason: reason, comment: comment, propertyCount: 4)
+        made.add("header", "from", headerFrom)
+        made.add("policy", "dmarc", appliedPolicy)
+        made.add("polrec", "p", recordPolicy)
+        made.add("polrec", "domain", recordDomain)
+        return made
     }
 
     /// The state of a chain of ARC sets (RFC 8617 §6).
@@ -76,8 +87,10 @@ extension AuthenticationResults.MethodResult {
     public static func arc(
         _ result: String, oldestPass: Int? = nil, remoteIP: String? = nil, reason: String? = nil, comment: String? = nil
     ) -> Self {
-        let properties = [("header", "oldest-pass", oldestPass.map { "\($0)" }), ("smtp", "remote-ip", remoteIP)]
-        return make("arc", result, properties, reason: reason, comment: comment)
+        var made = make("arc", result, reason: reason, comment: comment, propertyCount: 2)
+        made.add("header", "oldest-pass", oldestPass?.description)
+        made.add("smtp", "remote-ip", remoteIP)
+        return made
     }
 
     /// Whether a client's name leads back to its address (RFC 8601 §3).
@@ -86,7 +99,9 @@ extension AuthenticationResults.MethodResult {
     ///   - address: the address of the client.
     ///   - comment: for people, such as the name.
     public static func iprev(_ result: String, address: String? = nil, comment: String? = nil) -> Self {
-        make("iprev", result, [("policy", "iprev", address)], reason: nil, comment: comment)
+        var made = make("iprev", result, reason: nil, comment: comment, propertyCount: 1)
+        made.add("policy", "iprev", address)
+        return made
     }
 
     /// Whether the client has logged in (RFC 8601 §2.7.4).
@@ -95,7 +110,9 @@ extension AuthenticationResults.MethodResult {
     ///   - user: the name with which it did.
     ///   - comment: for people, such as the mechanism.
     public static func auth(_ result: String, user: String? = nil, comment: String? = nil) -> Self {
-        make("auth", result, [("smtp", "auth", user)], reason: nil, comment: comment)
+        var made = make("auth", result, reason: nil, comment: comment, propertyCount: 1)
+        made.add("smtp", "auth", user)
+        return made
     }
 
     /// The result of BIMI (draft-brand-indicators-for-message-identification §7.7).
@@ -112,19 +129,24 @@ extension AuthenticationResults.MethodResult {
         _ result: String, domain: String? = nil, selector: String? = nil, authority: String? = nil, authorityURI: String? = nil,
         indicatorHash: String? = nil, reason: String? = nil, comment: String? = nil
     ) -> Self {
-        let properties = [
-            ("header", "d", domain), ("header", "selector", selector), ("policy", "authority", authority),
-            ("policy", "authority-uri", authorityURI), ("policy", "indicator-hash", indicatorHash),
-        ]
-        return make("bimi", result, properties, reason: reason, comment: comment)
+        var made = make("bimi", result, reason: reason, comment: comment, propertyCount: 5)
+        made.add("header", "d", domain)
+        made.add("header", "selector", selector)
+        made.add("policy", "authority", authority)
+        made.add("policy", "authority-uri", authorityURI)
+        made.add("policy", "indicator-hash", indicatorHash)
+        return made
     }
 
-    private static func make(
-        _ method: String, _ result: String, _ properties: [(type: String, name: String, value: String?)], reason: String?, comment: String?
-    ) -> Self {
-        let properties = properties.compactMap { property in
-            property.value.map { AuthenticationResults.Property(property.type, property.name, $0) }
-        }
-        return Self(method: method, result: result, reason: reason, properties: properties, comments: comment.map { [$0] } ?? [])
+    /// A result that has no properties yet, and room for some.
+    private static func make(_ method: String, _ result: String, reason: String?, comment: String?, propertyCount: Int) -> Self {
+        var made = Self(method: method, result: result, reason: reason)
+        if let comment { made.comments = [comment] }
+        made.properties.reserveCapacity(propertyCount)
+        return made
+    }
+
+    private mutating func add(_ type: String, _ name: String, _ value: String?) {
+        if let value { properties.append(AuthenticationResults.Property(type, name, value)) }
     }
 }

@@ -47,33 +47,42 @@ public struct SenderEvaluation: Sendable {
     ///   - disposition: what is done about DMARC's result (`policy.dmarc`).
     public func results(identifier: String, disposition: DMARCDisposition? = nil) -> AuthenticationResults {
         var results = AuthenticationResults(identifier: identifier)
+        results.results.reserveCapacity(5 + dkim.count)
         if let reverseName {
             results.results.append(
-                .iprev(reverseName.result.rawValue, address: "\(reverseName.address)", comment: reverseName.names.first?.ascii))
+                .iprev(reverseName.result.rawValue, address: reverseName.address.description, comment: reverseName.names.first?.ascii))
         }
         if let spf, let client {
             let isHELO = spf.identity == .helo
             results.results.append(
                 .spf(spf.result.rawValue, mailFrom: isHELO ? nil : client.mailFrom, helo: isHELO ? client.helo : nil, reason: spf.problem))
         }
-        if dkim.isEmpty { results.results.append(.dkim("none")) }
-        let signatures = dkim.compactMap { $0.signature?.tags["b"] }
-        for evaluation in dkim {
-            results.results.append(
-                .dkim(
-                    evaluation.result.rawValue, domain: evaluation.domain?.ascii, identity: evaluation.signature?.identity,
-                    selector: evaluation.selector?.ascii, algorithm: evaluation.signature?.tags["a"],
-                    signature: evaluation.signature?.tags["b"].map { AuthenticationResults.MethodResult.signaturePrefix($0, among: signatures) },
-                    reason: evaluation.failure.map { "\($0)" }))
-        }
+        appendSignatures(to: &results)
         results.results.append(
             .arc(
-                arc.result.rawValue, oldestPass: arc.oldestPass, remoteIP: client.map { "\($0.address)" },
-                reason: arc.failure.map { "\($0)" }))
+                arc.result.rawValue, oldestPass: arc.oldestPass, remoteIP: client?.address.description, reason: arc.failure.map { "\($0)" }))
         results.results.append(
             .dmarc(
                 dmarc.result.rawValue, headerFrom: dmarc.headerFrom, appliedPolicy: disposition?.rawValue, recordPolicy: dmarc.requestedPolicy?.rawValue,
                 recordDomain: dmarc.recordDomain?.ascii, reason: dmarc.result == .pass || dmarc.result == .none ? nil : dmarc.reason))
         return results
+    }
+
+    /// A result for each signature, or one that says that there is none.
+    private func appendSignatures(to results: inout AuthenticationResults) {
+        if dkim.isEmpty { results.results.append(.dkim("none")) }
+        // A signature alone has none to be told from: its whole text isn't asked for.
+        let signatures = dkim.count > 1 ? dkim.compactMap { $0.signature?.tags["b"] } : []
+        for evaluation in dkim {
+            let tags = evaluation.signature?.tags
+            let signature =
+                signatures.isEmpty
+                ? tags?.compactPrefix("b", AuthenticationResults.MethodResult.signaturePrefixLength)
+                : tags?["b"].map { AuthenticationResults.MethodResult.signaturePrefix($0, among: signatures) }
+            results.results.append(
+                .dkim(
+                    evaluation.result.rawValue, domain: evaluation.domain?.ascii, identity: evaluation.signature?.identity,
+                    selector: evaluation.selector?.ascii, algorithm: tags?["a"], signature: signature, reason: evaluation.failure.map { "\($0)" }))
+        }
     }
 }

@@ -109,6 +109,18 @@ public struct TagList: Sendable {
         return Self.text(text) ?? ""
     }
 
+    /// The first octets of ``Tag/compactValue`` of the pair with this name; its other ones aren't looked at.
+    func compactPrefix(_ name: TagName, _ count: Int) -> String? {
+        guard let place = place(of: name) else { return nil }
+        var prefix: [UInt8] = []
+        prefix.reserveCapacity(count)
+        for index in place.text where !Self.isSpace(octets[index]) {
+            guard prefix.count < count else { break }
+            prefix.append(octets[index])
+        }
+        return String(decoding: prefix, as: UTF8.self)
+    }
+
     private static func nameStart(_ name: Span<UInt8>) -> UInt64 {
         var start: UInt64 = 0
         for index in 0..<min(name.count, 8) { start |= UInt64(name[index]) &<< UInt64(8 &* index) }
