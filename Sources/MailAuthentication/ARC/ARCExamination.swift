@@ -42,9 +42,14 @@ public struct ARCExamination: Sendable {
         var collector = Collector(fields)
         structure = collector.collect()
         highestInstance = collector.highestInstance
-        isSealedAsFailed = collector.seals[collector.highestInstance]?.value.chainStatus == .fail
+        isSealedAsFailed = collector.isSealedAsFailed
         if case .sets(let sets) = structure {
-            bodyRequirements = Set(sets.flatMap(\.signature.readings).map(\.bodyRequirement))
+            var requirements: Set<DKIMBodyRequirement> = []
+            for set in sets {
+                requirements.insert(set.signature.signature.bodyRequirement)
+                if set.signature.hasTwoReadings { requirements.insert(DKIMBodyRequirement(.relaxed, length: set.signature.signature.bodyLength)) }
+            }
+            bodyRequirements = requirements
         } else {
             bodyRequirements = []
         }
@@ -57,44 +62,66 @@ public struct ARCExamination: Sendable {
 extension ARCExamination {
     /// Puts the fields into sets.
     private struct Collector {
+        /// A field that could be read, and where it is. There are so few that they are searched one by one.
+        struct Found<Value> {
+            var instance: Int
+            var place: Int
+            var value: Value
+        }
+
         let fields: DKIMFieldIndex
         var highestInstance = 0
-        var seals: [Int: (place: Int, value: ARCSealHeader)] = [:]
-        var signatures: [Int: (place: Int, value: ARCMessageSignatureHeader)] = [:]
-        var results: [Int: (place: Int, value: ARCAuthenticationResults)] = [:]
+        private var seals: [Found<ARCSealHeader>] = []
+        private var signatures: [Found<ARCMessageSignatureHeader>] = []
+        private var results: [Found<ARCAuthenticationResults>] = []
         private var failure: ARCFailure?
 
         init(_ fields: DKIMFieldIndex) { self.fields = fields }
 
         mutating func collect() -> Structure {
             guard !fields.isTruncated else { return .failure(.headerOverLimits) }
-            let counts = ["arc-seal", "arc-message-signature", "arc-authentication-results"].map { fields[$0].count }
-            guard counts.contains(where: { $0 > 0 }) else { return .none }
-            guard counts.allSatisfy({ $0 <= ARCExamination.instanceLimit }) else { return .failure(.tooManySets(limit: ARCExamination.instanceLimit)) }
-            seals = read(.seal, "arc-seal", \.instance) { octets throws(DKIMSyntaxError) in try ARCSealHeader(parsing: octets) }
-            signatures = read(.messageSignature, "arc-message-signature", \.instance) { octets throws(DKIMSyntaxError) in
+            let (sealPlaces, signaturePlaces, resultsPlaces) = (
+                fields["arc-seal"], fields["arc-message-signature"], fields["arc-authentication-results"]
+            )
+            let most = max(sealPlaces.count, signaturePlaces.count, resultsPlaces.count)
+            guard most > 0 else { return .none }
+            guard most <= ARCExamination.instanceLimit else { return .failure(.tooManySets(limit: ARCExamination.instanceLimit)) }
+            seals = read(.seal, sealPlaces, \.instance) { octets throws(DKIMSyntaxError) in try ARCSealHeader(parsing: octets) }
+            signatures = read(.messageSignature, signaturePlaces, \.instance) { octets throws(DKIMSyntaxError) in
                 try ARCMessageSignatureHeader(parsing: octets)
             }
-            results = read(.authenticationResults, "arc-authentication-results", \.instance) { octets throws(DKIMSyntaxError) in
+            results = read(.authenticationResults, resultsPlaces, \.instance) { octets throws(DKIMSyntaxError) in
                 try ARCAuthenticationResults(parsing: octets)
             }
             // Step 2 comes before the structure: what was broken before needs no other reason.
-            if seals[highestInstance]?.value.chainStatus == .fail { return .failure(.sealedAsFailed(instance: highestInstance)) }
+            if isSealedAsFailed { return .failure(.sealedAsFailed(instance: highestInstance)) }
             if let failure { return .failure(failure) }
             do throws(ARCFailure) { return .sets(try sets()) } catch { return .failure(error) }
         }
 
+        /// Whether the seal of the highest instance says so.
+        var isSealedAsFailed: Bool { Self.find(highestInstance, in: seals)?.value.chainStatus == .fail }
+
+        private static func find<Value>(_ instance: Int, in found: [Found<Value>]) -> Found<Value>? {
+            found.first { $0.instance == instance }
+        }
+
         private mutating func read<Value>(
-            _ field: ARCFailure.Field, _ name: String, _ instance: (Value) -> Int, _ parse: ([UInt8]) throws(DKIMSyntaxError) -> Value
-        ) -> [Int: (place: Int, value: Value)] {
-            var found: [Int: (place: Int, value: Value)] = [:]
-            for (number, place) in fields[name].enumerated() {
+            _ field: ARCFailure.Field, _ places: [Int], _ instance: (Value) -> Int, _ parse: (ByteBufferView) throws(DKIMSyntaxError) -> Value
+        ) -> [Found<Value>] {
+            var found: [Found<Value>] = []
+            found.reserveCapacity(places.count)
+            for (number, place) in places.enumerated() {
                 do throws(DKIMSyntaxError) {
-                    let value = try parse(Array(fields.header[place].rawValue.readableBytesView))
+                    let value = try parse(fields.header[place].rawValue.readableBytesView)
                     let key = instance(value)
                     highestInstance = max(highestInstance, key)
-                    if found[key] != nil { failure = failure ?? .repeatedField(field, instance: key) }
-                    found[key] = (place, value)
+                    if let other = found.firstIndex(where: { $0.instance == key }) {
+                        failure = failure ?? .repeatedField(field, instance: key)
+                        found[other] = Found(instance: key, place: place, value: value)
+                    } else {
+                        found.append(Found(instance: key, place: place, value: value))
+                    }
                 } catch { failure = failure ?? .syntax(field, number: number + 1, error) }
             }
             return found
@@ -103,9 +130,9 @@ extension ARCExamination {
         private func sets() throws(ARCFailure) -> [ARCSet] {
             var sets: [ARCSet] = []
             for instance in 1...max(1, highestInstance) {
-                guard let result = results[instance] else { throw .missingField(.authenticationResults, instance: instance) }
-                guard let signature = signatures[instance] else { throw .missingField(.messageSignature, instance: instance) }
-                guard let seal = seals[instance] else { throw .missingField(.seal, instance: instance) }
+                guard let result = Self.find(instance, in: results) else { throw .missingField(.authenticationResults, instance: instance) }
+                guard let signature = Self.find(instance, in: signatures) else { throw .missingField(.messageSignature, instance: instance) }
+                guard let seal = Self.find(instance, in: seals) else { throw .missingField(.seal, instance: instance) }
                 guard seal.value.chainStatus == (instance == 1 ? .none : .pass) else {
                     throw .wrongChainStatus(seal.value.chainStatus, instance: instance)
                 }

@@ -60,12 +60,15 @@ public struct ARCMessageSignatureHeader: Sendable, Hashable {
     /// Deliberate: without `c=` the form is simple (RFC 6376 §3.5), but drafts of RFC 8617 had it relaxed, and there are sealers that follow
     /// them. Both forms are of the same text, so that whoever made a signature which fits one of them has signed the message.
     var readings: [DKIMSignatureHeader] {
-        guard signature.tags.place(of: "c") == nil else { return [signature] }
+        guard hasTwoReadings else { return [signature] }
         var relaxed = signature
         relaxed.headerCanonicalization = .relaxed
         relaxed.bodyCanonicalization = .relaxed
         return [signature, relaxed]
     }
+
+    /// Whether ``readings`` has the relaxed form as well.
+    var hasTwoReadings: Bool { signature.tags.place(of: "c" as TagName) == nil }
 
     /// Reads a value.
     /// - Throws: ``DKIMSyntaxError``.
@@ -93,13 +96,25 @@ public struct ARCAuthenticationResults: Sendable, Hashable {
         let octets = Array(octets)
         guard let semicolon = octets.firstIndex(of: UInt8(ascii: ";")) else { throw error(.missingTag) }
         let tag = Self.withoutComments(octets[..<semicolon])
-        let parts = tag.split(separator: UInt8(ascii: "="), omittingEmptySubsequences: false)
-        guard parts.count == 2, Array(parts[0]) == Array("i".utf8) else { throw error(.missingTag) }
-        guard let instance = DKIMTagReader.instance(String(decoding: parts[1], as: UTF8.self)) else { throw error(.invalidValue) }
+        guard tag.starts(with: "i=".utf8), !tag[2...].contains(UInt8(ascii: "=")) else { throw error(.missingTag) }
+        guard let instance = DKIMTagReader.instance(String(decoding: tag[2...], as: UTF8.self)) else { throw error(.invalidValue) }
         self.instance = instance
-        let rest = octets[(semicolon + 1)...].filter { $0 != 0x0D && $0 != 0x0A }
-        let text = rest.drop(while: TagList.isSpace)
-        results = String(decoding: text, as: UTF8.self)
+        results = Self.unfolded(octets.span.extracting((semicolon + 1)..<octets.count))
+    }
+
+    /// Without line ends, and without blanks in front.
+    private static func unfolded(_ octets: Span<UInt8>) -> String {
+        var start = 0
+        while start < octets.count, TagList.isSpace(octets[start]) { start += 1 }
+        // Safe: no more octets are written than there are. What is no UTF-8 is replaced, as everywhere.
+        return unsafe String(unsafeUninitializedCapacity: octets.count - start) { room in
+            var filled = 0
+            for index in start..<octets.count where octets[index] != 0x0D && octets[index] != 0x0A {
+                unsafe room[filled] = octets[index]
+                filled += 1
+            }
+            return filled
+        }
     }
 
     /// Octets outside of comments (RFC 5322 §3.2.2), without blanks.

@@ -141,11 +141,17 @@ public struct ARCVerifier: Sendable {
 
     /// The keys of all sets, each looked up once.
     private func keys(_ sets: [ARCSet], known: DKIMKeyAnswer?, _ time: Date) async -> [DomainName: DKIMKeyAnswer] {
-        let names = Set(sets.flatMap { [$0.seal.keyName, $0.signature.signature.keyName] }.compactMap { $0 })
+        var missing: Set<DomainName> = []
+        for set in sets {
+            if let name = set.seal.keyName, name != known?.lookup.name { missing.insert(name) }
+            if let name = set.signature.signature.keyName, name != known?.lookup.name { missing.insert(name) }
+        }
         let first = known.map { [$0.lookup.name: $0] } ?? [:]
+        // Most sealers have one key.
+        guard !missing.isEmpty else { return first }
         return await withTaskGroup(of: DKIMKeyAnswer?.self) { group in
             var answers = first
-            for (number, name) in names.subtracting(first.keys).enumerated() {
+            for (number, name) in missing.enumerated() {
                 if number >= Self.lookupLimit, let answer = await group.next() ?? nil { answers[answer.lookup.name] = answer }
                 group.addTask { try? await dkim.key(for: name, at: time) }
             }
@@ -169,17 +175,18 @@ public struct ARCVerifier: Sendable {
     /// The hash before each seal: of all sets before its own, and of the other fields of its own (RFC 8617 §5.1.1).
     private static func hashStates(_ sets: [ARCSet], _ fields: DKIMFieldIndex) -> [SHA256] {
         var hash = SHA256()
-        return sets.map { set in
+        var states: [SHA256] = []
+        states.reserveCapacity(sets.count)
+        for (index, set) in sets.enumerated() {
             var canonicalizer = DKIMHeaderCanonicalizer(.relaxed)
-            canonicalizer.append(fields.header[set.resultsPlace])
-            canonicalizer.append(fields.header[set.signaturePlace])
+            // A seal is hashed before the set that follows, and by none as it stands after the last one.
+            if index > 0 { canonicalizer.append(fields.header, at: sets[index - 1].sealPlace) }
+            canonicalizer.append(fields.header, at: set.resultsPlace)
+            canonicalizer.append(fields.header, at: set.signaturePlace)
             hash.update(data: canonicalizer.octets)
-            let state = hash
-            var seal = DKIMHeaderCanonicalizer(.relaxed)
-            seal.append(fields.header[set.sealPlace])
-            hash.update(data: seal.octets)
-            return state
+            states.append(hash)
         }
+        return states
     }
 
     private func evaluate(
@@ -191,7 +198,7 @@ public struct ARCVerifier: Sendable {
             let answer = try await dkim.key(for: set.seal.keyName, at: time)
             evaluation.key = answer
             var canonicalizer = DKIMHeaderCanonicalizer(.relaxed)
-            canonicalizer.append(fields.header[set.sealPlace], cutting: set.seal.signatureRange, isTerminated: false)
+            canonicalizer.append(fields.header, at: set.sealPlace, cutting: set.seal.signatureRange, isTerminated: false)
             var hash = state
             hash.update(data: canonicalizer.octets)
             let digest = hash.finalize()
