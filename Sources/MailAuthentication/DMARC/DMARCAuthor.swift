@@ -54,8 +54,9 @@ public struct DMARCAuthor: Sendable, Hashable, Codable {
     ///   - limits: those with which `header` was read.
     /// - Throws: ``DMARCAuthorError`` where there isn't exactly one domain that all mail programs would show.
     public init(header: HeaderSection, of message: ByteBuffer, limits: MessageLimits = MessageLimits()) throws(DMARCAuthorError) {
-        let truncations: Set<MessageDeviation.Code> = [.tooManyHeaderFields, .headerSectionTooLarge]
-        guard !header.deviations.contains(where: { truncations.contains($0.code) }) else { throw DMARCAuthorError(.headerTooLarge) }
+        guard !header.deviations.contains(where: { $0.code == .tooManyHeaderFields || $0.code == .headerSectionTooLarge }) else {
+            throw DMARCAuthorError(.headerTooLarge)
+        }
         let fields = header.all(named: "From")
         let visible = DMARCFromSearch.count(in: message, limit: limits.headerSectionOctets)
         guard let field = fields.first else { throw DMARCAuthorError(visible == 0 ? .noFrom : .hiddenFrom) }

@@ -57,21 +57,26 @@ public struct DMARCRecord: Sendable, Hashable, Codable {
     init(readingFormOf octets: [UInt8]) throws(DMARCRecordError) {
         guard octets.count <= Self.octetLimit else { throw DMARCRecordError(.tooLong) }
         text = String(decoding: octets, as: UTF8.self)
-        let pairs = octets.split(separator: UInt8(ascii: ";"), maxSplits: Self.tagLimit, omittingEmptySubsequences: false)
-        guard Self.isVersion(pairs[0]) else { throw DMARCRecordError(.notDMARC1) }
-        guard pairs.count <= Self.tagLimit else { throw DMARCRecordError(.tooManyTags) }
-        var names: Set<String> = ["v"]
+        let semicolon = UInt8(ascii: ";")
+        var end = octets.firstIndex(of: semicolon) ?? octets.count
+        guard Self.isVersion(octets[..<end]) else { throw DMARCRecordError(.notDMARC1) }
+        guard octets.count(where: { $0 == semicolon }) < Self.tagLimit else { throw DMARCRecordError(.tooManyTags) }
+        // The limit keeps the search for a name that comes twice short.
+        var names = ["v"]
         var hasPolicy = false
         var hasUnusablePolicy = false
-        for pair in pairs.dropFirst() {
-            let pair = Self.trimmed(pair)
+        while end < octets.count {
+            let start = end + 1
+            end = octets[start...].firstIndex(of: semicolon) ?? octets.count
+            let pair = Self.trimmed(octets[start..<end])
             if pair.isEmpty { continue }
             guard let equals = pair.firstIndex(of: UInt8(ascii: "=")), let name = Self.tagName(pair[..<equals]) else {
                 note("“\(Self.shown(pair))” is no tag and was left out (RFC 9989 §4.8)")
                 continue
             }
             // RFC 6376 §3.2, whose syntax RFC 9989 §4.7 takes over: one tag twice makes the whole list invalid.
-            guard names.insert(name).inserted else { throw DMARCRecordError(.repeatedTag(name)) }
+            guard !names.contains(name) else { throw DMARCRecordError(.repeatedTag(name)) }
+            names.append(name)
             let value = Self.trimmed(pair[(equals + 1)...])
             switch name {
             case "p", "sp", "np":
@@ -110,7 +115,8 @@ public struct DMARCRecord: Sendable, Hashable, Codable {
     }
 
     private mutating func take(_ name: String, _ value: ArraySlice<UInt8>) {
-        let word = Self.word(value)
+        // Those of reporting URIs are long, and nobody asks for them.
+        var word: String? { Self.word(value) }
         var isUsable = true
         switch name {
         case "adkim":
@@ -120,8 +126,9 @@ public struct DMARCRecord: Sendable, Hashable, Codable {
         case "psd":
             if let flag = word.flatMap(DMARCPublicSuffixFlag.init(rawValue:)) { publicSuffix = flag } else { isUsable = false }
         case "t":
-            isUsable = word == "y" || word == "n"
-            isTesting = word == "y"
+            let flag = word
+            isUsable = flag == "y" || flag == "n"
+            isTesting = flag == "y"
         case "fo":
             if let options = word.flatMap(Self.failureOptions) { failureOptions = options } else { isUsable = false }
         case "rua": aggregateReportURIs = uris(name, value)

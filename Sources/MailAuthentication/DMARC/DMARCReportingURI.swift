@@ -16,6 +16,12 @@ public struct DMARCReportingURI: Sendable, Hashable, Codable {
     /// address. Addresses are conventional, not internationalised (RFC 8616 §6).
     public init?(parsing text: String) {
         guard text.utf8.count <= Self.octetLimit else { return nil }
+        if let address = Self.plainAddress(text.utf8Span.span) {
+            uri = text
+            mailbox = address
+            obsoleteSizeLimit = nil
+            return
+        }
         let octets = Array(text.utf8)
         var end = octets.count
         var size: UInt64?
@@ -38,6 +44,21 @@ public struct DMARCReportingURI: Sendable, Hashable, Codable {
             return nil
         }
         mailbox = address
+    }
+
+    /// The address of a URI that is `mailto:` and an address of letters, digits and a few signs that stand for themselves; `nil` for all others.
+    private static func plainAddress(_ octets: Span<UInt8>) -> EmailAddress? {
+        let scheme = "mailto:".utf8
+        guard octets.count > scheme.count else { return nil }
+        for (index, octet) in scheme.enumerated() where octets[index] != octet { return nil }
+        let address = octets.extracting(scheme.count..<octets.count)
+        for index in address.indices {
+            switch address[index] {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "+"), UInt8(ascii: "@"): break
+            default: return nil
+            }
+        }
+        return try? EmailAddress(parsing: address)
     }
 
     /// `1*DIGIT [ "k" / "m" / "g" / "t" ]`; a number too large for 64 bits is the largest one.

@@ -29,6 +29,11 @@ public struct SPFMacroString: Sendable, Hashable {
     ///   - offset: where it begins in its record, for errors.
     /// - Throws: ``SPFRecordError``.
     init(parsing text: some StringProtocol, isExplanation: Bool = false, offset: Int = 0) throws(SPFRecordError) {
+        if let literal = Self.plain(text) {
+            parts = [.literal(literal)]
+            self.text = literal
+            return
+        }
         let octets = Array(text.utf8)
         var parts: [Part] = []
         var literal: [UInt8] = []
@@ -65,6 +70,12 @@ public struct SPFMacroString: Sendable, Hashable {
         flush()
         self.parts = parts
         self.text = String(text)
+    }
+
+    /// A text of visible characters without a macro; `nil` for every other one, and for an empty one.
+    private static func plain(_ text: some StringProtocol) -> String? {
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "%") }) else { return nil }
+        return String(text)
     }
 
     private static func macro(_ octets: ArraySlice<UInt8>, isExplanation: Bool) -> Macro? {

@@ -12,6 +12,10 @@ struct SPFRecordParser {
 
     mutating func term(_ text: String, at offset: Int) throws(SPFRecordError) {
         guard directives.count + unknownModifiers.count < Self.termLimit else { throw SPFRecordError(.tooManyTerms, at: offset) }
+        if let directive = Self.plainDirective(text) {
+            directives.append(directive)
+            return
+        }
         // What comes first tells a modifier from a mechanism.
         let delimiter = text.utf8.firstIndex { $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
         if let delimiter, text.utf8[delimiter] == UInt8(ascii: "=") {
@@ -78,6 +82,60 @@ struct SPFRecordParser {
         directives.append(.init(qualifier: qualifier, mechanism: mechanism, text: text))
     }
 
+    /// `all` and `ip4`, as nearly everybody writes them; `nil` for everything else, right or wrong.
+    static func plainDirective(_ text: String) -> SPFRecord.Directive? {
+        let octets = text.utf8Span.span
+        guard !octets.isEmpty else { return nil }
+        let qualifier = qualifier(octets[0])
+        let rest = octets.extracting((qualifier == nil ? 0 : 1)..<octets.count)
+        let mechanism: SPFRecord.Mechanism
+        if rest.count == 3, begins(rest, "all") {
+            mechanism = .all
+        } else if begins(rest, "ip4:"), let network = plainNetwork(rest.extracting(4..<rest.count)) {
+            mechanism = .ip4(network)
+        } else {
+            return nil
+        }
+        return SPFRecord.Directive(qualifier: qualifier ?? .pass, mechanism: mechanism, text: text)
+    }
+
+    private static func begins(_ octets: Span<UInt8>, _ name: String) -> Bool {
+        guard octets.count >= name.utf8.count else { return false }
+        for (index, octet) in name.utf8.enumerated() where octets[index] != octet { return false }
+        return true
+    }
+
+    /// `ip4-network ["/" ip4-prefix-length]`: four numbers up to 255 and one up to 32, none with a zero in front.
+    private static func plainNetwork(_ octets: Span<UInt8>) -> IPNetwork? {
+        var address: UInt32 = 0
+        var index = 0
+        for part in 0..<4 {
+            if part > 0 {
+                guard index < octets.count, octets[index] == UInt8(ascii: ".") else { return nil }
+                index += 1
+            }
+            guard let number = number(octets, &index), number <= 255 else { return nil }
+            address = address << 8 | number
+        }
+        guard index < octets.count else { return IPNetwork(address: .v4(address), prefixLength: 32) }
+        guard octets[index] == UInt8(ascii: "/") else { return nil }
+        index += 1
+        guard let length = number(octets, &index), length <= 32, index == octets.count else { return nil }
+        return IPNetwork(address: .v4(address), prefixLength: Int(length))
+    }
+
+    /// One to three digits without a zero in front.
+    private static func number(_ octets: Span<UInt8>, _ index: inout Int) -> UInt32? {
+        let start = index
+        var number: UInt32 = 0
+        while index < octets.count, isDigit(octets[index]) {
+            guard index - start < 3, index == start || number > 0 else { return nil }
+            number = number * 10 + UInt32(octets[index] - 0x30)
+            index += 1
+        }
+        return index > start ? number : nil
+    }
+
     private static func qualifier(_ octet: UInt8) -> SPFRecord.Qualifier? {
         switch octet {
         case UInt8(ascii: "+"): .pass
@@ -100,7 +158,7 @@ struct SPFRecordParser {
         let string = try SPFMacroString(parsing: text, offset: offset)
         if case .macro = string.parts.last { return string }
         // “%%”, “%_” and “%-” are macro-expand too, and end a domain-spec.
-        if text.hasSuffix("%%") || text.hasSuffix("%_") || text.hasSuffix("%-") { return string }
+        if text.utf8.contains(UInt8(ascii: "%")), text.hasSuffix("%%") || text.hasSuffix("%_") || text.hasSuffix("%-") { return string }
         var end = text
         if end.hasSuffix(".") { end.removeLast() }
         guard let dot = end.lastIndex(of: "."), isTopLabel(Array(end[end.index(after: dot)...].utf8)) else {

@@ -55,7 +55,8 @@ struct SPFRun {
     /// Evaluates a domain's record (RFC 7208 §4).
     mutating func checkHost(_ domain: String, depth: Int) async -> Verdict {
         // RFC 7208 §4.3: names of one label, and what is no name (as an address of HELO), have no record.
-        guard !domain.hasPrefix("["), let name = try? DomainName.question(domain), name.labels.count > 1, IPAddress(name.ascii) == nil else {
+        guard !domain.hasPrefix("["), let name = try? DomainName.question(domain), name.ascii.utf8.contains(UInt8(ascii: ".")), IPAddress(name.ascii) == nil
+        else {
             return Verdict(result: .none, problem: "“\(domain.prefix(255))” is no domain with more than one label (RFC 7208 §4.3)")
         }
         do {
@@ -128,7 +129,8 @@ struct SPFRun {
     /// Adds a term to the evidence, as long as there is room.
     private mutating func note(_ term: SPFEvaluation.Term, at place: Int? = nil) {
         var term = term
-        term.note = String(term.note.prefix(Self.sentenceLimit))
+        // A character has an octet at least.
+        if term.note.utf8.count > Self.sentenceLimit { term.note = String(term.note.prefix(Self.sentenceLimit)) }
         guard terms.count < checker.limits.evidence else {
             omittedTerms += 1
             return
