@@ -29,6 +29,7 @@ enum DMARCTarget {
 
     /// The octets as a From field's value.
     private static func bareAuthor(_ octets: [UInt8]) {
+        if let plain = DMARCAuthor.plain(octets) { require(plain == (try? DMARCAuthor(parsing: octets)), "the fast reader has another author") }
         guard let author = try? DMARCAuthor(from: octets) else { return }
         compare(author, AddressList(parsing: octets))
     }
