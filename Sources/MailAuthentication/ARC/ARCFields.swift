@@ -106,15 +106,7 @@ public struct ARCAuthenticationResults: Sendable, Hashable {
     private static func unfolded(_ octets: Span<UInt8>) -> String {
         var start = 0
         while start < octets.count, TagList.isSpace(octets[start]) { start += 1 }
-        // Safe: no more octets are written than there are. What is no UTF-8 is replaced, as everywhere.
-        return unsafe String(unsafeUninitializedCapacity: octets.count - start) { room in
-            var filled = 0
-            for index in start..<octets.count where octets[index] != 0x0D && octets[index] != 0x0A {
-                unsafe room[filled] = octets[index]
-                filled += 1
-            }
-            return filled
-        }
+        return String(withoutLineEnds: octets.extracting(start..<octets.count))
     }
 
     /// Octets outside of comments (RFC 5322 §3.2.2), without blanks.

@@ -29,15 +29,7 @@ extension AuthenticationResults {
         while start < octets.count, octets[start] != UInt8(ascii: ":") { start += 1 }
         // The blank behind the colon isn't part of the value; without a colon all of it is.
         start = start < octets.count ? min(start + 2, octets.count) : 0
-        // Safe: no more octets are written than there are.
-        return unsafe String(unsafeUninitializedCapacity: octets.count - start) { room in
-            var filled = 0
-            for index in start..<octets.count where octets[index] != 0x0D && octets[index] != 0x0A {
-                unsafe room[filled] = octets[index]
-                filled += 1
-            }
-            return filled
-        }
+        return String(withoutLineEnds: octets.extracting(start..<octets.count))
     }
 
     /// The value on one line, for people and for databases.

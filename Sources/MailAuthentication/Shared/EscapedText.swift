@@ -10,9 +10,20 @@ extension String {
         }
         return String(decoding: octets, as: UTF8.self)
     }
-}
 
-extension String {
+    /// Octets without line ends; what is no UTF-8 is replaced.
+    init(withoutLineEnds octets: Span<UInt8>) {
+        // Safe: no more octets are written than there are.
+        self = unsafe String(unsafeUninitializedCapacity: octets.count) { room in
+            var filled = 0
+            for index in octets.indices where octets[index] != 0x0D && octets[index] != 0x0A {
+                unsafe room[filled] = octets[index]
+                filled += 1
+            }
+            return filled
+        }
+    }
+
     /// Whether there is nothing but letters, digits, blanks and other printable characters of ASCII.
     var isPrintableASCII: Bool {
         let octets = utf8Span.span
