@@ -122,11 +122,12 @@ let package = Package(
             ]
         ),
         // Level 5
+        .target(name: "CAllocator", linkerSettings: [.linkedLibrary("jemalloc")]),
         .executableTarget(
             name: "postern",
             dependencies: [
                 "MailMessage", "DNS", "UnboundDNS", "MailAuthentication", "TransportSecurity", "MailStore", "SASL", "Journeys", "Gateway", "Portal", "Lab",
-                "Posture", nioCore, arguments, logging, lifecycle,
+                "Posture", "CAllocator", nioCore, arguments, logging, lifecycle,
             ]
         ),
         // Tests

@@ -15,7 +15,7 @@ LEVELS = {
     "DNSUpdate": 1, "ACME": 1,
     "Journeys": 2, "MailTransport": 2, "Posture": 2,
     "Gateway": 3,
-    "Portal": 4, "Lab": 4,
+    "Portal": 4, "Lab": 4, "CAllocator": 4,
     "postern": 5,
 }
 # Arrows inside one level that the architecture allows.

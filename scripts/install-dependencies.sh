@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # What the build links against.
-build_packages=(libunbound-dev libidn2-dev libsqlite3-dev libexpat1-dev zlib1g-dev pkg-config)
+build_packages=(libunbound-dev libidn2-dev libsqlite3-dev libexpat1-dev zlib1g-dev libjemalloc-dev pkg-config)
 # What the laboratory runs: name servers, a resolver, signing tools, the provider's MTA, and foreign clients.
 lab_packages=(nsd unbound ldnsutils dnsutils postfix swaks libnet-ssleay-perl isync curl openssl python3 ca-certificates
     iproute2 nftables systemd libseccomp2 util-linux)

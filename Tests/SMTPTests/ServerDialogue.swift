@@ -26,7 +26,7 @@ struct ServerDialogue {
         _ configuration: SMTPServerConfiguration = SMTPServerConfiguration(hostname: "mail.kartapuce.test"), allowsBareLineFeeds: Bool = false,
         greets: Bool = true
     ) {
-        session = SMTPServerSession(configuration: configuration, allowsBareLineFeeds: allowsBareLineFeeds, authenticationSecret: [1, 2, 3]) {
+        session = SMTPServerSession(terms: SMTPServerTerms(configuration), allowsBareLineFeeds: allowsBareLineFeeds, authenticationSecret: [1, 2, 3]) {
             "servernonceservernonce"
         }
         guard greets else { return }

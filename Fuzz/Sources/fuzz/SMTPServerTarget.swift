@@ -69,7 +69,7 @@ private struct ServerRun {
         configuration.limits.idleCommands = 12
         configuration.offersRequireTLS = true
         configuration.acceptsTraces = true
-        session = SMTPServerSession(configuration: configuration, allowsBareLineFeeds: isTolerant, authenticationSecret: [1, 2, 3]) {
+        session = SMTPServerSession(terms: SMTPServerTerms(configuration), allowsBareLineFeeds: isTolerant, authenticationSecret: [1, 2, 3]) {
             "servernonceservernonce"
         }
         if !input.has(2) { session.tlsEstablished(channelBinding: [1, 2, 3], peerRoles: input.has(3) ? ["relay"] : []) }

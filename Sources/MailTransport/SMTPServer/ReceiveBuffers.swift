@@ -4,7 +4,7 @@ import NIOCore
 /// with each idle session.
 enum ReceiveBuffers {
     /// While commands come: lines of some dozen octets.
-    static let commands = AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 16 * 1024)
+    static let commands = AdaptiveRecvByteBufferAllocator(minimum: 128, initial: 256, maximum: 16 * 1024)
     /// While a message comes.
     static let content = AdaptiveRecvByteBufferAllocator(minimum: 8 * 1024, initial: 16 * 1024, maximum: 64 * 1024)
 

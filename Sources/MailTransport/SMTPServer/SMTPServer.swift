@@ -37,10 +37,12 @@ public final class SMTPServer: Sendable {
     /// What a session is served by from its first word to its last, whatever is changed meanwhile.
     final class Terms: Sendable {
         let settings: Settings
+        let session: SMTPServerTerms
         let service: any SMTPService
 
         init(settings: Settings, service: any SMTPService) {
             self.settings = settings
+            session = SMTPServerTerms(settings.session)
             self.service = service
         }
     }

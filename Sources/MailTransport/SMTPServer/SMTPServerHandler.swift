@@ -62,7 +62,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         self.terms = terms
         self.information = information
         session = SMTPServerSession(
-            configuration: terms.settings.session,
+            terms: terms.session,
             allowsBareLineFeeds: terms.settings.bareLineFeedNetworks.contains { $0.covers(information.remoteAddress) },
             authenticationSecret: terms.settings.authenticationSecret, makeNonce: Self.makeNonce)
     }

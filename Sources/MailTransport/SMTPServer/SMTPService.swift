@@ -92,7 +92,12 @@ public struct SMTPSessionInfo: Sendable {
     public var helo: String?
     /// EHLO was used rather than HELO.
     public var usesExtensions: Bool
-    public var tls: TLSSummary?
+    /// The TLS session, once it is there. It lies elsewhere: what is known is handed on with each word, and most of the many sessions are in clear.
+    public var tls: TLSSummary? {
+        get { establishedTLS?.summary }
+        set { establishedTLS = newValue.map(EstablishedTLS.init) }
+    }
+    private var establishedTLS: EstablishedTLS?
     /// The user that AUTH established.
     public var authenticatedUser: String?
     /// The mechanism that did it.
@@ -113,8 +118,14 @@ public struct SMTPSessionInfo: Sendable {
         self.connectedAt = connectedAt
         self.helo = helo
         self.usesExtensions = usesExtensions
-        self.tls = tls
+        establishedTLS = tls.map(EstablishedTLS.init)
         self.authenticatedUser = authenticatedUser
+    }
+
+    private final class EstablishedTLS: Sendable {
+        let summary: TLSSummary
+
+        init(_ summary: TLSSummary) { self.summary = summary }
     }
 
     /// The protocol's name for a Received field: `ESMTPSA` and its like (RFC 3848, RFC 6531 §4.3 for the UTF8 forms).

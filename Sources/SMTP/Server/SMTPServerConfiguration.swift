@@ -49,3 +49,12 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
         self.acceptsTraces = acceptsTraces
     }
 }
+
+/// How a listener speaks, once for all of its sessions: each of them has nothing but a reference to it.
+public final class SMTPServerTerms: Sendable {
+    /// How the listener speaks.
+    public let configuration: SMTPServerConfiguration
+
+    /// Makes terms for sessions that begin from now on.
+    public init(_ configuration: SMTPServerConfiguration) { self.configuration = configuration }
+}

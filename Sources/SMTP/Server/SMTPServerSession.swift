@@ -13,25 +13,26 @@ public import NIOCore
 /// While an answer is awaited octets are kept and not looked at; the one who runs the session stops reading then. How the octets
 /// are cut into pieces makes no difference to what comes out.
 public struct SMTPServerSession: Sendable {
+    /// What is rare or big lies elsewhere: there are many sessions, and most of them wait for a command.
     enum State: Sendable {
         /// The greeting wasn't sent. Can transition to: commands, closed.
         case opening
         /// A command line is expected. Can transition to: all but opening.
         case commands
         /// The rest of an overlong line is thrown away. Can transition to: commands, closed.
-        case discardingLine(discarded: Int, endsInCarriageReturn: Bool, refusal: SMTPReply)
+        indirect case discardingLine(discarded: Int, endsInCarriageReturn: Bool, refusal: SMTPReply)
         /// A line of a SASL exchange is expected. Can transition to: awaitingVerifier, commands, closed.
-        case authenticating(mechanism: String, AuthenticationExchange)
+        indirect case authenticating(mechanism: String, AuthenticationExchange)
         /// Can transition to: authenticating, commands, closed.
-        case awaitingVerifier(mechanism: String, username: String)
+        indirect case awaitingVerifier(mechanism: String, username: String)
         /// Can transition to: commands, closed.
-        case awaitingReversePath(Transaction, SMTPServerCommandRecord)
+        indirect case awaitingReversePath(Transaction, SMTPServerCommandRecord)
         /// Can transition to: commands, closed.
-        case awaitingRecipient(EnvelopeRecipient, SMTPServerCommandRecord)
+        indirect case awaitingRecipient(EnvelopeRecipient, SMTPServerCommandRecord)
         /// Octets of a message up to CRLF.CRLF. Can transition to: awaitingVerdict, commands, closed.
         case data(DataDecoder)
         /// Octets of a chunk. Can transition to: awaitingVerdict, commands, closed.
-        case chunk(Chunk)
+        indirect case chunk(Chunk)
         /// Can transition to: commands, closed.
         case awaitingVerdict(SMTPServerCommandRecord)
         /// 220 was said to STARTTLS. Can transition to: commands, closed.
@@ -66,8 +67,9 @@ public struct SMTPServerSession: Sendable {
         let record: SMTPServerCommandRecord
     }
 
+    private let terms: SMTPServerTerms
     /// How the listener speaks.
-    public let configuration: SMTPServerConfiguration
+    public var configuration: SMTPServerConfiguration { terms.configuration }
     let allowsBareLineFeeds: Bool
     let authenticationSecret: [UInt8]
     let makeNonce: @Sendable () -> String
@@ -106,16 +108,15 @@ public struct SMTPServerSession: Sendable {
 
     /// Makes a session whose greeting is not yet sent.
     /// - Parameters:
-    ///   - configuration: how the listener speaks.
+    ///   - terms: how the listener speaks.
     ///   - allowsBareLineFeeds: the client's network may end lines with LF alone. A message never ends by such a line.
     ///   - authenticationSecret: keeps what unknown users are told the same each time; random, kept for the life of the process.
     ///   - makeNonce: gives the server's nonce of a SCRAM exchange, 18 random octets or more as printable text without commas.
     public init(
-        configuration: SMTPServerConfiguration, allowsBareLineFeeds: Bool = false, authenticationSecret: [UInt8],
-        makeNonce: @escaping @Sendable () -> String
+        terms: SMTPServerTerms, allowsBareLineFeeds: Bool = false, authenticationSecret: [UInt8], makeNonce: @escaping @Sendable () -> String
     ) {
         self.authenticationSecret = authenticationSecret
-        self.configuration = configuration
+        self.terms = terms
         self.allowsBareLineFeeds = allowsBareLineFeeds
         self.makeNonce = makeNonce
     }
