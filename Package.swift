@@ -49,6 +49,7 @@ let package = Package(
         .library(name: "ACME", targets: ["ACME"]),
         .library(name: "Posture", targets: ["Posture"]),
         .library(name: "MailStore", targets: ["MailStore"]),
+        .library(name: "CAllocator", targets: ["CAllocator"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
