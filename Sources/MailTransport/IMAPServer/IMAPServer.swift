@@ -128,7 +128,7 @@ public final class IMAPServer: Sendable {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             // A connection keeps the last buffer that it read into: commands are short, and what is long makes it grow.
-            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 65_536))
+            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 128, initial: 256, maximum: 65_536))
             .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
             .bind(to: SocketAddress(address, port: port)).get()
         listener.closeFuture.whenComplete { [arrived] _ in arrived.finish() }
