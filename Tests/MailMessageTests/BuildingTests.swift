@@ -50,6 +50,16 @@ struct HeaderWriterTests {
         #expect(String(buffer: writer.buffer) == "Subject: Grüße\r\nTo: Jörg <jörg@x.test>\r\n")
     }
 
+    /// Readers let an encoded-word have blanks and commas, so that it would go on into the next address.
+    @Test("an address that looks like an encoded-word stays an address") func addressLikeAnEncodedWord() {
+        let locals = ["=?utf-8?q?T", "AAAA?=?a?q?4?ta", "tom"]
+        var writer = HeaderWriter()
+        writer.addresses("To", locals.map { HeaderMailbox(writtenDisplayName: nil, localPart: $0, domain: "gmail.test") })
+        #expect(String(buffer: writer.buffer) == "To: \"=?utf-8?q?T\"@gmail.test, \"AAAA?=?a?q?4?ta\"@gmail.test, tom@gmail.test\r\n")
+        let field = HeaderSection(parsing: writer.buffer).first(named: "To")
+        #expect(field.map { AddressList(parsing: $0.unfoldedOctets).mailboxes.compactMap(\.address?.localPart) } == locals)
+    }
+
     /// Swift takes a blank and the combining mark behind it for one character; on the line they are two.
     @Test("are folded at each blank") func blankWithCombiningMark() {
         var writer = HeaderWriter(allowsUTF8: true)

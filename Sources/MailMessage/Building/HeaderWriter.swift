@@ -23,7 +23,7 @@ public struct HeaderWriter: Sendable {
         let clean = HeaderWriter.withoutControls(text)
         let words = HeaderWriter.words(clean)
         // A word that is no line any more would be cut; as encoded-words it comes back whole.
-        let mayStay = !clean.contains("=?") && words.allSatisfy { $0.utf8.count <= HeaderWriter.longestWord }
+        let mayStay = !HeaderWriter.looksEncoded(clean) && words.allSatisfy { $0.utf8.count <= HeaderWriter.longestWord }
         if mayStay, allowsUTF8 || clean.utf8.allSatisfy({ $0 < 0x80 }) {
             write(name, words: words.map(\.utf8))
         } else {
@@ -48,7 +48,10 @@ public struct HeaderWriter: Sendable {
     public mutating func addresses(_ name: String, _ mailboxes: [HeaderMailbox]) {
         var words = [String]()
         for (index, mailbox) in mailboxes.enumerated() {
-            let local = EmailAddress(localPart: mailbox.localPart, canonicalDomain: "").quotedLocalPart
+            // In quotes nothing is an encoded-word (RFC 2047 §5): one that began in an address would end in the next one.
+            let local =
+                HeaderWriter.looksEncoded(mailbox.localPart)
+                ? HeaderWriter.quoted(mailbox.localPart) : EmailAddress(localPart: mailbox.localPart, canonicalDomain: "").quotedLocalPart
             let address = HeaderWriter.withoutControls(mailbox.domain.isEmpty ? local : "\(local)@\(mailbox.domain)")
             let comma = index + 1 < mailboxes.count ? "," : ""
             if let display = mailbox.displayName, !display.isEmpty {
@@ -67,7 +70,7 @@ public struct HeaderWriter: Sendable {
     /// A `phrase` of RFC 5322 §3.2.5.
     private func phrase(_ text: String, firstLineUsed: Int) -> [String] {
         let isASCII = text.utf8.allSatisfy { $0 < 0x80 }
-        guard isASCII || allowsUTF8, !text.contains("=?") else {
+        guard isASCII || allowsUTF8, !HeaderWriter.looksEncoded(text) else {
             return EncodedWord.encode(text, firstLineUsed: firstLineUsed)
         }
         let isAtoms = text.utf8.allSatisfy { EmailAddress.isAtomText($0) || $0 == 0x20 }
@@ -127,6 +130,16 @@ public struct HeaderWriter: Sendable {
 
     /// The words between blanks. Octets are looked at, not characters: a blank with a combining mark behind it is a blank.
     static func words(_ text: String) -> [String] { text.utf8.split(separator: UInt8(ascii: " ")).map { String(Substring($0)) } }
+
+    /// Whether an encoded-word (RFC 2047 §2) may be seen in a text. Octets are looked at, as those who read it do.
+    private static func looksEncoded(_ text: String) -> Bool {
+        var isAfterEquals = false
+        for octet in text.utf8 {
+            if isAfterEquals, octet == UInt8(ascii: "?") { return true }
+            isAfterEquals = octet == UInt8(ascii: "=")
+        }
+        return false
+    }
 
     /// Control characters of ASCII, C1 and the separators of Unicode lines as blanks.
     static func withoutControls(_ text: String) -> String {
