@@ -122,8 +122,8 @@ let package = Package(
                 "MailMessage", "DNS", "TransportSecurity", "Gateway", "Journeys", "IMAP", "SMTP", "MailTransport", nioCore, nioPosix, nioSSL, logging,
             ]
         ),
-        // Level 5
         .target(name: "CAllocator", linkerSettings: [.linkedLibrary("jemalloc")]),
+        // Level 5
         .executableTarget(
             name: "postern",
             dependencies: [
