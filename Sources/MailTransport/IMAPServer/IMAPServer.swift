@@ -56,7 +56,7 @@ public final class IMAPServer: Sendable {
     let logger: Logger
 
     private struct State {
-        var listener: (any Channel)?
+        var listeners: [any Channel] = []
         var connections: [UInt64: IMAPConnection] = [:]
         var isShuttingDown = false
     }
@@ -67,6 +67,8 @@ public final class IMAPServer: Sendable {
     /// Connections of all listeners are counted together: an identity is unique within the process.
     private static let nextIdentity = Atomic<UInt64>(1)
 
+    /// A connection keeps the last buffer that it read into: commands are short, and what is long makes it grow.
+    private static let receiveBuffers = AdaptiveRecvByteBufferAllocator(minimum: 128, initial: 256, maximum: 65_536)
     /// What an open connection is taken to cost apart from messages, in octets.
     static let octetsPerConnection = 16 * 1024
 
@@ -117,28 +119,25 @@ public final class IMAPServer: Sendable {
     /// - Returns: the port.
     /// - Throws: when the address cannot be bound.
     public func bind(address: IPAddress, port: Int) async throws -> Int {
-        let listener = try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 1024)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelInitializer { [listenerName, logger] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: listenerName, logger: logger))
+        let listeners = try await LoopListeners.bind(to: SocketAddress(address, port: port), on: group) { bootstrap in
+            // Accepted connections inherit TCP_NODELAY from the socket that listens (tcp(7)).
+            bootstrap.serverChannelOption(.backlog, value: 1024)
+                .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .serverChannelInitializer { [listenerName, logger] channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: listenerName, logger: logger))
+                    }
                 }
-            }
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            // A connection keeps the last buffer that it read into: commands are short, and what is long makes it grow.
-            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 128, initial: 256, maximum: 65_536))
-            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
-            .bind(to: SocketAddress(address, port: port)).get()
-        listener.closeFuture.whenComplete { [arrived] _ in arrived.finish() }
-        state.withLock { $0.listener = listener }
-        return listener.localAddress?.port ?? port
+                .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
+        }
+        for listener in listeners { listener.closeFuture.whenComplete { [arrived] _ in arrived.finish() } }
+        state.withLock { $0.listeners = listeners }
+        return listeners.first?.localAddress?.port ?? port
     }
 
     /// Serves connections until ``shutdown(grace:)``, each in a task of its own below this one.
     public func run() async {
-        guard state.withLock({ $0.listener }) != nil else { return }
+        guard !state.withLock({ $0.listeners.isEmpty }) else { return }
         // On a loop too: a thread that is woken for each connection costs more than what it would do.
         await withTaskExecutorPreference(executors.all.first) {
             await withDiscardingTaskGroup { group in
@@ -151,11 +150,11 @@ public final class IMAPServer: Sendable {
 
     /// Stops: no new connections; those that are open get BYE when their command has ended, at the latest after `grace`.
     public func shutdown(grace: Duration) async {
-        let (listener, connections) = state.withLock { state in
+        let (listeners, connections) = state.withLock { state in
             state.isShuttingDown = true
-            return (state.listener, Array(state.connections.values))
+            return (state.listeners, Array(state.connections.values))
         }
-        try? await listener?.close()
+        for listener in listeners { try? await listener.close() }
         for connection in connections { connection.shutDown() }
         let clock = ContinuousClock()
         let deadline = clock.now + grace
@@ -174,6 +173,8 @@ public final class IMAPServer: Sendable {
 
     /// Waits for what a proxy says where the connection comes from one, and begins.
     private func accept(_ channel: any Channel) throws {
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+        try channel.syncOptions?.setOption(.recvAllocator, value: Self.receiveBuffers)
         guard let ends = ConnectionEnds(channel) else { return channel.close(promise: nil) }
         guard proxies.contains(where: { $0.covers(ends.remote.address) }) else { return try begin(channel, ends) }
         try channel.pipeline.syncOperations.addHandler(ProxyHeaderHandler(ends: ends, logger: logger) { try self.begin(channel, $0) })

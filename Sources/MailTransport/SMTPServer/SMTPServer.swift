@@ -118,21 +118,19 @@ public final class SMTPServer: Sendable {
     /// - Returns: the port.
     /// - Throws: when the address cannot be bound.
     public func bind(address: IPAddress, port: Int) async throws -> Int {
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 1024)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelInitializer { [listenerName, logger] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: listenerName, logger: logger))
+        let channels = try await LoopListeners.bind(to: SocketAddress(address, port: port), on: group) { bootstrap in
+            // Accepted connections inherit TCP_NODELAY from the socket that listens (tcp(7)).
+            bootstrap.serverChannelOption(.backlog, value: 1024)
+                .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .serverChannelInitializer { [listenerName, logger] channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: listenerName, logger: logger))
+                    }
                 }
-            }
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.recvAllocator, value: ReceiveBuffers.commands)
-            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
-        let channel = try await bootstrap.bind(to: SocketAddress(address, port: port)).get()
-        state.withLock { $0.listeners.append(channel) }
-        let bound = channel.localAddress?.port ?? port
+                .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
+        }
+        state.withLock { $0.listeners += channels }
+        let bound = channels.first?.localAddress?.port ?? port
         logger.debug("listening", metadata: ["smtp.listener": "\(listenerName)", "net.port": "\(bound)"])
         return bound
     }
@@ -159,6 +157,8 @@ public final class SMTPServer: Sendable {
 
     /// Waits for what a proxy says where the connection comes from one, and begins.
     private func accept(_ channel: any Channel) throws {
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+        ReceiveBuffers.set(ReceiveBuffers.commands, channel)
         guard let ends = ConnectionEnds(channel) else { return channel.close(promise: nil) }
         guard proxies.contains(where: { $0.covers(ends.remote.address) }) else { return try begin(channel, ends) }
         try channel.pipeline.syncOperations.addHandler(ProxyHeaderHandler(ends: ends, logger: logger) { try self.begin(channel, $0) })
