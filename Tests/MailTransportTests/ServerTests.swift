@@ -201,6 +201,42 @@ import Testing
         #expect(service.seen.messages.count == 1)
     }
 
+    @Test func theLastReplyArrivesWhateverFollowsQuit() async throws {
+        let service = ServerRecordingService()
+        try await withServer(service: service) { _, port in
+            for rest in ["", "NOOP\r\n", String(repeating: "x", count: 1 << 20)] {
+                let client = try await ServerTestClient(port: port)
+                _ = await client.reply()
+                client.push(ByteBuffer(string: "QUIT\r\n" + rest))
+                #expect(await client.reply().first?.hasPrefix("221") == true, "after \(rest.utf8.count) octets")
+                #expect(await client.reply().isEmpty)
+            }
+        }
+        #expect(service.seen.summaries.allSatisfy { $0.reason == "quit" })
+    }
+
+    @Test func onePieceIsReadWhileAVerdictIsAwaited() async throws {
+        let service = ServerRecordingService(delay: .seconds(2))
+        try await withServer(service: service) { _, port in
+            let client = try await ServerTestClient(port: port)
+            _ = await client.reply()
+            for line in ["EHLO x.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA"] { _ = try await client.say(line) }
+            try await client.send("x\r\n.\r\nNOOP\r\n")
+            // More than the sockets' buffers hold.
+            let isWritten = Atomic(false)
+            let flood = client.channel.eventLoop.makePromise(of: Void.self)
+            flood.futureResult.whenSuccess { isWritten.store(true, ordering: .relaxed) }
+            client.channel.writeAndFlush(ByteBuffer(repeating: UInt8(ascii: "x"), count: 64 << 20), promise: flood)
+            try await Task.sleep(for: .milliseconds(1500))
+            let wasWritten = isWritten.load(ordering: .relaxed)
+            #expect(!wasWritten)
+            #expect(await client.reply() == ["250 2.0.0 Taken"])
+            #expect(await client.reply() == ["250 2.0.0 OK"])
+            #expect(await client.reply().first?.hasPrefix("500") == true)
+            await client.close()
+        }
+    }
+
     @Test func networksCoverAddresses() {
         let limiter = ConnectionLimiter(
             total: 10, perNetwork: 1, trusted: [IPNetwork(address: .v6(0x2001_0db8_0000_0000, 0), prefixLength: 32)])

@@ -10,7 +10,7 @@ import SMTP
 /// Runs the session of one connection: reads, writes, waits, and asks the service. What is said is decided by ``SMTPServerSession``.
 ///
 /// Everything happens on the connection's event loop but the calls of the service, which are made one after the other by a task.
-/// While one of them is awaited, nothing is read.
+/// While one of them is awaited, no more than one piece is read.
 final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -114,7 +114,13 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         if mayRead { context.read() } else { isReadWanted = true }
     }
 
-    private var mayRead: Bool { isClosing || (!isAwaitingService && context?.channel.isWritable == true) }
+    /// While an answer is awaited, reading goes on until something comes: most clients wait too, and to stop and begin again costs two calls of
+    /// the kernel for each message.
+    private var mayRead: Bool {
+        guard !isClosing else { return true }
+        guard context?.channel.isWritable == true else { return false }
+        return !isAwaitingService || (session.isAwaitingAnswer && !session.hasOctets)
+    }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         run()
@@ -427,7 +433,7 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
 
     // MARK: - Calls of the service
 
-    /// Calls the service and waits for its answer; nothing is read meanwhile.
+    /// Calls the service and waits for its answer; nothing is said meanwhile.
     private func ask<Answer: Sendable>(
         _ operation: @escaping @Sendable (any SMTPService) async -> Answer,
         then: @escaping @Sendable (SMTPServerHandler, Answer) -> Void
@@ -566,15 +572,15 @@ final class SMTPServerHandler: ChannelDuplexHandler, Expiring {
         }
         guard context.channel.isActive else { return }
         // A plain close with octets unread would make the kernel reset the connection, and our last reply would be lost with it:
-        // end our side, and wait a moment until the client has read.
+        // end our side, and wait a moment until the client has read. Whoever said QUIT and nothing after it has nothing more to say.
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         expiry = wheel?.expire(self, at: .now() + Self.lingering, instead: expiry)
-        let isPlain = tlsHandler == nil
+        let lingers = tlsHandler == nil && (reason != "quit" || session.hasOctets)
         let last = output
         output = ByteBuffer()
         context.writeAndFlush(wrapOutboundOut(last)).whenComplete { _ in
             guard let context = bound.value.context else { return }
-            if isPlain, !bound.value.isInputClosed { context.close(mode: .output, promise: nil) } else { context.close(promise: nil) }
+            if lingers, !bound.value.isInputClosed { context.close(mode: .output, promise: nil) } else { context.close(promise: nil) }
         }
         if isReadWanted {
             isReadWanted = false

@@ -85,6 +85,7 @@ public struct SMTPServerSession: Sendable {
     var isSecured = false
     var lastWasAuthenticate = false
     private var isShuttingDown = false
+    private var endedWithOctets = false
     private var commandsSeen = 0
     private var errors = 0
     var idleCommands = 0
@@ -246,6 +247,9 @@ public struct SMTPServerSession: Sendable {
         }
     }
 
+    /// Something came in that was not used yet, or never was because the session ended before it.
+    public var hasOctets: Bool { endedWithOctets || input.readableBytes > 0 }
+
     /// The octets that the session keeps of what came in and was not used yet. Bounded by the longest line and the largest piece.
     var octetsHeld: Int { input.capacity }
 
@@ -385,6 +389,7 @@ public struct SMTPServerSession: Sendable {
         abandonTransaction(reason: reason)
         pending.append(.close(reason: reason))
         state = .closed
+        endedWithOctets = input.readableBytes > 0
         input = ByteBuffer()
     }
 }
