@@ -6,13 +6,7 @@ public final class ConnectionLimiter: Sendable {
     private struct Counts {
         var total = 0
         var networks: [IPNetwork: Int] = [:]
-        /// The most that were open since the last ebb.
-        var flood = 0
     }
-
-    /// From so many connections on it is worth while to do something when they are gone.
-    static let smallestFlood = 1000
-    private let ebb: @Sendable () -> Void
 
     private struct Limits {
         var total: Int
@@ -24,13 +18,7 @@ public final class ConnectionLimiter: Sendable {
     private let counts = Mutex(Counts())
 
     /// Makes a limiter; networks in `trusted` have the total limit only.
-    public convenience init(total: Int, perNetwork: Int, trusted: [IPNetwork] = []) {
-        self.init(total: total, perNetwork: perNetwork, trusted: trusted, ebb: FreedMemory.giveBack)
-    }
-
-    /// - Parameter ebb: called when half of many connections are gone.
-    init(total: Int, perNetwork: Int, trusted: [IPNetwork], ebb: @escaping @Sendable () -> Void) {
-        self.ebb = ebb
+    public init(total: Int, perNetwork: Int, trusted: [IPNetwork] = []) {
         limits = Mutex(Limits(total: total, perNetwork: perNetwork, trusted: trusted))
     }
 
@@ -48,7 +36,6 @@ public final class ConnectionLimiter: Sendable {
             let here = counts.networks[network, default: 0]
             guard counts.total < limits.total, isTrusted || here < limits.perNetwork else { return false }
             counts.total += 1
-            counts.flood = max(counts.flood, counts.total)
             counts.networks[network] = here + 1
             return true
         }
@@ -57,15 +44,11 @@ public final class ConnectionLimiter: Sendable {
     /// A connection that was admitted has ended.
     public func release(_ address: IPAddress) {
         let network = Self.network(of: address)
-        let isEbb = counts.withLock { counts in
+        counts.withLock { counts in
             counts.total -= 1
             let here = counts.networks[network, default: 0] - 1
             counts.networks[network] = here > 0 ? here : nil
-            guard counts.flood >= Self.smallestFlood, counts.total <= counts.flood / 2 else { return false }
-            counts.flood = counts.total
-            return true
         }
-        if isEbb { ebb() }
     }
 
     /// Connections that are open.
