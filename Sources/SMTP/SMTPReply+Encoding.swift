@@ -21,6 +21,8 @@ extension SMTPReply {
             return
         }
         if lines.count <= SMTPReply.maximumLines, lines.allSatisfy(SMTPReply.isPlain) {
+            // Once, or the buffer would grow with each piece.
+            buffer.reserveCapacity(minimumWritableBytes: lines.reduce(0) { $0 + $1.utf8.count + 32 })
             for (index, line) in lines.enumerated() { writePlain(line, isLast: index == lines.count - 1, into: &buffer) }
             return
         }

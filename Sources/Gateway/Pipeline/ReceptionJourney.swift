@@ -15,6 +15,8 @@ struct ReceptionJourney: Sendable {
         self.trace = trace
         self.role = role
         self.host = host
+        // As many as most messages have.
+        events.reserveCapacity(12)
     }
 
     mutating func add(_ operation: JourneyEvent.Operation, at time: Date, seconds: Double? = nil) {

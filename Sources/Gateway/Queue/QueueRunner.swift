@@ -86,10 +86,12 @@ actor QueueRunner: Service {
 
     /// A message was stored: it is delivered without being read again where there is room for it in memory.
     nonisolated func offer(_ message: QueuedMessage) {
-        news.withLock { news in
+        let isFirst = news.withLock { news in
             if news.offers.count < 4096 { news.offers.append(message) } else { news.isSpoolChanged = true }
+            return news.offers.count == 1
         }
-        waker.yield()
+        // Whoever came before has woken the runner, and it takes them all.
+        if isFirst { waker.yield() }
     }
 
     /// There is something in the spool that was not offered: look at once.

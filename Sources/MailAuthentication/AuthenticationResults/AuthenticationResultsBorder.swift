@@ -36,6 +36,8 @@ public struct AuthenticationResultsBorder: Sendable {
     private let plainIdentifiers: Set<[UInt8]>
     private let ownDomains: [DomainName]
     private let reservedNames: Set<String>
+    /// All names of fields that may have to go.
+    private let watchedNames: [[UInt8]]
     private let removesReceivedSPF: Bool
     private let removesFieldsWithoutIdentifier: Bool
 
@@ -58,12 +60,15 @@ public struct AuthenticationResultsBorder: Sendable {
         ).filter { !$0.isEmpty }
         self.ownDomains = ownDomains
         self.reservedNames = Set(reservedNames.map { $0.lowercased() })
+        watchedNames = (self.reservedNames + [Self.receivedSPF, Self.authenticationResults]).map { Array($0.utf8) }
         self.removesReceivedSPF = removesReceivedSPF
         self.removesFieldsWithoutIdentifier = removesFieldsWithoutIdentifier
     }
 
     /// The fields that must go, in the order of the message.
     public func removals(in header: HeaderSection) -> [Removal] {
+        // Nearly every message has none of them, which the octets tell.
+        guard header.firstFields(named: watchedNames).contains(where: { $0 != nil }) else { return [] }
         var found: [Removal] = []
         for index in header.indices {
             let field = header[index]
@@ -74,10 +79,13 @@ public struct AuthenticationResultsBorder: Sendable {
         return found
     }
 
+    private static let receivedSPF = "received-spf"
+    private static let authenticationResults = "authentication-results"
+
     private func reason(_ name: String, _ field: HeaderField) -> Reason? {
         if reservedNames.contains(name) { return .reservedName }
-        if name == "received-spf" { return removesReceivedSPF ? .receivedSPF : nil }
-        guard name == "authentication-results" else { return nil }
+        if name == Self.receivedSPF { return removesReceivedSPF ? .receivedSPF : nil }
+        guard name == Self.authenticationResults else { return nil }
         return reason(forValue: Array(field.rawValue.readableBytesView))
     }
 

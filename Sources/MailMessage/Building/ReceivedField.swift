@@ -74,24 +74,52 @@ public struct ReceivedField: Hashable, Sendable {
     /// The field with its folds and its line end. What came from the peer cannot leave its place in it.
     public func serialized() -> ByteBuffer {
         var buffer = ByteBuffer()
-        buffer.writeString("Received: from \(ReceivedField.domain(helo))")
-        let literal = clientAddress.map { address in
-            let text = ReceivedField.limited(
-                String(decoding: address.utf8.filter(ReceivedField.isAddressOctet), as: UTF8.self),
-                45
-            )
-            return text.contains(":") ? "[IPv6:\(text)]" : "[\(text)]"
+        buffer.reserveCapacity(512)
+        buffer.writeStaticString("Received: from ")
+        buffer.writeString(ReceivedField.domain(helo))
+        let literal = clientAddress.map(ReceivedField.literal)
+        if clientName != nil || literal != nil {
+            buffer.writeStaticString(" (")
+            if let clientName { buffer.writeString(ReceivedField.domain(clientName)) }
+            if clientName != nil, literal != nil { buffer.writeStaticString(" ") }
+            if let literal { buffer.writeString(literal) }
+            buffer.writeStaticString(")")
         }
-        let information = [clientName.map(ReceivedField.domain), literal].compactMap { $0 }
-        if !information.isEmpty { buffer.writeString(" (\(information.joined(separator: " ")))") }
-        if let tls { buffer.writeString("\r\n (\(ReceivedField.comment(tls)))") }
-        buffer.writeString("\r\n by \(ReceivedField.domain(by))")
-        if let software { buffer.writeString(" (\(ReceivedField.comment(software)))") }
-        buffer.writeString(" with \(ReceivedField.atom(with))")
-        if let id { buffer.writeString(" id \(ReceivedField.atom(id))") }
-        if let recipient { buffer.writeString("\r\n for <\(HeaderWriter.withoutControls(recipient.description))>") }
-        buffer.writeString("; \(date)\r\n")
+        if let tls {
+            buffer.writeStaticString("\r\n (")
+            buffer.writeString(ReceivedField.comment(tls))
+            buffer.writeStaticString(")")
+        }
+        buffer.writeStaticString("\r\n by ")
+        buffer.writeString(ReceivedField.domain(by))
+        if let software {
+            buffer.writeStaticString(" (")
+            buffer.writeString(ReceivedField.comment(software))
+            buffer.writeStaticString(")")
+        }
+        buffer.writeStaticString(" with ")
+        buffer.writeString(ReceivedField.atom(with))
+        if let id {
+            buffer.writeStaticString(" id ")
+            buffer.writeString(ReceivedField.atom(id))
+        }
+        if let recipient {
+            buffer.writeStaticString("\r\n for <")
+            buffer.writeString(HeaderWriter.withoutControls(recipient.description))
+            buffer.writeStaticString(">")
+        }
+        buffer.writeStaticString("; ")
+        buffer.writeString(date.description)
+        buffer.writeStaticString("\r\n")
         return buffer
+    }
+
+    /// An address literal (RFC 5321 §4.1.3).
+    private static func literal(_ address: String) -> String {
+        let text =
+            address.utf8.allSatisfy(isAddressOctet)
+            ? limited(address, 45) : limited(String(decoding: address.utf8.filter(isAddressOctet), as: UTF8.self), 45)
+        return text.utf8.contains(UInt8(ascii: ":")) ? "[IPv6:\(text)]" : "[\(text)]"
     }
 
     private static func isAddressOctet(_ octet: UInt8) -> Bool {
@@ -127,16 +155,15 @@ public struct ReceivedField: Hashable, Sendable {
     }
 
     private static func atom(_ text: String) -> String {
-        let clean = String(
-            decoding: text.utf8.filter { $0 < 0x80 && (EmailAddress.isAtomText($0) || $0 == UInt8(ascii: ".")) }, as: UTF8.self)
+        let isAllowed = { (octet: UInt8) in octet < 0x80 && (EmailAddress.isAtomText(octet) || octet == UInt8(ascii: ".")) }
+        let clean = text.utf8.allSatisfy(isAllowed) ? text : String(decoding: text.utf8.filter(isAllowed), as: UTF8.self)
         return clean.isEmpty ? "unknown" : limited(clean, 128)
     }
 
     private static func comment(_ text: String) -> String {
-        let clean = HeaderWriter.withoutControls(text).utf8.filter {
-            $0 != UInt8(ascii: "(") && $0 != UInt8(ascii: ")") && $0 != UInt8(ascii: "\\")
-        }
-        return limited(String(decoding: clean, as: UTF8.self), 256)
+        let text = HeaderWriter.withoutControls(text)
+        let isAllowed = { (octet: UInt8) in octet != UInt8(ascii: "(") && octet != UInt8(ascii: ")") && octet != UInt8(ascii: "\\") }
+        return limited(text.utf8.allSatisfy(isAllowed) ? text : String(decoding: text.utf8.filter(isAllowed), as: UTF8.self), 256)
     }
 
     private static func limited(_ text: String, _ octets: Int) -> String {

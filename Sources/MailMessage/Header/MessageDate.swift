@@ -33,18 +33,35 @@ public struct MessageDate: Hashable, Sendable, CustomStringConvertible {
         let civil = MessageDate.civil(ofDay: day)
         let weekday = ((day + 4) % 7 + 7) % 7
         let offset = abs(offsetSeconds) / 60
-        let zone =
-            isZoneUnknown
-            ? "-0000"
-            : (offsetSeconds < 0 ? "-" : "+") + MessageDate.padded(offset / 60, 2) + MessageDate.padded(offset % 60, 2)
-        let dayAndMonth = "\(MessageDate.dayNames[weekday]), \(civil.day) \(MessageDate.monthNames[civil.month - 1])"
-        let time = [second / 3600, second / 60 % 60, second % 60].map { MessageDate.padded($0, 2) }.joined(separator: ":")
-        return "\(dayAndMonth) \(MessageDate.padded(civil.year, 4)) \(time) \(zone)"
+        // Every message has one or two of them written: octets, not texts that are joined.
+        var octets: [UInt8] = []
+        octets.reserveCapacity(32)
+        octets.append(contentsOf: MessageDate.dayNames[weekday].utf8)
+        octets.append(UInt8(ascii: ","))
+        octets.append(UInt8(ascii: " "))
+        MessageDate.append(civil.day, digits: civil.day < 10 ? 1 : 2, to: &octets)
+        octets.append(UInt8(ascii: " "))
+        octets.append(contentsOf: MessageDate.monthNames[civil.month - 1].utf8)
+        octets.append(UInt8(ascii: " "))
+        MessageDate.append(civil.year, digits: 4, to: &octets)
+        for (separator, number) in [(" ", second / 3600), (":", second / 60 % 60), (":", second % 60)] as [(Unicode.Scalar, Int)] {
+            octets.append(UInt8(ascii: separator))
+            MessageDate.append(number, digits: 2, to: &octets)
+        }
+        octets.append(UInt8(ascii: " "))
+        octets.append(isZoneUnknown || offsetSeconds < 0 ? UInt8(ascii: "-") : UInt8(ascii: "+"))
+        MessageDate.append(isZoneUnknown ? 0 : offset / 60 * 100 + offset % 60, digits: 4, to: &octets)
+        return String(decoding: octets, as: UTF8.self)
     }
 
-    private static func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+    /// Appends the last digits of a number that isn't negative.
+    private static func append(_ number: Int, digits: Int, to octets: inout [UInt8]) {
+        var unit = 1
+        for _ in 1..<digits { unit *= 10 }
+        while unit > 0 {
+            octets.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / unit % 10))
+            unit /= 10
+        }
     }
 
     /// Reads a text.

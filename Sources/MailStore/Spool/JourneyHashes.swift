@@ -11,7 +11,8 @@ enum JourneyHashes {
             unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(octets))
         }
         if isDone == nil { hash.update(data: Array(word.utf8)) }
-        return hash.finalize().prefix(8).reduce(0) { $0 << 8 | Int64($1) }
+        // Safe: the digest's octets are read while they are borrowed. Its own iterator would copy them twice.
+        return unsafe hash.finalize().withUnsafeBytes { digest in unsafe digest.prefix(8).reduce(0) { $0 << 8 | Int64($1) } }
     }
 
     /// Eight octets for each hash.

@@ -98,20 +98,26 @@ extension SpoolStore: Spool {
         at time: Date, limit: Int, excludingDestinations: Set<String>, excludingRecipients: Set<Int64>
     ) async throws -> [QueuedRecipient] {
         guard limit > 0 else { return [] }
-        let destinations = String(decoding: try JSONEncoder().encode(Array(excludingDestinations)), as: UTF8.self)
-        let recipients = String(decoding: try JSONEncoder().encode(Array(excludingRecipients)), as: UTF8.self)
         let now = time.timeIntervalSinceReferenceDate
         return try await database.read { db in
             // The inner query is answered by the index alone, in the order of time.
-            let window = try Row.fetchAll(
-                db, sql: "SELECT id, destination FROM recipient WHERE state = 0 AND nextAttempt <= ? ORDER BY nextAttempt LIMIT ?",
-                arguments: [now, Self.dueWindow])
+            var seen = 0
             var ids: [Int64] = []
-            for row in window where ids.count < limit {
-                let id: Int64 = row["id"]
-                if !excludingRecipients.contains(id), !excludingDestinations.contains(row["destination"]) { ids.append(id) }
-            }
-            if ids.count < limit && window.count == Self.dueWindow {
+            try db.rows(
+                "SELECT id, destination FROM recipient WHERE state = 0 AND nextAttempt <= ? ORDER BY nextAttempt LIMIT ?",
+                bind: {
+                    $0.bind(now)
+                    $0.bind(Int64(Self.dueWindow))
+                },
+                { row in
+                    seen += 1
+                    let id = row.integer(0)
+                    if !excludingRecipients.contains(id), !excludingDestinations.contains(row.text(1) ?? "") { ids.append(id) }
+                    return ids.count < limit
+                })
+            if ids.count < limit && seen == Self.dueWindow {
+                let destinations = String(decoding: try JSONEncoder().encode(Array(excludingDestinations)), as: UTF8.self)
+                let recipients = String(decoding: try JSONEncoder().encode(Array(excludingRecipients)), as: UTF8.self)
                 // Many that are excluded stand in front: step from destination to destination, so that they are not read at all.
                 ids = try Int64.fetchAll(
                     db,

@@ -42,6 +42,8 @@ struct ExchangeLog {
 
     mutating func append(_ exchange: SMTPExchange) {
         guard exchanges.count < Self.limit || (!exchange.reply.isPositive && exchanges.count < Self.refusalLimit) else { return }
+        // MAIL, one recipient, DATA: what most transactions have.
+        if exchanges.isEmpty { exchanges.reserveCapacity(3) }
         exchanges.append(exchange)
     }
 }

@@ -94,17 +94,17 @@ extension SMTPCommand {
     private static func mailbox(
         _ octets: ArraySlice<UInt8>, failure: (UInt16, (UInt8, UInt16, UInt16), String)
     ) throws(SMTPSyntaxError) -> (EmailAddress, ArraySlice<UInt8>) {
-        let error = SMTPSyntaxError(failure.0, failure.1, failure.2)
+        func refusal() -> SMTPSyntaxError { SMTPSyntaxError(failure.0, failure.1, failure.2) }
         var inner = octets.dropFirst()
         if inner.first == UInt8(ascii: "@") {
-            guard let colon = inner.firstIndex(of: UInt8(ascii: ":")), !inner[..<colon].contains(UInt8(ascii: ">")) else { throw error }
+            guard let colon = inner.firstIndex(of: UInt8(ascii: ":")), !inner[..<colon].contains(UInt8(ascii: ">")) else { throw refusal() }
             inner = inner[(colon + 1)...]
         }
         let text = Array(inner)
         var position = 0
         let address: EmailAddress
-        do { address = try EmailAddress.parse(text.span, at: &position) } catch { throw SMTPSyntaxError(failure.0, failure.1, failure.2) }
-        guard position < text.count, text[position] == UInt8(ascii: ">") else { throw error }
+        do { address = try EmailAddress.parse(text.span, at: &position) } catch { throw refusal() }
+        guard position < text.count, text[position] == UInt8(ascii: ">") else { throw refusal() }
         return (address, text[(position + 1)...])
     }
 
@@ -153,7 +153,7 @@ extension SMTPParameter {
                 parameters.append(SMTPParameter(keyword: String(decoding: keyword, as: UTF8.self), value: nil))
             }
         }
-        guard Set(parameters.map(\.keyword)).count == parameters.count else {
+        guard parameters.count < 2 || Set(parameters.map(\.keyword)).count == parameters.count else {
             throw SMTPSyntaxError(501, (5, 5, 4), "A parameter is given twice")
         }
         return parameters
