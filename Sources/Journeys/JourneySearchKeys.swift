@@ -62,16 +62,20 @@ public enum JourneySearchKeys {
     /// An address as it is searched for, with or without angle brackets around it.
     public static func normalise(_ address: String) -> String {
         // Most addresses are plain already, and stay the text that they are.
-        var isPlain = true
-        for octet in address.utf8 where !(0x21..<0x7F).contains(octet) || (0x41...0x5A).contains(octet) || octet == UInt8(ascii: "<") {
-            isPlain = false
-            break
+        let octets = address.utf8.span
+        for place in octets.indices {
+            let octet = octets[place]
+            guard (0x21..<0x7F).contains(octet), !(0x41...0x5A).contains(octet), octet != UInt8(ascii: "<") else {
+                return trim(address, first: "<", last: ">").lowercased()
+            }
         }
-        return isPlain ? address : trim(address, first: "<", last: ">").lowercased()
+        return address
     }
 
     /// A Message-ID as it is searched for: with its angle brackets, which people leave out.
     public static func messageID(_ identity: String) -> String {
+        let octets = identity.utf8.span
+        if octets.count > 2, octets[0] == UInt8(ascii: "<"), octets[octets.count - 1] == UInt8(ascii: ">") { return identity }
         let inner = trim(identity, first: "<", last: ">")
         return inner.isEmpty ? "" : "<\(inner)>"
     }
@@ -133,12 +137,11 @@ struct JourneyPath {
 
     /// Whether the text begins with a word in upper case, in whatever case it is written.
     private static func begins(_ octets: String.UTF8View, with word: String) -> Bool {
-        var place = octets.startIndex
-        for expected in word.utf8 {
-            guard place < octets.endIndex else { return false }
+        let (octets, word) = (octets.span, word.utf8.span)
+        guard octets.count >= word.count else { return false }
+        for place in word.indices {
             let octet = octets[place]
-            guard octet == expected || ((0x61...0x7A).contains(octet) && octet - 0x20 == expected) else { return false }
-            place = octets.index(after: place)
+            guard octet == word[place] || ((0x61...0x7A).contains(octet) && octet - 0x20 == word[place]) else { return false }
         }
         return true
     }

@@ -21,9 +21,11 @@ extension SMTPReply {
             return
         }
         if lines.count <= SMTPReply.maximumLines, lines.allSatisfy(SMTPReply.isPlain) {
-            // Once, or the buffer would grow with each piece.
-            buffer.reserveCapacity(minimumWritableBytes: lines.reduce(0) { $0 + $1.utf8.count + 32 })
-            for (index, line) in lines.enumerated() { writePlain(line, isLast: index == lines.count - 1, into: &buffer) }
+            // In one piece: a buffer looks at its owner and its room for each.
+            var octets: [UInt8] = []
+            octets.reserveCapacity(lines.reduce(0) { $0 + $1.utf8.count + 32 })
+            for (index, line) in lines.enumerated() { writePlain(line, isLast: index == lines.count - 1, into: &octets) }
+            buffer.writeBytes(octets)
             return
         }
         let prefix = enhancedStatus.map { "\($0) " } ?? ""
@@ -45,30 +47,34 @@ extension SMTPReply {
 
     /// Whether a line needs neither folding nor cleaning: most do not.
     private static func isPlain(_ line: String) -> Bool {
-        line.utf8.count <= plainLength && line.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+        let octets = line.utf8.span
+        guard octets.count <= plainLength else { return false }
+        for place in octets.indices where !(0x20...0x7e).contains(octets[place]) { return false }
+        return true
     }
 
-    private func writePlain(_ line: String, isLast: Bool, into buffer: inout ByteBuffer) {
-        SMTPReply.write(Int(code), into: &buffer)
-        buffer.writeInteger(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
+    private func writePlain(_ line: String, isLast: Bool, into octets: inout [UInt8]) {
+        SMTPReply.write(Int(code), into: &octets)
+        octets.append(isLast ? UInt8(ascii: " ") : UInt8(ascii: "-"))
         if let status = enhancedStatus {
-            SMTPReply.write(Int(status.statusClass), into: &buffer)
-            buffer.writeInteger(UInt8(ascii: "."))
-            SMTPReply.write(Int(status.subject), into: &buffer)
-            buffer.writeInteger(UInt8(ascii: "."))
-            SMTPReply.write(Int(status.detail), into: &buffer)
-            buffer.writeInteger(UInt8(ascii: " "))
+            SMTPReply.write(Int(status.statusClass), into: &octets)
+            octets.append(UInt8(ascii: "."))
+            SMTPReply.write(Int(status.subject), into: &octets)
+            octets.append(UInt8(ascii: "."))
+            SMTPReply.write(Int(status.detail), into: &octets)
+            octets.append(UInt8(ascii: " "))
         }
-        buffer.writeString(line)
-        buffer.writeStaticString("\r\n")
+        octets.append(contentsOf: line.utf8)
+        octets.append(UInt8(ascii: "\r"))
+        octets.append(UInt8(ascii: "\n"))
     }
 
     /// With code, status (of at most three and two times five digits) and CRLF this is shorter than the longest line.
     private static let plainLength = maximumLineLength - 32
 
-    private static func write(_ number: Int, into buffer: inout ByteBuffer) {
-        if number >= 10 { write(number / 10, into: &buffer) }
-        buffer.writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
+    private static func write(_ number: Int, into octets: inout [UInt8]) {
+        if number >= 10 { write(number / 10, into: &octets) }
+        octets.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
     }
 
     private static func sanitised(_ text: String, allowsUTF8: Bool) -> [UInt8] {

@@ -62,6 +62,10 @@ struct ReadyQueue: Sendable {
     /// - Returns: those that were added. What had no room is found in the spool later.
     @discardableResult
     mutating func add(_ message: SpooledMessage?, _ added: [QueuedRecipient]) -> [Int64] {
+        // Most messages have one recipient.
+        if added.count == 1, let only = added.first {
+            return recipients.contains(only.id) || !add(message, added, of: only.destination) ? [] : [only.id]
+        }
         var order: [String] = []
         var groups: [String: [QueuedRecipient]] = [:]
         for recipient in added where !recipients.contains(recipient.id) {
@@ -70,20 +74,27 @@ struct ReadyQueue: Sendable {
         }
         var taken: [Int64] = []
         for destination in order {
-            guard let members = groups[destination], let first = members.first else { continue }
-            guard recipients.count + members.count <= capacity, (lines[destination]?.count ?? 0) < lineCapacity else {
-                overflowing.insert(destination)
-                continue
-            }
-            let kept = message.flatMap { octets + $0.content.byteCount <= octetCapacity && $0.content.isInMemory ? $0 : nil }
-            let entry = Entry(id: first.message, destination: destination, recipients: members, message: kept)
-            octets += entry.octets
-            recipients.formUnion(members.lazy.map(\.id))
+            guard let members = groups[destination], add(message, members, of: destination) else { continue }
             taken += members.map(\.id)
-            if lines[destination] == nil { turns.append(destination) }
-            lines[destination, default: CircularBuffer()].append(entry)
         }
         return taken
+    }
+
+    /// Adds recipients of one message and one destination.
+    /// - Returns: `false` where there is no room.
+    private mutating func add(_ message: SpooledMessage?, _ members: [QueuedRecipient], of destination: String) -> Bool {
+        guard let first = members.first else { return false }
+        guard recipients.count + members.count <= capacity, (lines[destination]?.count ?? 0) < lineCapacity else {
+            overflowing.insert(destination)
+            return false
+        }
+        let kept = message.flatMap { octets + $0.content.byteCount <= octetCapacity && $0.content.isInMemory ? $0 : nil }
+        let entry = Entry(id: first.message, destination: destination, recipients: members, message: kept)
+        octets += entry.octets
+        recipients.formUnion(members.lazy.map(\.id))
+        if lines[destination] == nil { turns.append(destination) }
+        lines[destination, default: CircularBuffer()].append(entry)
+        return true
     }
 
     /// Lets go of a destination that can't be reached: what waits for it is in the spool, and is found there when its time has come.

@@ -51,7 +51,7 @@ public struct HeaderWriter: Sendable {
             // In quotes nothing is an encoded-word (RFC 2047 §5): one that began in an address would end in the next one.
             let local =
                 HeaderWriter.looksEncoded(mailbox.localPart)
-                ? HeaderWriter.quoted(mailbox.localPart) : EmailAddress(localPart: mailbox.localPart, canonicalDomain: "").quotedLocalPart
+                ? EmailAddress.quotedString(mailbox.localPart) : EmailAddress(localPart: mailbox.localPart, canonicalDomain: "").quotedLocalPart
             let address = HeaderWriter.withoutControls(mailbox.domain.isEmpty ? local : "\(local)@\(mailbox.domain)")
             let comma = index + 1 < mailboxes.count ? "," : ""
             if let display = mailbox.displayName, !display.isEmpty {
@@ -74,19 +74,10 @@ public struct HeaderWriter: Sendable {
             return EncodedWord.encode(text, firstLineUsed: firstLineUsed)
         }
         let isAtoms = text.utf8.allSatisfy { EmailAddress.isAtomText($0) || $0 == 0x20 }
-        let words = HeaderWriter.words(isAtoms ? text : HeaderWriter.quoted(text))
+        let words = HeaderWriter.words(isAtoms ? text : EmailAddress.quotedString(text))
         // A word that is no line any more would be cut; as encoded-words it comes back whole.
         guard words.allSatisfy({ $0.utf8.count <= HeaderWriter.longestWord }) else { return EncodedWord.encode(text, firstLineUsed: firstLineUsed) }
         return words
-    }
-
-    /// A `quoted-string` of RFC 5322 §3.2.4.
-    private static func quoted(_ text: String) -> String {
-        let escaped = text.unicodeScalars.reduce(into: "") { result, scalar in
-            if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
-            result.unicodeScalars.append(scalar)
-        }
-        return "\"\(escaped)\""
     }
 
     private mutating func write(_ name: String, words: [some Collection<UInt8>]) {

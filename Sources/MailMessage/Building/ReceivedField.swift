@@ -73,45 +73,49 @@ public struct ReceivedField: Hashable, Sendable {
 
     /// The field with its folds and its line end. What came from the peer cannot leave its place in it.
     public func serialized() -> ByteBuffer {
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(512)
-        buffer.writeStaticString("Received: from ")
-        buffer.writeString(ReceivedField.domain(helo))
+        var octets: [UInt8] = []
+        octets.reserveCapacity(384)
+        func write(_ text: String) {
+            let text = text.utf8.span
+            for place in text.indices { octets.append(text[place]) }
+        }
+        write("Received: from ")
+        write(ReceivedField.domain(helo))
         let literal = clientAddress.map(ReceivedField.literal)
         if clientName != nil || literal != nil {
-            buffer.writeStaticString(" (")
-            if let clientName { buffer.writeString(ReceivedField.domain(clientName)) }
-            if clientName != nil, literal != nil { buffer.writeStaticString(" ") }
-            if let literal { buffer.writeString(literal) }
-            buffer.writeStaticString(")")
+            write(" (")
+            if let clientName { write(ReceivedField.domain(clientName)) }
+            if clientName != nil, literal != nil { write(" ") }
+            if let literal { write(literal) }
+            write(")")
         }
         if let tls {
-            buffer.writeStaticString("\r\n (")
-            buffer.writeString(ReceivedField.comment(tls))
-            buffer.writeStaticString(")")
+            write("\r\n (")
+            write(ReceivedField.comment(tls))
+            write(")")
         }
-        buffer.writeStaticString("\r\n by ")
-        buffer.writeString(ReceivedField.domain(by))
+        write("\r\n by ")
+        write(ReceivedField.domain(by))
         if let software {
-            buffer.writeStaticString(" (")
-            buffer.writeString(ReceivedField.comment(software))
-            buffer.writeStaticString(")")
+            write(" (")
+            write(ReceivedField.comment(software))
+            write(")")
         }
-        buffer.writeStaticString(" with ")
-        buffer.writeString(ReceivedField.atom(with))
+        write(" with ")
+        write(ReceivedField.atom(with))
         if let id {
-            buffer.writeStaticString(" id ")
-            buffer.writeString(ReceivedField.atom(id))
+            write(" id ")
+            write(ReceivedField.atom(id))
         }
         if let recipient {
-            buffer.writeStaticString("\r\n for <")
-            buffer.writeString(HeaderWriter.withoutControls(recipient.description))
-            buffer.writeStaticString(">")
+            write("\r\n for <")
+            write(HeaderWriter.withoutControls(recipient.description))
+            write(">")
         }
-        buffer.writeStaticString("; ")
-        buffer.writeString(date.description)
-        buffer.writeStaticString("\r\n")
-        return buffer
+        write("; ")
+        write(date.description)
+        write("\r\n")
+        return ByteBuffer(bytes: octets)
     }
 
     /// An address literal (RFC 5321 §4.1.3).

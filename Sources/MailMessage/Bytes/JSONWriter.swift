@@ -3,12 +3,17 @@
 ///
 /// Names are literals of ours, made of letters and digits, and are copied as they stand.
 package struct JSONWriter: Sendable {
-    /// What was written.
-    package private(set) var octets: [UInt8] = []
+    /// Room, of which the first ``count`` octets are written. Octets that are appended to an array one by one cost a look at its owner and its
+    /// room each.
+    private var room: [UInt8]
+    private var count = 0
     /// Something stands before in the same object or array.
     private var needsComma = false
 
-    package init(reserving capacity: Int = 1024) { octets.reserveCapacity(capacity) }
+    package init(reserving capacity: Int = 1024) { room = [UInt8](repeating: 0, count: max(64, capacity)) }
+
+    /// What was written.
+    package var octets: [UInt8] { Array(room.prefix(count)) }
 
     /// `{…}`, as an element of an array or alone.
     package mutating func object(_ body: (inout JSONWriter) -> Void) { nest(UInt8(ascii: "{"), UInt8(ascii: "}"), body) }
@@ -25,7 +30,7 @@ package struct JSONWriter: Sendable {
     /// `"name":{…}` for a name that is known only when it is written; letters and digits as well.
     package mutating func object(named name: String, _ body: (inout JSONWriter) -> Void) {
         text(name)
-        octets.append(UInt8(ascii: ":"))
+        put(UInt8(ascii: ":"))
         needsComma = false
         object(body)
     }
@@ -55,7 +60,7 @@ package struct JSONWriter: Sendable {
     package mutating func field(_ name: StaticString, _ number: Double?) {
         guard let number, number.isFinite else { return }
         key(name)
-        raw(String(number))
+        if !decimals(number) { raw(String(number)) }
     }
     package mutating func field(_ name: StaticString, _ value: Bool) {
         key(name)
@@ -64,69 +69,144 @@ package struct JSONWriter: Sendable {
 
     /// A text, as an element of an array or as the value of a key.
     package mutating func text(_ text: String) {
-        separate()
-        octets.append(UInt8(ascii: "\""))
-        // The octets are read while they are borrowed.
-        let isWritten: Void? = unsafe text.utf8.withContiguousStorageIfAvailable { unsafe append($0) }
-        if isWritten == nil { for octet in text.utf8 { escape(octet) } }
-        octets.append(UInt8(ascii: "\""))
-    }
-
-    /// Appends text in runs without an escape.
-    private mutating func append(_ text: UnsafeBufferPointer<UInt8>) {
-        var rest = unsafe text[...]
-        while let special = unsafe rest.firstIndex(where: Self.isEscaped) {
-            unsafe octets.append(contentsOf: rest[..<special])
-            unsafe escape(rest[special])
-            unsafe rest = rest[(special + 1)...]
+        let comma = takesComma()
+        let octets = text.utf8.span
+        // Each octet takes six at most.
+        unsafe write(atMost: 3 + 6 * octets.count) { target in
+            var place = 0
+            if comma { unsafe Self.put(UInt8(ascii: ","), target, &place) }
+            unsafe Self.put(UInt8(ascii: "\""), target, &place)
+            for index in octets.indices {
+                let octet = octets[index]
+                if octet >= 0x20, octet != UInt8(ascii: "\""), octet != UInt8(ascii: "\\") {
+                    unsafe Self.put(octet, target, &place)
+                } else {
+                    unsafe Self.escape(octet, target, &place)
+                }
+            }
+            unsafe Self.put(UInt8(ascii: "\""), target, &place)
+            return place
         }
-        unsafe octets.append(contentsOf: rest)
     }
 
-    private static func isEscaped(_ octet: UInt8) -> Bool {
-        octet < 0x20 || octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\")
-    }
-
-    private mutating func escape(_ octet: UInt8) {
-        switch octet {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-            octets.append(UInt8(ascii: "\\"))
-            octets.append(octet)
-        case 0..<0x20:
-            octets.append(contentsOf: "\\u00".utf8)
-            octets.append(HexDigits.lowercase(octet >> 4))
-            octets.append(HexDigits.lowercase(octet & 15))
-        default: octets.append(octet)
+    private static func escape(_ octet: UInt8, _ target: UnsafeMutablePointer<UInt8>, _ place: inout Int) {
+        unsafe put(UInt8(ascii: "\\"), target, &place)
+        guard octet < 0x20 else { return unsafe put(octet, target, &place) }
+        for digit in [UInt8(ascii: "u"), UInt8(ascii: "0"), UInt8(ascii: "0"), HexDigits.lowercase(octet >> 4), HexDigits.lowercase(octet & 15)] {
+            unsafe put(digit, target, &place)
         }
     }
 
     /// Writes a name and the colon behind it.
     package mutating func key(_ name: StaticString) {
-        separate()
-        octets.append(UInt8(ascii: "\""))
-        // Safe: the literal lives as long as the program.
-        unsafe octets.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-        octets.append(UInt8(ascii: "\""))
-        octets.append(UInt8(ascii: ":"))
+        let comma = takesComma()
+        let length = name.utf8CodeUnitCount
+        unsafe write(atMost: 4 + length) { target in
+            var place = 0
+            if comma { unsafe Self.put(UInt8(ascii: ","), target, &place) }
+            unsafe Self.put(UInt8(ascii: "\""), target, &place)
+            // Safe: the literal lives as long as the program.
+            unsafe (target + place).update(from: name.utf8Start, count: length)
+            place += length
+            unsafe Self.put(UInt8(ascii: "\""), target, &place)
+            unsafe Self.put(UInt8(ascii: ":"), target, &place)
+            return place
+        }
         needsComma = false
     }
 
+    /// Writes a number with up to seven decimals: a moment of this century or a duration has no more, and its shortest form takes several times as
+    /// long to be found.
+    /// - Returns: `false`, with nothing written, where the decimals wouldn't be read as the same number.
+    private mutating func decimals(_ number: Double) -> Bool {
+        let scaled = (number.magnitude * 1e7).rounded()
+        guard scaled < 9e18, scaled / 1e7 == number.magnitude else { return false }
+        var rest = UInt64(scaled)
+        var digits = 7
+        while digits > 1, rest % 10 == 0 {
+            rest /= 10
+            digits -= 1
+        }
+        let comma = takesComma()
+        // A comma, a sign, twenty digits and the point.
+        unsafe write(atMost: 24) { target in
+            var place = 0
+            if comma { unsafe Self.put(UInt8(ascii: ","), target, &place) }
+            if number.sign == .minus { unsafe Self.put(UInt8(ascii: "-"), target, &place) }
+            var count = 1
+            var unit: UInt64 = 10
+            while rest >= unit, count < 19 {
+                unit *= 10
+                count += 1
+            }
+            // From the last digit to the first; at least one stands before the point.
+            count = max(count, digits + 1)
+            var end = place + count + 1
+            place = end
+            for written in 0..<count {
+                if written == digits {
+                    end -= 1
+                    unsafe target[end] = UInt8(ascii: ".")
+                }
+                end -= 1
+                unsafe target[end] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            }
+            return place
+        }
+        return true
+    }
+
+    /// A number or a word of JSON.
     private mutating func raw(_ value: String) {
-        separate()
-        octets.append(contentsOf: value.utf8)
+        let comma = takesComma()
+        let octets = value.utf8.span
+        unsafe write(atMost: 1 + octets.count) { target in
+            var place = 0
+            if comma { unsafe Self.put(UInt8(ascii: ","), target, &place) }
+            for index in octets.indices { unsafe Self.put(octets[index], target, &place) }
+            return place
+        }
     }
 
     private mutating func nest(_ opener: UInt8, _ closer: UInt8, _ body: (inout JSONWriter) -> Void) {
-        separate()
-        octets.append(opener)
+        if takesComma() { put(UInt8(ascii: ",")) }
+        put(opener)
         needsComma = false
         body(&self)
-        octets.append(closer)
+        put(closer)
         needsComma = true
     }
 
-    private mutating func separate() {
-        if needsComma { octets.append(UInt8(ascii: ",")) }
-        needsComma = true
+    /// Whether a comma must be written before what comes now; the next one needs one in any case.
+    private mutating func takesComma() -> Bool {
+        defer { needsComma = true }
+        return needsComma
+    }
+
+    private mutating func put(_ octet: UInt8) {
+        unsafe write(atMost: 1) { target in
+            unsafe target.pointee = octet
+            return 1
+        }
+    }
+
+    private static func put(_ octet: UInt8, _ target: UnsafeMutablePointer<UInt8>, _ place: inout Int) {
+        unsafe target[place] = octet
+        place += 1
+    }
+
+    /// Lets `body` write behind what was written.
+    /// - Parameters:
+    ///   - most: how many octets it writes at most.
+    ///   - body: gets their place, and returns how many it wrote.
+    private mutating func write(atMost most: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int) {
+        if room.count - count < most { room.append(contentsOf: repeatElement(0, count: max(most, room.count))) }
+        let start = count
+        // Safe: there is room for so many octets behind the start.
+        count += unsafe room.withUnsafeMutableBufferPointer { octets in
+            guard let first = octets.baseAddress else { return 0 }
+            return unsafe body(first + start)
+        }
     }
 }

@@ -67,9 +67,13 @@ extension EmailAddress: CustomStringConvertible, LosslessStringConvertible, Coda
 
     /// The local part as it is written in a path: quoted where a dot-string cannot hold it.
     public var quotedLocalPart: String {
-        if EmailAddress.isDotString(localPart) { return localPart }
+        EmailAddress.isDotString(localPart) ? localPart : EmailAddress.quotedString(localPart)
+    }
+
+    /// A `quoted-string` (RFC 5322 §3.2.4, RFC 5321 §4.1.2).
+    static func quotedString(_ text: String) -> String {
         var quoted = "\""
-        for scalar in localPart.unicodeScalars {
+        for scalar in text.unicodeScalars {
             if scalar == "\"" || scalar == "\\" { quoted.unicodeScalars.append("\\") }
             quoted.unicodeScalars.append(scalar)
         }
