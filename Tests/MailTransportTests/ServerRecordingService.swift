@@ -21,10 +21,13 @@ final class ServerRecordingService: SMTPService {
     private let memory = Mutex(Memory())
     let verifiers: [String: SCRAMVerifier]
     let delay: Duration
+    /// Awaited before the verdict on a message.
+    let gate: @Sendable () async -> Void
 
-    init(verifiers: [String: SCRAMVerifier] = [:], delay: Duration = .zero) {
+    init(verifiers: [String: SCRAMVerifier] = [:], delay: Duration = .zero, gate: @escaping @Sendable () async -> Void = {}) {
         self.verifiers = verifiers
         self.delay = delay
+        self.gate = gate
     }
 
     var seen: Memory { memory.withLock { $0 } }
@@ -45,6 +48,7 @@ final class ServerRecordingService: SMTPService {
     }
     func message(_ transaction: SMTPTransaction) async -> SMTPReply {
         try? await Task.sleep(for: delay)
+        await gate()
         guard let buffer = try? await transaction.content.readAll() else { return SMTPReply(451, EnhancedStatusCode(4, 3, 0), "Unreadable") }
         memory.withLock { $0.messages.append((transaction, String(buffer: buffer))) }
         return SMTPReply(250, EnhancedStatusCode(2, 0, 0), "Taken")

@@ -79,42 +79,24 @@ public struct ReceivedField: Hashable, Sendable {
             let text = text.utf8.span
             for place in text.indices { octets.append(text[place]) }
         }
-        write("Received: from ")
-        write(ReceivedField.domain(helo))
-        let literal = clientAddress.map(ReceivedField.literal)
-        if clientName != nil || literal != nil {
-            write(" (")
-            if let clientName { write(ReceivedField.domain(clientName)) }
-            if clientName != nil, literal != nil { write(" ") }
-            if let literal { write(literal) }
-            write(")")
+        func write(_ before: String, _ text: String, _ after: String) {
+            write(before)
+            write(text)
+            write(after)
         }
-        if let tls {
-            write("\r\n (")
-            write(ReceivedField.comment(tls))
-            write(")")
+        write("Received: from ", ReceivedField.domain(helo), "")
+        switch (clientName.map(ReceivedField.domain), clientAddress.map(ReceivedField.literal)) {
+        case (let name?, let literal?): write(" (", name + " " + literal, ")")
+        case (let only?, nil), (nil, let only?): write(" (", only, ")")
+        case (nil, nil): break
         }
-        write("\r\n by ")
-        write(ReceivedField.domain(by))
-        if let software {
-            write(" (")
-            write(ReceivedField.comment(software))
-            write(")")
-        }
-        write(" with ")
-        write(ReceivedField.atom(with))
-        if let id {
-            write(" id ")
-            write(ReceivedField.atom(id))
-        }
-        if let recipient {
-            write("\r\n for <")
-            write(HeaderWriter.withoutControls(recipient.description))
-            write(">")
-        }
-        write("; ")
-        write(date.description)
-        write("\r\n")
+        if let tls { write("\r\n (", ReceivedField.comment(tls), ")") }
+        write("\r\n by ", ReceivedField.domain(by), "")
+        if let software { write(" (", ReceivedField.comment(software), ")") }
+        write(" with ", ReceivedField.atom(with), "")
+        if let id { write(" id ", ReceivedField.atom(id), "") }
+        if let recipient { write("\r\n for <", HeaderWriter.withoutControls(recipient.description), ">") }
+        write("; ", date.description, "\r\n")
         return ByteBuffer(bytes: octets)
     }
 

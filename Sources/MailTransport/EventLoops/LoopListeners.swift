@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOPosix
 
@@ -18,16 +19,28 @@ enum LoopListeners {
     /// - Parameters:
     ///   - address: with port 0 for any free port, the same for all loops.
     ///   - group: the loops.
-    ///   - prepare: sets up what listens; called once for each loop.
+    ///   - name: the listener's name in the configuration.
+    ///   - logger: told when there are no descriptors left.
+    ///   - accept: puts the handlers of a new connection in place, on the loop that serves it.
     /// - Returns: the listening channels. All have the same local address.
     /// - Throws: when the address cannot be bound, also where another process listens there.
     static func bind(
-        to address: SocketAddress, on group: any EventLoopGroup, _ prepare: (ServerBootstrap) -> ServerBootstrap
+        to address: SocketAddress, on group: any EventLoopGroup, name: String, logger: Logger, accept: @escaping @Sendable (any Channel) throws -> Void
     ) async throws -> [any Channel] {
         var listeners: [any Channel] = []
         do {
             for loop in group.makeIterator() {
-                var bootstrap = prepare(ServerBootstrap(group: loop).serverChannelOption(.socketOption(.so_reuseaddr), value: 1))
+                // Accepted connections inherit TCP_NODELAY from the socket that listens (tcp(7)).
+                var bootstrap = ServerBootstrap(group: loop)
+                    .serverChannelOption(.backlog, value: 1024)
+                    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                    .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                    .serverChannelInitializer { channel in
+                        channel.eventLoop.makeCompletedFuture {
+                            try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: name, logger: logger))
+                        }
+                    }
+                    .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try accept(channel) } }
                 // The first one takes the address for itself alone: that fails where anybody else has it. Then it lets its siblings in, which the
                 // kernel allows to sockets of the same user only.
                 if let first = listeners.first {

@@ -119,17 +119,8 @@ public final class IMAPServer: Sendable {
     /// - Returns: the port.
     /// - Throws: when the address cannot be bound.
     public func bind(address: IPAddress, port: Int) async throws -> Int {
-        let listeners = try await LoopListeners.bind(to: SocketAddress(address, port: port), on: group) { bootstrap in
-            // Accepted connections inherit TCP_NODELAY from the socket that listens (tcp(7)).
-            bootstrap.serverChannelOption(.backlog, value: 1024)
-                .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .serverChannelInitializer { [listenerName, logger] channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: listenerName, logger: logger))
-                    }
-                }
-                .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
-        }
+        let listeners = try await LoopListeners.bind(
+            to: SocketAddress(address, port: port), on: group, name: listenerName, logger: logger, accept: accept)
         for listener in listeners { listener.closeFuture.whenComplete { [arrived] _ in arrived.finish() } }
         state.withLock { $0.listeners = listeners }
         return listeners.first?.localAddress?.port ?? port

@@ -118,17 +118,8 @@ public final class SMTPServer: Sendable {
     /// - Returns: the port.
     /// - Throws: when the address cannot be bound.
     public func bind(address: IPAddress, port: Int) async throws -> Int {
-        let channels = try await LoopListeners.bind(to: SocketAddress(address, port: port), on: group) { bootstrap in
-            // Accepted connections inherit TCP_NODELAY from the socket that listens (tcp(7)).
-            bootstrap.serverChannelOption(.backlog, value: 1024)
-                .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .serverChannelInitializer { [listenerName, logger] channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(AcceptPause(listener: listenerName, logger: logger))
-                    }
-                }
-                .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try self.accept(channel) } }
-        }
+        let channels = try await LoopListeners.bind(
+            to: SocketAddress(address, port: port), on: group, name: listenerName, logger: logger, accept: accept)
         state.withLock { $0.listeners += channels }
         let bound = channels.first?.localAddress?.port ?? port
         logger.debug("listening", metadata: ["smtp.listener": "\(listenerName)", "net.port": "\(bound)"])

@@ -10,7 +10,7 @@ public import NIOCore
 ///                     commands → awaitingTLS → commands, all that was said forgotten (STARTTLS, RFC 3207 §4.2)
 ///                     any → closed
 ///
-/// While an answer is awaited octets are kept and not looked at; the one who runs the session stops reading then. How the octets
+/// While an answer is awaited octets are kept and not looked at; the one who runs the session reads no more than one piece then. How the octets
 /// are cut into pieces makes no difference to what comes out.
 public struct SMTPServerSession: Sendable {
     /// What is rare or big lies elsewhere: there are many sessions, and most of them wait for a command.
@@ -227,7 +227,7 @@ public struct SMTPServerSession: Sendable {
         }
     }
 
-    /// An answer of the service is awaited; reading on would only fill memory.
+    /// An answer of the service is awaited; reading on and on would only fill memory.
     public var isAwaitingAnswer: Bool {
         switch state {
         case .awaitingVerifier, .awaitingReversePath, .awaitingRecipient, .awaitingVerdict: true
